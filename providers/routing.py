@@ -1,0 +1,90 @@
+"""The engine that walks a provider's route table.
+
+A table is compiled once into a tree of segments; a lookup costs one dictionary
+access per segment and does not decode anything before the route is known
+("%2F" in a table name stays inside its segment).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from providers.http import decoded, segments
+from providers.spec import Provider, Route
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The route of a call, and the decoded values of its path variables."""
+
+    route: Route
+    variables: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class _Node:
+    literals: dict[str, _Node] = field(default_factory=dict)
+    variable: _Node | None = None
+    methods: dict[str, tuple[Route, tuple[str, ...]]] = field(default_factory=dict)
+    rest: dict[str, tuple[Route, tuple[str, ...]]] = field(default_factory=dict)
+
+
+class Router:
+    """Finds the route of (method, host, raw path) for one provider."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._trees: dict[str, _Node] = {host: _Node() for host in provider.hosts}
+        for route in provider.routes:
+            self._add(self._trees[route.host or provider.hosts[0]], route)
+
+    @staticmethod
+    def _add(node: _Node, route: Route) -> None:
+        names: list[str] = []
+        table = None
+        for part in segments(route.path):
+            if part.startswith("{") and part.endswith("...}"):
+                names.append(part[1:-4])
+                table = node.rest
+            elif part.startswith("{"):
+                names.append(part[1:-1])
+                node.variable = node.variable or _Node()
+                node = node.variable
+            else:
+                node = node.literals.setdefault(part, _Node())
+        table = node.methods if table is None else table
+        if route.method in table:
+            raise ValueError(f"two routes for {route.method} {route.path}")
+        table[route.method] = (route, tuple(names))
+
+    def match(self, method: str, host: str, path: str) -> Match | None:
+        """The route, or None if the table does not list this call."""
+        tree = self._trees.get(host)
+        return None if tree is None else _walk(tree, segments(path), 0, (), method)
+
+
+def _walk(
+    node: _Node, parts: tuple[str, ...], at: int, taken: tuple[str, ...], method: str
+) -> Match | None:
+    if at == len(parts):
+        return _bound(node.methods, method, taken)
+    literal = node.literals.get(parts[at])
+    if literal is not None:
+        found = _walk(literal, parts, at + 1, taken, method)
+        if found is not None:
+            return found
+    if node.variable is not None:
+        found = _walk(node.variable, parts, at + 1, (*taken, parts[at]), method)
+        if found is not None:
+            return found
+    return _bound(node.rest, method, (*taken, "/".join(parts[at:])))
+
+
+def _bound(
+    table: Mapping[str, tuple[Route, tuple[str, ...]]], method: str, taken: tuple[str, ...]
+) -> Match | None:
+    found = table.get(method) or table.get("*")
+    if found is None:
+        return None
+    route, names = found
+    return Match(route, {n: decoded(v) for n, v in zip(names, taken, strict=True)})

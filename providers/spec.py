@@ -1,0 +1,209 @@
+"""The vocabulary in which a provider describes its API.
+
+A provider is one `Provider` value: tables (hosts, routes, budgets, credential
+kinds) and pure functions. The engine that walks the tables is `providers.routing`.
+
+What takes several calls, discovery for one, is a *conversation*: a generator that
+yields Requests, is sent the Responses, and returns its result. It decides; whoever
+drives it does the I/O, adds the credential and waits for permits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from providers.http import Request, Response
+from providers.record import JSON, Change, Collection, Image, Schema
+
+T = TypeVar("T")
+Conversation = Generator[Request, Response, T]
+
+
+class Action(StrEnum):
+    """What a route does, and so what the gateway does about it.
+
+    WRITE   changes records, and the answer says how: commit it before answering
+    READ    changes nothing: pass through
+    EFFECT  changes something that the answer does not tell: pass through, mark dirty
+    """
+
+    WRITE = "write"
+    READ = "read"
+    EFFECT = "effect"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request, its 2xx answer, and the decoded variables of the matched path."""
+
+    request: Request
+    response: Response
+    variables: Mapping[str, str]
+
+
+class Unreadable(ValueError):
+    """A 2xx answer that we cannot read: unknown encoding, not JSON, too large.
+
+    Never an error for the client: the route's collection is marked dirty instead.
+    """
+
+
+Reader = Callable[[Exchange, Schema], Change]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of a provider's route table.
+
+    `path` is a template: "/v0/{base}/{table}/{record}". A variable takes exactly one
+    segment; "{rest...}" at the end takes all that is left. Literal segments win over
+    variables. `name` is unique within the provider ("update record"). `commits` says
+    in a few words what a 2xx does to the database; it becomes the README's table.
+    `read` turns the exchange into a Change; a READ route has none.
+    """
+
+    name: str
+    method: str
+    path: str
+    action: Action
+    commits: str = "nothing"
+    read: Reader | None = None
+    budget: str = "standard"
+    host: str | None = None  # None: the provider's first host
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A rate limit of the API: `allowed_requests` in any window of `interval` seconds.
+
+    `max_concurrent_requests` 0 means no cap.
+    """
+
+    name: str
+    allowed_requests: int
+    interval: float
+    max_concurrent_requests: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialKind:
+    """A kind of credential, e.g. `airtable_token`, and where a user gets one."""
+
+    name: str
+    title: str
+    help: str
+
+
+class Refused(Exception):
+    """An API said no to a call of ours; `remedy` tells the operator what to do."""
+
+    def __init__(self, response: Response, said: str, remedy: str) -> None:
+        super().__init__(f"{said} ({response.status}). {remedy}")
+        self.response, self.said, self.remedy = response, said, remedy
+
+
+class UnknownCollection(Exception):
+    """A collection was asked for that the account does not have."""
+
+    def __init__(self, wanted: str, available: Sequence[str]) -> None:
+        super().__init__(f"no collection {wanted!r}; there are: {', '.join(available)}")
+        self.wanted, self.available = wanted, tuple(available)
+
+
+class Unrecognised(Exception):
+    """The API does not know this token (expired, revoked, mistyped)."""
+
+
+class Sandbox(Protocol):
+    """A stateful simulator of one API: no I/O, no clock, no randomness of its own."""
+
+    def handle(self, request: Request, now: float) -> Response:
+        """Answer as the API would at `now` (seconds since the epoch)."""
+        ...
+
+    def dump(self) -> JSON:
+        """The whole state, for `load` of the same class."""
+        ...
+
+    def load(self, state: JSON) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One write that works on a fresh sandbox, for the demo and the docs.
+
+    `request` has no Authorization. `select` is the SQL that shows the row, with
+    `{schema}` for the sync's schema and `{record_id}` for the new record's id.
+    """
+
+    request: Request
+    select: str
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxKit:
+    """How to make the provider's sandbox, and what a fresh one holds.
+
+    `create(**switches)`: every switch has a default; what the reference tags as
+    unverified is one of them. `account`, `token` and `collections` (spellings) are
+    those of the seeded account, ready for a sync.
+    """
+
+    create: Callable[..., Sandbox]
+    account: str
+    token: str
+    collections: tuple[str, ...]
+    example: Example
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Everything the house knows of one API.
+
+    hosts            upstream host names; the first is the main one. A target names one
+                     of them byte for byte
+    host_hints       host names that users mistake for it -> the right one
+    routes           the route table; what it does not list is refused with our 404
+    budgets          the API's own rate limits, by name; `Route.budget` names one
+    default_rates    what a new sync is allotted per budget, unless it says otherwise
+    account_variable the path variable that names the account (Airtable: "base"), or
+                     None where only the token tells (HubSpot)
+    account_option   the CLI option that names the account, None if the token tells
+    collection_option  the CLI option that names a collection ("table", "object")
+    authorize        adds a credential's secret to a request of ours
+    identify         token -> account, as a conversation; None where the path tells.
+                     Raises Unrecognised for a token that the API does not know,
+                     Refused for any other trouble
+    discover         (account, wanted spellings or None for all) -> collections with
+                     their fields. Raises UnknownCollection, Refused
+    read_records     (collection, record keys) -> one image per key: REPLACE, or DELETE
+                     for those that are gone. Raises Refused
+    pause            seconds of silence that this answer asks for by the vendor's own
+                     rules (a generic Retry-After is not its business), None if none
+    refusal          (status, code, message, request_id) -> the members that the
+                     provider's own clients look for in an error body
+    """
+
+    name: str
+    title: str
+    hosts: tuple[str, ...]
+    routes: tuple[Route, ...]
+    budgets: tuple[Budget, ...]
+    default_rates: tuple[Budget, ...]
+    credential_kinds: tuple[CredentialKind, ...]
+    collection_option: str
+    authorize: Callable[[Request, str], Request]
+    discover: Callable[[str, tuple[str, ...] | None], Conversation[tuple[Collection, ...]]]
+    read_records: Callable[
+        [Collection, Sequence[tuple[str, ...]]], Conversation[tuple[Image, ...]]
+    ]
+    pause: Callable[[Response], float | None]
+    refusal: Callable[[int, str, str, str], dict[str, JSON]]
+    sandbox: SandboxKit
+    account_variable: str | None = None
+    account_option: str | None = None
+    identify: Callable[[str], Conversation[str]] | None = None
+    host_hints: Mapping[str, str] = field(default_factory=dict)
