@@ -1,0 +1,373 @@
+"""What an operator can set, and the only reader of the environment.
+
+A setting is looked up in this order, and the first that has it wins:
+
+    1. an option of the command line
+    2. the environment: HTTPPROXY_ and the setting's name in capitals
+       (DATABASE_URL alone also works, as hosting platforms set it)
+    3. httpproxy.toml, or the file named by --config or HTTPPROXY_CONFIG
+    4. the default
+
+`read_settings` reads all four, once, and what it returns is frozen. Whatever is
+wrong comes out as one `SettingsError` that names every wrong setting, where it was
+set and what it takes. A misspelled key of the file is refused; an unknown variable
+of the environment is not, because others set those too (Kubernetes makes
+HTTPPROXY_PORT for a service called httpproxy): `misspelled_variables` finds them.
+
+docs/settings.md is made from the descriptions below.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, ByteSize, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings import (
+    SettingsError as UnparsedSetting,
+)
+
+_PREFIX: Final = "HTTPPROXY_"
+DEFAULT_FILE: Final = Path("httpproxy.toml")
+# Read by the command line, not settings of the service.
+OTHER_VARIABLES: Final = frozenset({"HTTPPROXY_CONFIG", "HTTPPROXY_TOKEN"})
+
+_TOKEN: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*", re.ASCII)
+# Both forms that libpq takes: a URL, and "host=… dbname=…".
+_DSN: Final = re.compile(r"postgres(ql)?://|\s*[a-z_]+\s*=", re.ASCII)
+_EXPECTED: Final = "expected"
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; each line of `problems` names one and the remedy."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError
+    if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+        raise ValueError
+    _ = parts.port  # raises ValueError beyond 65535
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _public(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError
+    if parts.query or parts.fragment or parts.username:
+        raise ValueError
+    return value.rstrip("/")
+
+
+def _origins(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {str(host): _origin(str(origin)) for host, origin in value.items()}
+
+
+def _dsn(value: Any) -> Any:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if isinstance(text, str) and not _DSN.match(text):
+        raise ValueError
+    return value
+
+
+def _pseudonym(value: Any) -> Any:
+    if isinstance(value, str) and not _TOKEN.fullmatch(value):
+        raise ValueError
+    return value
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _setting(default: Any, description: str, expected: str, **limits: Any) -> Any:
+    return Field(
+        default, description=description, json_schema_extra={_EXPECTED: expected}, **limits
+    )
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+_PORT: Final = "a port from 0 to 65535; 0 takes a free one"
+_SECONDS: Final = "seconds, more than 0 and at most 86400"
+_SIZE: Final = "a number of bytes, or a size such as 16 MiB"
+
+
+class Settings(BaseSettings):
+    """Every setting, checked and frozen.
+
+    `Settings(gateway_port=0)` reads the environment but no file: use it in tests, and
+    `read_settings` in programs.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        validate_default=False,
+    )
+
+    database_url: Annotated[SecretStr | None, BeforeValidator(_dsn)] = _setting(
+        None,
+        "The Postgres to write to. Without it an embedded one is started in `data_dir`."
+        " `DATABASE_URL` works as well.",
+        "a DSN such as postgresql://user:password@host:5432/database",
+    )
+    data_dir: Path = _setting(
+        Path(".httpproxy"),
+        "Where the embedded Postgres, the key file and the sandbox keep their data.",
+        "a folder that can be written to",
+    )
+    secret_key: SecretStr | None = _setting(
+        None,
+        "Seals the stored credentials. Without it a key is made once and kept in"
+        " `data_dir`; set it when several machines share one database.",
+        "at least 32 characters, such as the output of `openssl rand -base64 32`",
+        min_length=32,
+    )
+    gateway_host: str = _setting(
+        "127.0.0.1",
+        "The address that the gateway listens on.",
+        "an address or host name of this machine, such as 127.0.0.1 or 0.0.0.0",
+        min_length=1,
+    )
+    gateway_port: Port = _setting(8080, "The port that the gateway listens on.", _PORT)
+    public_url: Annotated[str | None, BeforeValidator(_public)] = _setting(
+        None,
+        "How clients reach the gateway, where that is not its own address (behind nginx,"
+        " behind TLS). API roots are printed with it.",
+        "an http or https URL without query, such as https://proxy.example.com",
+    )
+    pseudonym: Annotated[str, BeforeValidator(_pseudonym)] = _setting(
+        "httpproxy",
+        "The gateway's name in `Via` and `Proxy-Status`.",
+        "a letter, then letters, digits, `.`, `_` or `-`",
+    )
+    upstreams: Annotated[dict[str, str], BeforeValidator(_origins)] = _setting(
+        {},
+        "Where an API host is really found, for sandboxes and egress proxies. The `Host`"
+        " header keeps the API's own name.",
+        'a table of host = origin, such as {"api.airtable.com": "http://127.0.0.1:8090"}',
+    )
+    upstream_ca_file: Path | None = _setting(
+        None,
+        "A PEM file of authorities to trust towards the APIs, in place of the system's.",
+        "a readable PEM file",
+    )
+    max_request_bytes: ByteSize = _setting(
+        ByteSize(16 * 1024 * 1024), "The largest request body that is accepted.", _SIZE, gt=0
+    )
+    max_response_bytes: ByteSize = _setting(
+        ByteSize(64 * 1024 * 1024), "The largest answer that is passed on.", _SIZE, gt=0
+    )
+    max_connections: int = _setting(
+        512,
+        "How many connections to the APIs may be open at once.",
+        "a whole number of at least 1",
+        ge=1,
+    )
+    permit_timeout: Seconds = _setting(
+        30.0, "How long a call waits for its turn under the rate limit (then 504).", _SECONDS
+    )
+    connect_timeout: Seconds = _setting(
+        10.0, "How long connecting to an API may take.", _SECONDS
+    )
+    upstream_timeout: Seconds = _setting(
+        120.0, "How long one call to an API may take in all.", _SECONDS
+    )
+    commit_timeout: Seconds = _setting(
+        5.0,
+        "How long an answer waits for its commit; after that it is sent with the receipt"
+        " `deferred`.",
+        _SECONDS,
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)
+    ] = _setting("info", "What is logged.", "debug, info, warning or error")
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = _setting(
+        "text", "How it is logged: for people, or one JSON object a line.", "text or json"
+    )
+    uvloop: bool = _setting(
+        True, "Use uvloop where it is installed; off means asyncio's own loop.", "true or false"
+    )
+    sandbox_host: str = _setting(
+        "127.0.0.1",
+        "The address that `httpproxy sandbox` listens on.",
+        "an address or host name of this machine",
+        min_length=1,
+    )
+    sandbox_port: Port = _setting(8090, "The port that `httpproxy sandbox` listens on.", _PORT)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class's names
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        plain, toml = _PlainDatabaseUrl(settings_cls), TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, plain, toml
+
+    @property
+    def gateway_url(self) -> str:
+        """How clients reach the gateway, without a slash at the end."""
+        if self.public_url:
+            return self.public_url
+        return f"http://{in_url(self.gateway_host)}:{self.gateway_port}"
+
+
+class _PlainDatabaseUrl(PydanticBaseSettingsSource):
+    def get_field_value(
+        self,
+        field: FieldInfo,  # noqa: ARG002 - the base class's signature
+        field_name: str,
+    ) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = environment().get("DATABASE_URL")
+        return {"database_url": found} if found else {}
+
+
+def in_url(host: str) -> str:
+    """A listening address as the host of a URL that this machine can open."""
+    if host in ("0.0.0.0", ""):  # noqa: S104 - compared with, not listened on
+        return "127.0.0.1"
+    if host == "::":
+        return "[::1]"
+    return f"[{host}]" if ":" in host else host
+
+
+def environment() -> Mapping[str, str]:
+    """The process's environment; nobody else reads it."""
+    return os.environ  # noqa: TID251 - the one place
+
+
+def read_settings(config: Path | None = None, **options: Any) -> Settings:
+    """Every setting from options, environment, file and defaults. Raises SettingsError.
+
+    `config` None means HTTPPROXY_CONFIG, and without that ./httpproxy.toml if there is
+    one. Options that are None count as not given.
+    """
+    file = config_file(config)
+    in_file = _keys(file) if file else frozenset()
+    given = {name: value for name, value in options.items() if value is not None}
+
+    class WithFile(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        return WithFile(**given)
+    except ValidationError as error:
+        raise SettingsError(
+            [
+                _problem(str(e["loc"][0]), e["input"], given, in_file, file)
+                for e in _first(error)
+            ]
+        ) from error
+    except UnparsedSetting as error:
+        name = next((n for n in Settings.model_fields if f'"{n}"' in str(error)), "?")
+        raise SettingsError([_problem(name, None, given, in_file, file)]) from error
+
+
+def config_file(config: Path | None = None) -> Path | None:
+    """The file that settings are read from, None if there is none. Raises SettingsError."""
+    named = config or environment().get(f"{_PREFIX}CONFIG") or None
+    if named is None:
+        return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+    if not Path(named).is_file():
+        raise SettingsError([f"{named}: there is no such file (--config, HTTPPROXY_CONFIG)"])
+    return Path(named)
+
+
+def _keys(file: Path) -> frozenset[str]:
+    try:
+        keys = frozenset(tomllib.loads(file.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{file}: not TOML: {error}"]) from error
+    except OSError as error:
+        raise SettingsError([f"{file}: cannot be read: {error.strerror}"]) from error
+    unknown = sorted(keys - Settings.model_fields.keys())
+    if unknown:
+        raise SettingsError(
+            [f"{key} in {file}: there is no such setting{_nearest(key)}" for key in unknown]
+        )
+    return keys
+
+
+def _nearest(key: str) -> str:
+    near = get_close_matches(key.lower(), Settings.model_fields, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else "; they are listed in docs/settings.md"
+
+
+def _first(error: ValidationError) -> list[Any]:
+    """One complaint per setting: a union complains once for each of its members."""
+    return list({e["loc"][0]: e for e in reversed(error.errors())}.values())[::-1]
+
+
+def _problem(
+    name: str, value: Any, given: Mapping[str, Any], in_file: frozenset[str], file: Path | None
+) -> str:
+    field = Settings.model_fields.get(name)
+    if field is None:
+        return f"{name}: there is no such setting{_nearest(name)}"
+    if name in given:
+        where = f"{name} (--{name.replace('_', '-')})"
+    elif environment().get(_PREFIX + name.upper()):
+        where = _PREFIX + name.upper()
+    elif name == "database_url" and environment().get("DATABASE_URL"):
+        where = "DATABASE_URL"
+    else:
+        where = f"{name} in {file}" if name in in_file else name
+    hidden = value is None or is_secret(name) or "@" in str(value)  # user:password@host
+    shown = "" if hidden else f" {value!r} cannot be used:"
+    return f"{where}:{shown} must be {expected(name)}"
+
+
+def is_secret(name: str) -> bool:
+    """Whether the setting's value may not be shown."""
+    return "SecretStr" in str(Settings.model_fields[name].annotation)
+
+
+def expected(name: str) -> str:
+    """What a setting takes, in words."""
+    extra = Settings.model_fields[name].json_schema_extra
+    return str(extra[_EXPECTED]) if isinstance(extra, dict) else ""
+
+
+def misspelled_variables() -> list[tuple[str, str]]:
+    """HTTPPROXY_ variables that set nothing, each with the one that was likely meant."""
+    known = {_PREFIX + name.upper() for name in Settings.model_fields} | OTHER_VARIABLES
+    found = []
+    for variable in sorted(environment()):
+        if variable.startswith(_PREFIX) and variable not in known:
+            near = get_close_matches(variable, known, n=1, cutoff=0.85)
+            found += [(variable, near[0])] if near else []
+    return found
