@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
 
 from providers.http import decoded, segments
-from providers.spec import Provider, Route
+from providers.spec import Action, Provider, Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,11 @@ class Match:
 
     route: Route
     variables: Mapping[str, str]
+
+
+_METHODS: Final = ("GET", "POST", "PATCH", "PUT", "DELETE")
+_OPTIONS: Final = Route("options", "OPTIONS", "/", Action.READ)
+_NO_VARIABLES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -58,9 +65,18 @@ class Router:
         table[route.method] = (route, tuple(names))
 
     def match(self, method: str, host: str, path: str) -> Match | None:
-        """The route, or None if the table does not list this call."""
+        """The route, or None if the table does not list this call.
+
+        HEAD is the GET of the same path; OPTIONS asks about a path and changes nothing.
+        """
         tree = self._trees.get(host)
-        return None if tree is None else _walk(tree, segments(path), 0, (), method)
+        if tree is None:
+            return None
+        parts = segments(path)
+        if method == "OPTIONS":
+            found = next((m for m in _METHODS if _walk(tree, parts, 0, (), m)), None)
+            return None if found is None else Match(_OPTIONS, _NO_VARIABLES)
+        return _walk(tree, parts, 0, (), "GET" if method == "HEAD" else method)
 
 
 def _walk(

@@ -1,0 +1,103 @@
+"""Whose token is this? Nothing is forwarded for a token of another account.
+
+Airtable names the account in the path: the base there must be the sync's, and the
+API itself refuses a token without access to it. HubSpot's paths name no portal, so
+the token is asked for once, by the API's own token-information call, and the answer
+remembered under a keyed hash; the token itself is never stored.
+
+A token that the API does not know goes on to the API, whose own 401 makes the
+client's refresh logic work; whatever came back, nothing would be committed from it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from multidict import MultiMapping
+
+from httpproxy.exchange.live import Live
+from httpproxy.exchange.problems import Rejected
+from httpproxy.exchange.read import Calls
+from providers.spec import Refused, Unrecognised
+
+KEPT_SECONDS: Final = 300.0
+KEPT_TOKENS: Final = 10_000
+
+
+class Accounts:
+    """Checks that a call belongs to the sync's account."""
+
+    def __init__(
+        self, calls: Calls, fingerprint: Callable[[str], bytes], clock: Callable[[], float]
+    ) -> None:
+        self._calls = calls
+        self._fingerprint = fingerprint
+        self._clock = clock
+        self._known: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
+
+    async def verified(
+        self, live: Live, variables: Mapping[str, str], headers: MultiMapping[str]
+    ) -> bool:
+        """True if the call is the account's own, False if the API must say no itself.
+
+        Raises Rejected: 403 for another account, 502 if the API would not tell.
+        """
+        provider = live.provider
+        if provider.account_variable is not None:
+            named = variables.get(provider.account_variable)
+            if named is not None and named != live.sync.account:
+                raise Rejected(
+                    "path_of_another_account",
+                    f"This sync belongs to {live.sync.account}; the path names another"
+                    f" {provider.account_variable}. Use that one's own API root.",
+                )
+            return True
+        token = _bearer(headers)
+        if token is None:
+            return False
+        account = await self._account_of(live, token)
+        if account is None:
+            return False
+        if account != live.sync.account:
+            raise Rejected(
+                "token_of_another_account",
+                f"This sync belongs to account {live.sync.account}; the token to another."
+                " Use that account's own API root.",
+            )
+        return True
+
+    async def _account_of(self, live: Live, token: str) -> str | None:
+        mark, now = self._fingerprint(token), self._clock()
+        known = self._known.get(mark)
+        if known is not None and known[1] > now:
+            return known[0]
+        account = await self._identify(live, token)
+        if account is not None:
+            self._known[mark] = (account, now + KEPT_SECONDS)
+            self._known.move_to_end(mark)
+            if len(self._known) > KEPT_TOKENS:
+                self._known.popitem(last=False)
+        return account
+
+    async def _identify(self, live: Live, token: str) -> str | None:
+        identify = live.provider.identify
+        if identify is None:
+            raise TypeError(f"{live.provider.name} names no account, in path or by token")
+        try:
+            return await self._calls.converse(live, identify(token), token=token)
+        except Unrecognised:
+            return None
+        except Refused as refused:
+            raise Rejected(
+                "account_unknown",
+                f"{live.provider.title} would not say whose token this is:"
+                f" it answered {refused.response.status}. Try again.",
+                retry_after=5,
+            ) from refused
+
+
+def _bearer(headers: MultiMapping[str]) -> str | None:
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None

@@ -1,0 +1,161 @@
+"""What a process knows of each sync: the directory that the doors look things up in.
+
+An entry is small while its sync is idle (ten thousand fit in one process): the
+tables and the stored secret are loaded by its first write. Entries are found by the
+SHA-256 of the unique id, in constant time. Syncs that another process has made or
+changed arrive by a cheap poll; one that was made a moment ago is found by a lookup,
+paced so that guessing ids costs the database nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from httpproxy.store.registry import Registry, Sync
+from httpproxy.store.tables import SyncTables
+from httpproxy.upstream.limiter import Limiter
+from httpproxy.upstream.pacing import Pace
+from providers.catalog import PROVIDERS
+from providers.routing import Router
+from providers.spec import Budget, Provider
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS: Final = 1.0
+LOOKUPS_PER_SECOND: Final = 20
+
+LaneKey = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """A provider and the router over its table: one for all its syncs."""
+
+    provider: Provider
+    router: Router
+
+
+APIS: Final[Mapping[str, Api]] = {
+    name: Api(provider, Router(provider)) for name, provider in PROVIDERS.items()
+}
+
+
+class Allotment:
+    """Whose rate limit a call counts against: an account's, under named budgets.
+
+    Calls of all syncs and tokens of one account go through the same lanes. A sync's
+    own rate for a budget comes before the API's.
+    """
+
+    __slots__ = ("_lanes", "account", "api", "rates")
+
+    def __init__(self, api: Api, account: str, rates: tuple[Budget, ...]) -> None:
+        self.api, self.account, self.rates = api, account, rates
+        self._lanes: dict[str, LaneKey] | None = None
+
+    def lane(self, budget: str, limiter: Limiter) -> LaneKey:
+        """The key of the lane for a budget; the lane is made on first use."""
+        if self._lanes is None:
+            self._lanes = {}
+        key = self._lanes.get(budget)
+        if key is None:
+            key = self._lanes[budget] = (self.api.provider.name, self.account, budget)
+        limiter.lane(key, self.rate(budget))
+        return key
+
+    def rate(self, budget: str) -> Budget:
+        """What the account may use of a budget."""
+        for rate in (*self.rates, *self.api.provider.budgets):
+            if rate.name == budget:
+                return rate
+        raise LookupError(f"{self.api.provider.name} has no budget {budget!r}")
+
+
+@dataclass(slots=True, eq=False)
+class Live:
+    """One sync as this process knows it. What is None is loaded by its first write."""
+
+    sync: Sync
+    allotment: Allotment
+    tables: SyncTables | None = None
+    secret: str | None = None
+    pace: Pace | None = None
+
+    @property
+    def api(self) -> Api:
+        return self.allotment.api
+
+    @property
+    def provider(self) -> Provider:
+        return self.allotment.api.provider
+
+    def __repr__(self) -> str:
+        return f"Live({self.sync.id} {self.sync.provider} {self.sync.account})"
+
+
+class Directory:
+    """Finds the live sync of a unique id."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._by_digest: dict[bytes, Live] = {}
+        self._digest_of: dict[str, bytes] = {}
+        self._cursor = 0
+        self._guesses = Pace(LOOKUPS_PER_SECOND, 1.0)
+
+    def __len__(self) -> int:
+        return len(self._by_digest)
+
+    async def find(self, unique_id: str) -> Live | None:
+        """The sync with this unique id, None if there is none."""
+        live = self._by_digest.get(sha256(unique_id.encode()).digest())
+        return live if live is not None else await self._look_up(unique_id)
+
+    async def _look_up(self, unique_id: str) -> Live | None:
+        if not self._guesses.take():
+            return None
+        digest = sha256(unique_id.encode()).digest()
+        sync = await self._registry.sync_by_digest(digest)
+        if sync is None:
+            return None
+        self._put(sync)
+        return self._by_digest.get(digest)
+
+    def by_id(self, sync_id: str) -> Live | None:
+        digest = self._digest_of.get(sync_id)
+        return None if digest is None else self._by_digest.get(digest)
+
+    async def refresh(self) -> None:
+        """Takes in what changed in the registry since the last time."""
+        changed, deleted, self._cursor = await self._registry.changed_since(self._cursor)
+        for sync in changed:
+            self._put(sync)
+        for sync_id in deleted:
+            self._by_digest.pop(self._digest_of.pop(sync_id, b""), None)
+
+    async def keep_fresh(self) -> None:
+        """Polls the registry for ever; a database that is away is waited for."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            try:
+                await self.refresh()
+            except OSError:
+                log.warning("the registry cannot be read; known syncs go on")
+
+    def _put(self, sync: Sync) -> None:
+        api = APIS.get(sync.provider)
+        if api is None:
+            log.error("sync %s: this version has no provider %r", sync.id, sync.provider)
+            return
+        digest = sha256(sync.unique_id.encode()).digest()
+        known = self.by_id(sync.id)
+        if known is not None and known.sync == sync:
+            return
+        self._by_digest.pop(self._digest_of.get(sync.id, b""), None)
+        self._by_digest[digest] = Live(sync, Allotment(api, sync.account, sync.rates))
+        self._digest_of[sync.id] = digest

@@ -1,0 +1,115 @@
+"""How we say no: the one table of our own answers.
+
+An answer of ours must never be taken for the API's. It is `application/problem+json`
+(RFC 9457) with `source: "proxy"`, and says whether the call may have reached the API
+(`sent`) and whether repeating it is safe (`retry_safe`). The members that the
+provider's own clients look for are added, so that their users read our message and
+not "unknown error".
+
+    400 … 431, 501, 505   the caller's HTTP is malformed or beyond our limits
+    403                   the token or the account is not the sync's
+    404                   no such unique id, host or path
+    502                   transport, protocol or our database
+    504                   time ran out
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import orjson
+
+from providers.record import JSON
+
+Sent = Literal["no", "yes", "unknown"]
+Refusal = Callable[[int, str, str, str], dict[str, JSON]]
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A line of the table: what stays the same whenever this problem occurs.
+
+    `proxy_error` is the error token of RFC 9209, None where none fits.
+    """
+
+    status: int
+    title: str
+    proxy_error: str | None = "http_request_denied"
+
+
+_REQUEST = "http_request_error"
+
+PROBLEMS: Final[Mapping[str, Kind]] = {
+    "bad_request": Kind(400, "The request is not valid HTTP", _REQUEST),
+    "bad_target": Kind(400, "The request target is ambiguous or not valid", _REQUEST),
+    "bad_header": Kind(400, "A request header is not valid", _REQUEST),
+    "bad_host": Kind(400, "The Host header is not valid", _REQUEST),
+    "token_of_another_account": Kind(403, "The token belongs to another account"),
+    "path_of_another_account": Kind(403, "The path names another account"),
+    "unknown_address": Kind(404, "No sync and API at this address", "destination_not_found"),
+    "unsupported_path": Kind(404, "The API path is not supported", "destination_not_found"),
+    "method_not_allowed": Kind(405, "The method is not allowed"),
+    "body_too_large": Kind(413, "The request body is too large"),
+    "target_too_long": Kind(414, "The request target is too long", _REQUEST),
+    "expectation_failed": Kind(417, "The expectation cannot be met", _REQUEST),
+    "headers_too_large": Kind(431, "The request headers are too large", _REQUEST),
+    "not_implemented": Kind(501, "The transfer coding or method is not implemented", _REQUEST),
+    "version_not_supported": Kind(505, "Only HTTP/1.0 and HTTP/1.1 are served", _REQUEST),
+    "loop_detected": Kind(502, "The request came round to this proxy", "proxy_loop_detected"),
+    "upstream_failed": Kind(502, "The call to the API failed", "connection_terminated"),
+    "account_unknown": Kind(502, "The API would not say whose token this is"),
+    "database_unavailable": Kind(502, "The database is unavailable", "proxy_internal_error"),
+    "internal_error": Kind(502, "The proxy failed", "proxy_internal_error"),
+    "permit_timeout": Kind(
+        504, "The rate limit left no room in time", "connection_limit_reached"
+    ),
+    "upstream_timeout": Kind(504, "The API did not answer in time", "http_response_timeout"),
+}
+
+
+class Rejected(Exception):
+    """We refuse the call, or could not finish it. The caller gets our own answer.
+
+    `code` is a key of PROBLEMS, `detail` one or two sentences that name the remedy and
+    never hold a token or the unique id. `sent` says whether the API may have seen the
+    call; `retry_after` is in seconds. `proxy_error` overrides the table's token.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        sent: Sent = "no",
+        retry_after: float | None = None,
+        proxy_error: str | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code, self.detail, self.sent = code, detail, sent
+        self.kind = PROBLEMS[code]
+        self.retry_after = retry_after
+        self.proxy_error = proxy_error or self.kind.proxy_error
+
+
+def body(rejected: Rejected, method: str, request_id: str, refusal: Refusal | None) -> bytes:
+    """The problem document, with the members of the provider's clients if there is one."""
+    kind = rejected.kind
+    members: dict[str, JSON] = {
+        "type": f"urn:httpproxy:problem:{rejected.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": rejected.detail,
+        "source": "proxy",
+        "code": rejected.code,
+        "request_id": request_id,
+        "sent": rejected.sent,
+        "retry_safe": rejected.sent == "no" or method in SAFE_METHODS,
+    }
+    if refusal is not None:
+        message = f"{rejected.detail} (httpproxy: {rejected.code}, sent: {rejected.sent})"
+        members = refusal(kind.status, rejected.code, message, request_id) | members
+    return orjson.dumps(members)

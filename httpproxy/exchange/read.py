@@ -1,0 +1,134 @@
+"""Our own calls to an API: identify a token, discover collections, read records again.
+
+What is asked, and what the answers mean, is the provider's conversation; here it is
+driven: a permit for each call, the credential added, the answer sent back in. Calls
+are reads, so `upstream.client` may repeat them; they never pass for the application's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from httpproxy.exchange.live import APIS, Allotment, Live
+from httpproxy.exchange.problems import Rejected, Sent
+from httpproxy.store.registry import Registry
+from httpproxy.upstream.client import UpstreamClient
+from httpproxy.upstream.errors import UpstreamError
+from httpproxy.upstream.lane import Priority
+from httpproxy.upstream.limiter import Limiter, Permit, WaitExpired
+from providers.http import Request, Response
+from providers.record import Collection
+from providers.spec import Conversation, Provider
+
+T = TypeVar("T")
+
+PATIENCE: Final = 60.0  # seconds that a call of ours waits for its permit
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """In whose name, and with whose credential, a conversation is held."""
+
+    allotment: Allotment
+    token: str = field(repr=False)
+    priority: Priority = Priority.READ
+
+
+class Calls:
+    """Holds conversations with APIs."""
+
+    def __init__(self, client: UpstreamClient, limiter: Limiter, registry: Registry) -> None:
+        self._client = client
+        self._limiter = limiter
+        self._registry = registry
+
+    async def converse(
+        self, live: Live, conversation: Conversation[T], *, token: str | None = None
+    ) -> T:
+        """Holds a conversation for a sync, with its stored credential unless told."""
+        if token is None:
+            token = await self.secret(live)
+        return await self.converse_as(
+            Caller(live.allotment, token, Priority.REREAD), conversation
+        )
+
+    async def converse_as(self, caller: Caller, conversation: Conversation[T]) -> T:
+        """Holds a conversation to its end and returns its result.
+
+        Raises what the conversation raises (Refused, Unrecognised …), and Rejected if
+        the API cannot be reached or the lane has no room in time.
+        """
+        try:
+            request = next(conversation)
+            while True:
+                request = conversation.send(await self._ask(caller, request))
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    async def identify(self, provider: Provider, token: str) -> str | None:
+        """The account of a token, None where the provider's paths name it instead."""
+        if provider.identify is None:
+            return None
+        caller = Caller(Allotment(APIS[provider.name], "", ()), token)
+        return await self.converse_as(caller, provider.identify(token))
+
+    async def discover(
+        self, provider: Provider, account: str, token: str, wanted: Sequence[str]
+    ) -> tuple[Collection, ...]:
+        """The wanted collections of an account, before there is a sync for it."""
+        caller = Caller(Allotment(APIS[provider.name], account, ()), token)
+        conversation = provider.discover(account, tuple(wanted) or None)
+        return await self.converse_as(caller, conversation)
+
+    async def secret(self, live: Live) -> str:
+        """The sync's stored credential, decrypted once."""
+        if live.secret is None:
+            live.secret = await self._registry.secret(live.sync)
+        return live.secret
+
+    async def _ask(self, caller: Caller, request: Request) -> Response:
+        api = caller.allotment.api
+        match = api.router.match(request.method, request.host, request.path)
+        budget = match.route.budget if match else api.provider.budgets[0].name
+        permit = await permit_for(
+            self._limiter, caller.allotment, budget, caller.priority, PATIENCE
+        )
+        try:
+            return await self._client.fetch(api.provider.authorize(request, caller.token))
+        except UpstreamError as error:
+            raise failed(error, sent="no") from error
+        finally:
+            permit.release()
+
+
+async def permit_for(
+    limiter: Limiter, allotment: Allotment, budget: str, priority: Priority, patience: float
+) -> Permit:
+    """A permit of the account's lane for a budget, awaited for `patience` seconds.
+
+    Raises Rejected: 504, and nothing was sent.
+    """
+    key = allotment.lane(budget, limiter)
+    try:
+        return await limiter.acquire(key, priority, patience)
+    except WaitExpired as expired:
+        rate = allotment.rate(budget)
+        raise Rejected(
+            "permit_timeout",
+            f"The rate limit of {rate.allowed_requests} per {rate.interval:g} s left no room"
+            f" within {patience:g} s; the call was not sent.",
+            retry_after=expired.expected_wait,
+        ) from expired
+
+
+def failed(error: UpstreamError, sent: Sent) -> Rejected:
+    """A failed call as our answer: 504 if only time was missing, else 502."""
+    return Rejected(
+        "upstream_timeout" if error.timed_out else "upstream_failed",
+        f"{error}",
+        sent=sent,
+        proxy_error=error.proxy_error,
+    )

@@ -1,0 +1,105 @@
+"""What an answer leaves open, settled by reading again.
+
+    overlap       another image of the record was committed while this call was on its
+                  way, and nothing tells which is newer: read the record now
+    dirty         the answer does not say everything: remember what to read again
+    schema        a field that the tables do not know: discover, add its column
+
+The interval rule (`store.commit`) says when an image may be trusted; a read that
+begins after both calls ended always may.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Final
+
+from httpproxy.exchange.live import Live
+from httpproxy.exchange.read import Calls
+from httpproxy.store.commit import Commit, Committer
+from httpproxy.store.registry import Registry
+from httpproxy.store.tables import SyncTables
+from httpproxy.upstream.pacing import Pace
+from providers.record import Change, Dirty, Image
+
+log = logging.getLogger(__name__)
+
+READ_BACKS: Final = 3  # a record that is written this often at once goes to the re-reads
+REDISCOVERY_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """Images that could not be decided, and whose call they came from."""
+
+    images: Sequence[Image]
+    request_id: str
+    why: str
+
+
+class Settlement:
+    """Reads again, and remembers what is still to be read."""
+
+    def __init__(self, calls: Calls, committer: Committer, registry: Registry) -> None:
+        self._calls = calls
+        self._committer = committer
+        self._registry = registry
+
+    async def read_back(self, live: Live, tables: SyncTables, open_: Unsettled) -> int:
+        """Reads the records now and commits what they are; returns the rows written.
+
+        Raises what the calls raise; the caller then marks them dirty.
+        """
+        images, rows = open_.images, 0
+        for _ in range(READ_BACKS):
+            start = self._committer.clock()
+            change = Change(images=tuple(await self._read(live, tables, images)))
+            applied = await self._committer.commit(
+                Commit(tables, change, start, live.sync.id, "proxy", open_.request_id)
+            )
+            rows += applied.rows
+            images = applied.overlaps
+            if not images:
+                return rows
+        await self.mark_dirty(live, replace(open_, images=images))
+        return rows
+
+    async def _read(
+        self, live: Live, tables: SyncTables, images: Sequence[Image]
+    ) -> list[Image]:
+        found: list[Image] = []
+        ordered = sorted(images, key=lambda image: image.collection)
+        for collection_id, group in groupby(ordered, key=lambda image: image.collection):
+            collection = tables.schema.find(collection_id)
+            if collection is None:
+                raise LookupError(f"sync {live.sync.id} has no collection {collection_id}")
+            keys = [image.key for image in group]
+            found += await self._calls.converse(
+                live, live.provider.read_records(collection, keys)
+            )
+        return found
+
+    async def mark_dirty(self, live: Live, open_: Unsettled) -> None:
+        """Remembers records to be read again."""
+        marks = [Dirty(i.collection, i.key or None, open_.why) for i in open_.images]
+        await self._registry.mark_dirty(live.sync, marks)
+
+    async def rediscover(self, live: Live) -> None:
+        """Discovers the sync's collections and lets the tables follow, at a gentle pace.
+
+        Never fails: what goes wrong is logged, and the next unknown field tries again.
+        """
+        live.pace = live.pace or Pace(1, REDISCOVERY_SECONDS)
+        if live.tables is None or not live.pace.take():
+            return
+        wanted = tuple(c.id for c in live.tables.schema.collections)
+        try:
+            found = await self._calls.converse(
+                live, live.provider.discover(live.sync.account, wanted)
+            )
+            live.tables = await self._registry.follow(live.sync, found)
+        except Exception:
+            log.exception("sync %s: rediscovery failed", live.sync.id)

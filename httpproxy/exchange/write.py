@@ -1,0 +1,203 @@
+"""A call of the application, carried to the API and committed before it is answered.
+
+    permit -> send -> read the answer -> commit -> receipt
+
+The call leaves at most once. After the API's 2xx nothing of ours can turn it into an
+error: whatever fails then, the client gets the API's answer, and the receipt says
+`deferred`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from httpproxy.exchange.live import Live
+from httpproxy.exchange.problems import Rejected
+from httpproxy.exchange.read import failed, permit_for
+from httpproxy.exchange.settle import Settlement, Unsettled
+from httpproxy.store.commit import Applied, Commit, Committer
+from httpproxy.store.registry import Registry
+from httpproxy.store.tables import SyncTables
+from httpproxy.upstream.client import UpstreamClient
+from httpproxy.upstream.errors import UpstreamError
+from httpproxy.upstream.lane import Priority
+from httpproxy.upstream.limiter import Limiter
+from httpproxy.upstream.retry import retry_after
+from providers.http import Request, Response
+from providers.record import Change, Dirty
+from providers.routing import Match
+from providers.spec import Action, Exchange, Unreadable
+
+log = logging.getLogger(__name__)
+
+Spawn = Callable[[Coroutine[Any, Any, None], str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of the answer in the database.
+
+    outcome   applied    committed; `rows` rows were written
+              deferred   it will be: the database was away, or a record is read again
+              none       nothing to commit: a read, an effect, or no 2xx
+              unmapped   records of collections that the sync does not cover
+    """
+
+    outcome: str
+    rows: int = 0
+
+
+NOTHING: Final = Receipt("none")
+DEFERRED: Final = Receipt("deferred")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call as a door hands it in. `verified`: the token is the account's own."""
+
+    live: Live
+    match: Match
+    request: Request
+    request_id: str
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: for a permit, and for a commit before it is deferred."""
+
+    permit: float
+    commit: float
+
+
+@dataclass(frozen=True)
+class Writes:
+    """Carries calls. `wall_clock` gives seconds since the epoch (for Retry-After)."""
+
+    client: UpstreamClient
+    limiter: Limiter
+    committer: Committer
+    registry: Registry
+    settlement: Settlement
+    timeouts: Timeouts
+    spawn: Spawn
+    wall_clock: Callable[[], float]
+
+    async def carry(self, call: Call) -> tuple[Response, Receipt]:
+        """The API's answer, and what became of it.
+
+        Raises Rejected if the call was not sent, or was and no answer came.
+        """
+        if call.match.route.action is Action.READ:
+            return await self._send(call), NOTHING
+        tables = await self._tables(call.live)
+        start = self.committer.clock()
+        response = await self._send(call)
+        if not response.ok:
+            return response, NOTHING
+        try:
+            receipt = await self._take_in(call, response, tables, start)
+        except Exception:  # the API has accepted the call: its answer goes out, always
+            log.exception("request %s: commit failed after the API's answer", call.request_id)
+            receipt = DEFERRED
+        return response, receipt
+
+    async def _tables(self, live: Live) -> SyncTables:
+        if not self.committer.available:
+            raise _database_away()
+        if live.tables is None:
+            try:
+                live.tables = await self.registry.tables(live.sync)
+            except OSError as error:
+                raise _database_away() from error
+        return live.tables
+
+    async def _send(self, call: Call) -> Response:
+        live, route = call.live, call.match.route
+        priority = Priority.READ if route.action is Action.READ else Priority.WRITE
+        permit = await permit_for(
+            self.limiter, live.allotment, route.budget, priority, self.timeouts.permit
+        )
+        try:
+            response = await self.client.send(call.request)
+        except UpstreamError as error:
+            raise failed(error, error.sent) from error
+        finally:
+            permit.release()
+        if response.status in (423, 429, 503):
+            self._heed(call, response)
+        return response
+
+    def _heed(self, call: Call, response: Response) -> None:
+        """Pauses the lane for as long as the API asks for."""
+        asked = retry_after(response.headers.get("Retry-After"), self.wall_clock())
+        pause = max(asked or 0.0, call.live.provider.pause(response) or 0.0)
+        if pause > 0:
+            key = call.live.allotment.lane(call.match.route.budget, self.limiter)
+            self.limiter.pause(key, pause)
+
+    async def _take_in(
+        self, call: Call, response: Response, tables: SyncTables, start: int
+    ) -> Receipt:
+        if not call.verified:
+            log.warning("request %s: accepted for a token of unknown account", call.request_id)
+            return Receipt("unmapped")
+        change = _meaning(call, response, tables)
+        if change.schema_changed:
+            self.spawn(self.settlement.rediscover(call.live), "rediscover")
+        if change.dirty and not change.images:
+            await self.registry.mark_dirty(call.live.sync, change.dirty)
+        if not change.images:
+            return Receipt("unmapped") if change.unmapped else NOTHING
+        commit = Commit(tables, change, start, call.live.sync.id, "proxy", call.request_id)
+        try:
+            async with asyncio.timeout(self.timeouts.commit):
+                applied = await self.committer.commit(commit)
+        except TimeoutError:
+            log.warning("request %s: the database is slow or away; deferred", call.request_id)
+            return DEFERRED
+        return await self._receipt(call, tables, applied)
+
+    async def _receipt(self, call: Call, tables: SyncTables, applied: Applied) -> Receipt:
+        if not applied.overlaps:
+            return Receipt("applied", applied.rows)
+        open_ = Unsettled(applied.overlaps, call.request_id, "overlapping writes")
+        try:
+            rows = await self.settlement.read_back(call.live, tables, open_)
+        except Exception:  # the API has accepted the call; the record is read again later
+            log.exception("request %s: read-back failed", call.request_id)
+            await self.settlement.mark_dirty(call.live, open_)
+            return DEFERRED
+        return Receipt("applied", applied.rows + rows)
+
+
+def _meaning(call: Call, response: Response, tables: SyncTables) -> Change:
+    route = call.match.route
+    if route.read is None:
+        return Change()
+    exchange = Exchange(call.request, response, call.match.variables)
+    try:
+        return route.read(exchange, tables.schema)
+    except Unreadable as unreadable:
+        log.warning("request %s: answer unreadable: %s", call.request_id, unreadable)
+        return Change(dirty=_named_collections(call.match.variables, tables, f"{unreadable}"))
+
+
+def _named_collections(
+    variables: Mapping[str, str], tables: SyncTables, why: str
+) -> tuple[Dirty, ...]:
+    found = (tables.schema.find(spelling) for spelling in variables.values())
+    return tuple(Dirty(collection.id, None, why) for collection in found if collection)
+
+
+def _database_away() -> Rejected:
+    return Rejected(
+        "database_unavailable",
+        "The database cannot be reached, so the result could not be committed;"
+        " the call was not sent.",
+        retry_after=1,
+    )

@@ -1,0 +1,138 @@
+"""Which headers travel on, in both directions.
+
+Everything does, in order and repeated as it came, except
+
+    request   hop-by-hop fields and those that Connection names (RFC 9110 §7.6.1), Host,
+              Expect, and what proxies in front of us say of our own clients
+    answer    hop-by-hop fields, Alt-Svc (it would speak for our origin), X-Accel-*
+              (nginx would obey it), and names that only we may use
+
+`Via` is added to the request, as a gateway must. docs/gateway.md repeats this list.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from multidict import CIMultiDict, MultiMapping, istr
+
+from httpproxy.exchange.problems import Rejected
+
+CONNECTION: Final = istr("Connection")
+CONTENT_LENGTH: Final = istr("Content-Length")
+VIA: Final = istr("Via")
+TRANSFER_ENCODING: Final = istr("Transfer-Encoding")
+
+_HOP_BY_HOP: Final = tuple(
+    istr(name)
+    for name in (
+        "Connection",
+        "Keep-Alive",
+        "Proxy-Connection",
+        "TE",
+        "Transfer-Encoding",
+        "Upgrade",
+        "Trailer",
+        "Proxy-Authorization",
+    )
+)
+_REQUEST_DROPPED: Final = (
+    *_HOP_BY_HOP,
+    *(
+        istr(name)
+        for name in (
+            "Host",
+            "Expect",
+            "HTTP2-Settings",
+            "Forwarded",
+            "X-Forwarded-For",
+            "X-Forwarded-Host",
+            "X-Forwarded-Proto",
+            "X-Forwarded-Port",
+            "X-Forwarded-Prefix",
+            "X-Forwarded-Server",
+            "X-Forwarded-Ssl",
+            "X-Real-IP",
+        )
+    ),
+)
+_ANSWER_DROPPED: Final = (*_HOP_BY_HOP, istr("Proxy-Authenticate"), istr("Alt-Svc"))
+_ANSWER_DROPPED_PREFIXES: Final = ("x-accel-", "httpproxy-")
+
+# A client that lists one of these in Connection asks us to drop what the call means.
+_END_TO_END: Final = frozenset(
+    {
+        "authorization",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "date",
+        "host",
+        "if-match",
+        "via",
+    }
+)
+
+
+def _named_by_connection(headers: MultiMapping[str]) -> set[str]:
+    options = ",".join(headers.getall(CONNECTION)).split(",")
+    return {option.strip().lower() for option in options} - {"", "close", "keep-alive"}
+
+
+def forwarded(
+    incoming: MultiMapping[str], body_length: int, pseudonym: str
+) -> CIMultiDict[str]:
+    """The headers for the upstream. Raises Rejected (400, 502 for a loop)."""
+    out = CIMultiDict(incoming)
+    if CONNECTION in out:
+        named = _named_by_connection(out)
+        if not named.isdisjoint(_END_TO_END):
+            raise Rejected("bad_header", "Connection names an end-to-end header.")
+        for name in named:
+            out.popall(name, None)
+    if TRANSFER_ENCODING in out:
+        out[CONTENT_LENGTH] = str(body_length)
+    for dropped in _REQUEST_DROPPED:
+        out.popall(dropped, None)
+    mark = f"1.1 {pseudonym}"
+    if VIA in out:
+        seen = ", ".join(out.popall(VIA))
+        if any(hop.split()[1:2] == [pseudonym] for hop in seen.split(",")):
+            raise Rejected("loop_detected", "The call has passed this proxy before.")
+        mark = f"{seen}, {mark}"
+    out[VIA] = mark
+    _refuse_undecodable(out)
+    return out
+
+
+def _refuse_undecodable(headers: MultiMapping[str]) -> None:
+    text = "".join(headers.values())
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Rejected(
+            "bad_header", "A header value is not UTF-8; it could not travel unchanged."
+        ) from error
+
+
+def returned(upstream: MultiMapping[str]) -> CIMultiDict[str]:
+    """The upstream's headers for the client."""
+    out = CIMultiDict(upstream)
+    if CONNECTION in out:
+        for name in _named_by_connection(out):
+            out.popall(name, None)
+    for dropped in _ANSWER_DROPPED:
+        out.popall(dropped, None)
+    for name in [n for n in out if n.lower().startswith(_ANSWER_DROPPED_PREFIXES)]:
+        out.popall(name, None)
+    if not "".join(out.values()).isascii():
+        return CIMultiDict((n, _writable(v)) for n, v in out.items())
+    return out
+
+
+def _writable(value: str) -> str:
+    # aiohttp's writer drops bytes that are not UTF-8 without a word; show the loss.
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

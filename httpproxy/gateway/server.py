@@ -1,0 +1,296 @@
+"""The gateway's server: aiohttp's low-level one, so that nothing stands in between.
+
+No router (it would decode the path), no middlewares, no application: one handler.
+Every answer carries `Proxy-Status` (RFC 9209) and our receipt `Httpproxy-Commit`.
+What aiohttp's parser refuses is answered in our own form too, without an echo of
+what was sent.
+
+The order of a call: address, route, account, size, body, then the exchange. Nothing
+is asked for (`100 Continue`) and nothing forwarded before the checks have passed, and
+a body is forwarded only whole. A client that goes away does not stop an exchange that
+is under way: its write is finished and committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import HttpVersion10, HttpVersion11, StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+from aiohttp.http_exceptions import LineTooLong
+from multidict import CIMultiDict
+
+from httpproxy.exchange.account import Accounts
+from httpproxy.exchange.live import Directory, Live
+from httpproxy.exchange.problems import Refusal, Rejected, body
+from httpproxy.exchange.write import NOTHING, Call, Receipt, Writes
+from httpproxy.gateway.address import Address, parse
+from httpproxy.gateway.answer import Answer
+from httpproxy.gateway.headers import TRANSFER_ENCODING, forwarded, returned
+from providers.http import Request, Response
+
+log = logging.getLogger(__name__)
+
+MAX_TARGET: Final = 17_000  # Airtable takes URLs of 16,000, and our prefix comes on top
+MAX_LINE: Final = 40_000  # the parser's own limit, above ours so that ours answers
+MAX_FIELD: Final = 32_768
+MAX_HEADERS: Final = 256
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
+_SERVED: Final = frozenset({HttpVersion10, HttpVersion11})
+_ALLOW: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+_PARSER_PROBLEMS: Final = {400: "bad_request", 414: "target_too_long", 431: "headers_too_large"}
+
+
+@dataclass(frozen=True, slots=True)
+class Doorway:
+    """What the door is built with."""
+
+    directory: Directory
+    accounts: Accounts
+    writes: Writes
+    pseudonym: str
+    max_body: int
+    new_request_id: Callable[[], str]
+
+
+class Gateway:
+    """The handler of every request."""
+
+    def __init__(self, doorway: Doorway) -> None:
+        self._d = doorway
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers one request; the API's answer or a problem of ours, never an exception."""
+        request_id = self._d.new_request_id()
+        refusal: Refusal | None = None
+        try:
+            _check_version(request)
+            address = parse(request.raw_path, MAX_TARGET) if _plain(request) else None
+            if address is None:
+                return self._own_options(request_id)
+            live = await self._live(address)
+            refusal = live.provider.refusal
+            response, receipt = await self._exchange(request, address, live, request_id)
+        except Rejected as rejected:
+            return self.problem(rejected, request.method, request_id, refusal)
+        except Exception:
+            log.exception("request %s failed", request_id)
+            rejected = Rejected(
+                "internal_error",
+                f"The proxy failed; its log has the reason under {request_id}.",
+                sent="unknown",
+            )
+            return self.problem(rejected, request.method, request_id, refusal)
+        return self._relayed(response, receipt, request_id)
+
+    async def _live(self, address: Address) -> Live:
+        live = await self._d.directory.find(address.unique_id)
+        if live is not None and address.host in live.provider.hosts:
+            return live
+        raise Rejected("unknown_address", _no_such_address(address.host, live))
+
+    async def _exchange(
+        self, request: web.BaseRequest, address: Address, live: Live, request_id: str
+    ) -> tuple[Response, Receipt]:
+        match = live.api.router.match(request.method, address.host, address.path)
+        if match is None:
+            raise Rejected(
+                "unsupported_path",
+                f"{live.provider.title} has no {request.method} at this path that this proxy"
+                " knows; call the API directly.",
+            )
+        verified = await self._d.accounts.verified(live, match.variables, request.headers)
+        sent_body = await self._body(request)
+        headers = forwarded(request.headers, len(sent_body), self._d.pseudonym)
+        call = Call(
+            live,
+            match,
+            Request(request.method, address.host, address.target, headers, sent_body),
+            request_id,
+            verified,
+        )
+        return await self._d.writes.carry(call)
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        if not request.can_read_body:
+            return b""
+        coding = request.headers.get(TRANSFER_ENCODING)
+        if coding is not None and (
+            coding.lower() != "chunked" or request.version == HttpVersion10
+        ):
+            raise Rejected("not_implemented", "Only the chunked transfer coding is known.")
+        length = request.content_length
+        if length is not None and length > self._d.max_body:
+            raise _too_large(self._d.max_body)
+        expectation = request.headers.get("Expect")
+        if expectation is not None:
+            await _meet(expectation, request)
+        try:
+            return await request.read()
+        except web.HTTPRequestEntityTooLarge as error:
+            raise _too_large(self._d.max_body) from error
+
+    def _relayed(self, response: Response, receipt: Receipt, request_id: str) -> Answer:
+        headers = returned(response.headers)
+        status = f"{self._d.pseudonym}; received-status={response.status}"
+        if receipt.outcome == "deferred":
+            status += '; details="commit-deferred"'
+        headers.add("Proxy-Status", status)
+        headers["Httpproxy-Commit"] = _receipt(receipt, request_id)
+        return Answer(response.status, response.reason, headers, response.body)
+
+    def problem(
+        self, rejected: Rejected, method: str, request_id: str, refusal: Refusal | None = None
+    ) -> Answer:
+        """Our own answer."""
+        status = self._d.pseudonym
+        if rejected.proxy_error:
+            status += f"; error={rejected.proxy_error}"
+        headers = CIMultiDict(
+            {
+                "Content-Type": "application/problem+json",
+                "Cache-Control": "no-store",
+                "Proxy-Status": f'{status}; details="{rejected.code}"',
+                "Httpproxy-Commit": _receipt(NOTHING, request_id),
+            }
+        )
+        if rejected.retry_after is not None:
+            headers["Retry-After"] = str(max(1, round(rejected.retry_after)))
+        if rejected.kind.status == 405:
+            headers["Allow"] = _ALLOW
+        content = body(rejected, method, request_id, refusal)
+        return Answer(
+            rejected.kind.status,
+            rejected.kind.title,
+            headers,
+            content,
+            close=rejected.kind.status in (400, 413, 414, 431, 501, 505),
+        )
+
+    def _own_options(self, request_id: str) -> Answer:
+        headers = CIMultiDict(
+            {"Allow": _ALLOW, "Httpproxy-Commit": _receipt(NOTHING, request_id)}
+        )
+        return Answer(204, "No Content", headers, b"")
+
+    def unreadable(self, status: int, method: str) -> Answer:
+        """Our form of what aiohttp's parser refused; nothing of the input is echoed."""
+        code = _PARSER_PROBLEMS.get(status, "bad_request")
+        rejected = Rejected(code, "The request could not be read as HTTP/1.1.")
+        return self.problem(rejected, method, self._d.new_request_id())
+
+
+def _receipt(receipt: Receipt, request_id: str) -> str:
+    return f"{receipt.outcome}; rows={receipt.rows}; request-id={request_id}"
+
+
+def _check_version(request: web.BaseRequest) -> None:
+    if request.version not in _SERVED:
+        raise Rejected("version_not_supported", "Speak HTTP/1.1.")
+    host = request.headers.get("Host")
+    if host is None:
+        if request.version == HttpVersion11:
+            raise Rejected("bad_host", "HTTP/1.1 asks for a Host header.")
+    elif not host or not _HOST.fullmatch(host):
+        raise Rejected("bad_host", "The Host header is a host name and perhaps a port.")
+
+
+def _plain(request: web.BaseRequest) -> bool:
+    """False for `OPTIONS *`, which asks about the server as a whole."""
+    if request.method == "CONNECT":
+        raise Rejected("not_implemented", "This is a gateway; it opens no tunnels.")
+    if request.method == "TRACE":
+        raise Rejected("method_not_allowed", "TRACE would show your token.")
+    return not (request.method == "OPTIONS" and request.raw_path == "*")
+
+
+def _no_such_address(host: str, live: Live | None) -> str:
+    if live is not None and host in live.provider.host_hints:
+        return f"Use {live.provider.host_hints[host]} in place of {host} after the unique id."
+    return (
+        "No sync has this unique id, or it is not for this API host."
+        " `httpproxy sync show` prints the API root to prepend."
+    )
+
+
+def _too_large(limit: int) -> Rejected:
+    return Rejected(
+        "body_too_large",
+        f"The request body is over the limit of {limit} bytes (max_request_bytes).",
+    )
+
+
+async def _meet(expectation: str, request: web.BaseRequest) -> None:
+    if expectation.lower() != "100-continue":
+        raise Rejected("expectation_failed", "Only 100-continue is understood.")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # the answer itself has not begun
+
+
+class _Connection(web.RequestHandler):
+    """aiohttp's connection, answering what its parser refuses in our form."""
+
+    __slots__ = ("_gateway",)
+
+    def __init__(self, gateway: Gateway, server: web.Server, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._gateway = gateway
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if isinstance(exc, LineTooLong):
+            status = 414 if str(exc.args[1]) == str(MAX_LINE) else 431
+        elif message is not None and "many headers" in message:
+            status = 431
+        return self._gateway.unreadable(status, request.method)
+
+
+class GatewayServer(web.Server):
+    """Makes a connection for each client, with our limits."""
+
+    def __init__(self, gateway: Gateway, max_body: int) -> None:
+        super().__init__(gateway.handle, request_factory=self._new_request)
+        self._gateway = gateway
+        self._max_body = max_body
+        self._running_loop = asyncio.get_running_loop()
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(
+            self._gateway,
+            self,
+            loop=self._running_loop,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_FIELD,
+            max_headers=MAX_HEADERS,
+        )
+
+    def _new_request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.BaseRequest:
+        return web.BaseRequest(
+            message,
+            payload,
+            protocol,
+            writer,
+            task,
+            self._running_loop,
+            client_max_size=self._max_body,
+        )
