@@ -79,11 +79,9 @@ def _unbrotli(body: bytes, limit: int) -> bytes:
     stream = brotli.Decompressor()
     parts = [stream.process(body, output_buffer_limit=_STEP)]
     total = len(parts[0])
-    while not stream.can_accept_more_data() and not stream.is_finished():
+    while parts[-1] and not stream.is_finished() and total <= limit:
         parts.append(stream.process(b"", output_buffer_limit=_STEP))
         total += len(parts[-1])
-        if total > limit:
-            break
     out = _bounded(b"".join(parts), limit)
     if not stream.is_finished():
         raise Unreadable("compressed body is cut short")
