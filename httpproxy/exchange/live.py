@@ -48,32 +48,47 @@ APIS: Final[Mapping[str, Api]] = {
 class Allotment:
     """Whose rate limit a call counts against: an account's, under named budgets.
 
-    Calls of all syncs and tokens of one account go through the same lanes. A sync's
-    own rate for a budget comes before the API's.
+    Calls of all syncs and tokens of one account go through the same lanes, at the
+    smallest rate that one of them is allotted. `owner` is the sync's id, "" for calls
+    before there is a sync.
     """
 
-    __slots__ = ("_lanes", "account", "api", "rates")
+    __slots__ = ("_lanes", "account", "api", "limiter", "owner", "rates")
 
-    def __init__(self, api: Api, account: str, rates: tuple[Budget, ...]) -> None:
-        self.api, self.account, self.rates = api, account, rates
+    def __init__(
+        self,
+        api: Api,
+        account: str,
+        limiter: Limiter,
+        rates: tuple[Budget, ...] = (),
+        owner: str = "",
+    ) -> None:
+        self.api, self.account, self.limiter = api, account, limiter
+        self.rates, self.owner = rates, owner
         self._lanes: dict[str, LaneKey] | None = None
 
-    def lane(self, budget: str, limiter: Limiter) -> LaneKey:
-        """The key of the lane for a budget; the lane is made on first use."""
+    def lane(self, budget: str) -> LaneKey:
+        """The key of the lane for a budget; the rate is allotted on first use."""
         if self._lanes is None:
             self._lanes = {}
         key = self._lanes.get(budget)
         if key is None:
             key = self._lanes[budget] = (self.api.provider.name, self.account, budget)
-        limiter.lane(key, self.rate(budget))
+            self.limiter.lane(key, self.rate(budget), self.owner)
         return key
 
     def rate(self, budget: str) -> Budget:
-        """What the account may use of a budget."""
-        for rate in (*self.rates, *self.api.provider.budgets):
+        """What the account may use of a budget: the sync's rate, or the provider's."""
+        for rate in (*self.rates, *self.api.provider.default_rates, *self.api.provider.budgets):
             if rate.name == budget:
                 return rate
         raise LookupError(f"{self.api.provider.name} has no budget {budget!r}")
+
+    def give_back(self) -> None:
+        """The sync is gone or changed: its rates no longer count."""
+        for key in (self._lanes or {}).values():
+            self.limiter.forget(key, self.owner)
+        self._lanes = None
 
 
 @dataclass(slots=True, eq=False)
@@ -84,7 +99,6 @@ class Live:
     allotment: Allotment
     tables: SyncTables | None = None
     secret: str | None = None
-    pace: Pace | None = None
 
     @property
     def api(self) -> Api:
@@ -101,12 +115,13 @@ class Live:
 class Directory:
     """Finds the live sync of a unique id."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, limiter: Limiter) -> None:
         self._registry = registry
+        self._limiter = limiter
         self._by_digest: dict[bytes, Live] = {}
         self._digest_of: dict[str, bytes] = {}
         self._cursor = 0
-        self._guesses = Pace(LOOKUPS_PER_SECOND, 1.0)
+        self._lookups = Pace(LOOKUPS_PER_SECOND, 1.0)
 
     def __len__(self) -> int:
         return len(self._by_digest)
@@ -117,7 +132,7 @@ class Directory:
         return live if live is not None else await self._look_up(unique_id)
 
     async def _look_up(self, unique_id: str) -> Live | None:
-        if not self._guesses.take():
+        if not await self._lookups.allows(None):
             return None
         digest = sha256(unique_id.encode()).digest()
         sync = await self._registry.sync_by_digest(digest)
@@ -136,7 +151,7 @@ class Directory:
         for sync in changed:
             self._put(sync)
         for sync_id in deleted:
-            self._by_digest.pop(self._digest_of.pop(sync_id, b""), None)
+            self._forget(sync_id)
 
     async def keep_fresh(self) -> None:
         """Polls the registry for ever; a database that is away is waited for."""
@@ -156,6 +171,12 @@ class Directory:
         known = self.by_id(sync.id)
         if known is not None and known.sync == sync:
             return
-        self._by_digest.pop(self._digest_of.get(sync.id, b""), None)
-        self._by_digest[digest] = Live(sync, Allotment(api, sync.account, sync.rates))
+        self._forget(sync.id)
+        allotment = Allotment(api, sync.account, self._limiter, sync.rates, sync.id)
+        self._by_digest[digest] = Live(sync, allotment)
         self._digest_of[sync.id] = digest
+
+    def _forget(self, sync_id: str) -> None:
+        live = self._by_digest.pop(self._digest_of.pop(sync_id, b""), None)
+        if live is not None:
+            live.allotment.give_back()

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import orjson
 
+from httpproxy.upstream.errors import Sent
 from providers.record import JSON
 
-Sent = Literal["no", "yes", "unknown"]
 Refusal = Callable[[int, str, str, str], dict[str, JSON]]
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})

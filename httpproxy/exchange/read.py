@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from httpproxy.exchange.live import APIS, Allotment, Live
-from httpproxy.exchange.problems import Rejected, Sent
+from httpproxy.exchange.problems import Rejected
 from httpproxy.store.registry import Registry
 from httpproxy.upstream.client import UpstreamClient
-from httpproxy.upstream.errors import UpstreamError
+from httpproxy.upstream.errors import Sent, UpstreamError, WaitExpired
 from httpproxy.upstream.lane import Priority
-from httpproxy.upstream.limiter import Limiter, Permit, WaitExpired
+from httpproxy.upstream.limiter import Limiter, Permit
 from providers.http import Request, Response
 from providers.record import Collection
 from providers.spec import Conversation, Provider
@@ -72,14 +72,14 @@ class Calls:
         """The account of a token, None where the provider's paths name it instead."""
         if provider.identify is None:
             return None
-        caller = Caller(Allotment(APIS[provider.name], "", ()), token)
+        caller = Caller(Allotment(APIS[provider.name], "", self._limiter), token)
         return await self.converse_as(caller, provider.identify(token))
 
     async def discover(
         self, provider: Provider, account: str, token: str, wanted: Sequence[str]
     ) -> tuple[Collection, ...]:
         """The wanted collections of an account, before there is a sync for it."""
-        caller = Caller(Allotment(APIS[provider.name], account, ()), token)
+        caller = Caller(Allotment(APIS[provider.name], account, self._limiter), token)
         conversation = provider.discover(account, tuple(wanted) or None)
         return await self.converse_as(caller, conversation)
 
@@ -93,9 +93,7 @@ class Calls:
         api = caller.allotment.api
         match = api.router.match(request.method, request.host, request.path)
         budget = match.route.budget if match else api.provider.budgets[0].name
-        permit = await permit_for(
-            self._limiter, caller.allotment, budget, caller.priority, PATIENCE
-        )
+        permit = await permit_for(caller.allotment, budget, caller.priority, PATIENCE)
         try:
             return await self._client.fetch(api.provider.authorize(request, caller.token))
         except UpstreamError as error:
@@ -105,15 +103,14 @@ class Calls:
 
 
 async def permit_for(
-    limiter: Limiter, allotment: Allotment, budget: str, priority: Priority, patience: float
+    allotment: Allotment, budget: str, priority: Priority, patience: float
 ) -> Permit:
     """A permit of the account's lane for a budget, awaited for `patience` seconds.
 
     Raises Rejected: 504, and nothing was sent.
     """
-    key = allotment.lane(budget, limiter)
     try:
-        return await limiter.acquire(key, priority, patience)
+        return await allotment.limiter.acquire(allotment.lane(budget), priority, patience)
     except WaitExpired as expired:
         rate = allotment.rate(budget)
         raise Rejected(

@@ -11,6 +11,7 @@ begins after both calls ended always may.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -47,6 +48,8 @@ class Settlement:
         self._calls = calls
         self._committer = committer
         self._registry = registry
+        self._pace = Pace(1, REDISCOVERY_SECONDS)
+        self._awaited: set[str] = set()
 
     async def read_back(self, live: Live, tables: SyncTables, open_: Unsettled) -> int:
         """Reads the records now and commits what they are; returns the rows written.
@@ -90,16 +93,21 @@ class Settlement:
     async def rediscover(self, live: Live) -> None:
         """Discovers the sync's collections and lets the tables follow, at a gentle pace.
 
-        Never fails: what goes wrong is logged, and the next unknown field tries again.
+        One run at a time is waiting for its turn; what is asked for meanwhile is part of
+        it. Never fails: what goes wrong is logged, and the next unknown field tries again.
         """
-        live.pace = live.pace or Pace(1, REDISCOVERY_SECONDS)
-        if live.tables is None or not live.pace.take():
+        sync = live.sync
+        if live.tables is None or sync.id in self._awaited:
             return
-        wanted = tuple(c.id for c in live.tables.schema.collections)
+        self._awaited.add(sync.id)
+        while not await self._pace.allows(sync.id):
+            await asyncio.sleep(REDISCOVERY_SECONDS / 5)
+        self._awaited.discard(sync.id)
+        wanted = tuple(collection.id for collection in live.tables.schema.collections)
         try:
             found = await self._calls.converse(
-                live, live.provider.discover(live.sync.account, wanted)
+                live, live.provider.discover(sync.account, wanted)
             )
-            live.tables = await self._registry.follow(live.sync, found)
+            live.tables = await self._registry.follow(sync, found)
         except Exception:
-            log.exception("sync %s: rediscovery failed", live.sync.id)
+            log.exception("sync %s: rediscovery failed", sync.id)

@@ -25,8 +25,7 @@ from httpproxy.store.tables import SyncTables
 from httpproxy.upstream.client import UpstreamClient
 from httpproxy.upstream.errors import UpstreamError
 from httpproxy.upstream.lane import Priority
-from httpproxy.upstream.limiter import Limiter
-from httpproxy.upstream.retry import retry_after
+from httpproxy.upstream.retry import pause_asked
 from providers.http import Request, Response
 from providers.record import Change, Dirty
 from providers.routing import Match
@@ -79,7 +78,6 @@ class Writes:
     """Carries calls. `wall_clock` gives seconds since the epoch (for Retry-After)."""
 
     client: UpstreamClient
-    limiter: Limiter
     committer: Committer
     registry: Registry
     settlement: Settlement
@@ -119,9 +117,7 @@ class Writes:
     async def _send(self, call: Call) -> Response:
         live, route = call.live, call.match.route
         priority = Priority.READ if route.action is Action.READ else Priority.WRITE
-        permit = await permit_for(
-            self.limiter, live.allotment, route.budget, priority, self.timeouts.permit
-        )
+        permit = await permit_for(live.allotment, route.budget, priority, self.timeouts.permit)
         try:
             response = await self.client.send(call.request)
         except UpstreamError as error:
@@ -134,11 +130,11 @@ class Writes:
 
     def _heed(self, call: Call, response: Response) -> None:
         """Pauses the lane for as long as the API asks for."""
-        asked = retry_after(response.headers.get("Retry-After"), self.wall_clock())
+        asked = pause_asked(response.headers, self.wall_clock())
         pause = max(asked or 0.0, call.live.provider.pause(response) or 0.0)
         if pause > 0:
-            key = call.live.allotment.lane(call.match.route.budget, self.limiter)
-            self.limiter.pause(key, pause)
+            allotment = call.live.allotment
+            allotment.limiter.pause(allotment.lane(call.match.route.budget), pause)
 
     async def _take_in(
         self, call: Call, response: Response, tables: SyncTables, start: int

@@ -1,0 +1,185 @@
+"""Who is built from what, and opened and closed in which order.
+
+    database <- registry <- directory
+             <- committer
+    client, limiter <- calls <- accounts, settlement <- writes <- gateway
+
+`open_service` is all of it; `open_office` is the part that the command line needs to
+work on the registry while nothing is served. Whoever opens closes, in reverse. Tasks
+are named and live in one task group: a loop that dies takes the process down with it,
+loudly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Final
+
+from aiohttp import web
+
+from httpproxy.exchange.account import Accounts
+from httpproxy.exchange.live import Directory
+from httpproxy.exchange.read import Calls
+from httpproxy.exchange.settle import Settlement
+from httpproxy.exchange.write import Timeouts, Writes
+from httpproxy.gateway.server import Doorway, Gateway, GatewayServer
+from httpproxy.settings import Settings
+from httpproxy.store.commit import Committer
+from httpproxy.store.database import Database
+from httpproxy.store.embedded import EmbeddedPostgres, running_dsn
+from httpproxy.store.registry import Registry, Sync
+from httpproxy.store.vault import Vault
+from httpproxy.upstream.client import UpstreamClient
+from httpproxy.upstream.limiter import Limiter
+from providers.catalog import PROVIDERS
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS: Final = 60.0  # for calls that are under way when the gateway stops
+
+
+@dataclass(frozen=True)
+class Office:
+    """What works on the registry: the command line, and the service itself."""
+
+    settings: Settings
+    dsn: str
+    vault: Vault
+    database: Database
+    registry: Registry
+    client: UpstreamClient
+    limiter: Limiter
+    calls: Calls
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service. `gateway_url` is where it really listens."""
+
+    office: Office
+    directory: Directory
+    committer: Committer
+    gateway_url: str
+
+    def api_root(self, sync: Sync) -> str:
+        return api_root(self.gateway_url, sync)
+
+
+def api_root(gateway_url: str, sync: Sync) -> str:
+    """What a client prepends to the API's path: the gateway, the unique id, the host."""
+    return f"{gateway_url}/{sync.unique_id}/{PROVIDERS[sync.provider].hosts[0]}"
+
+
+@asynccontextmanager
+async def open_office(settings: Settings) -> AsyncIterator[Office]:
+    """Opens the database (embedded if none is set), the registry and our own calls."""
+    async with AsyncExitStack() as stack:
+        dsn = await stack.enter_async_context(database_dsn(settings))
+        database = await stack.enter_async_context(Database(dsn))
+        vault = Vault.open(settings.data_dir, settings.secret_key)
+        registry = Registry(database, vault)
+        client = await stack.enter_async_context(
+            UpstreamClient(
+                origins=settings.upstreams,
+                connect_timeout=settings.connect_timeout,
+                timeout=settings.upstream_timeout,
+                max_response_bytes=settings.max_response_bytes,
+                max_connections=settings.max_connections,
+                ca_file=settings.upstream_ca_file,
+            )
+        )
+        limiter = Limiter()
+        calls = Calls(client, limiter, registry)
+        yield Office(settings, dsn, vault, database, registry, client, limiter, calls)
+
+
+@asynccontextmanager
+async def database_dsn(settings: Settings) -> AsyncIterator[str]:
+    """The DSN of the settings, or that of an embedded Postgres, started if it must be."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    running = running_dsn(settings.data_dir)
+    if running is not None:
+        yield running
+        return
+    server = EmbeddedPostgres(settings.data_dir)
+    await asyncio.to_thread(server.start)
+    try:
+        yield server.dsn
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+@asynccontextmanager
+async def open_service(settings: Settings) -> AsyncIterator[Service]:
+    """Opens everything and listens. On leaving, calls that are under way are finished."""
+    async with AsyncExitStack() as stack:
+        office = await stack.enter_async_context(open_office(settings))
+        committer = await stack.enter_async_context(Committer(office.dsn))
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        directory = Directory(office.registry, office.limiter)
+        await directory.refresh()
+        freshness = tasks.create_task(directory.keep_fresh(), name="directory")
+        stack.callback(freshness.cancel)
+        gateway = _gateway(office, committer, directory, tasks)
+        server = GatewayServer(gateway, settings.max_request_bytes)
+        url = await stack.enter_async_context(_listening(server, settings))
+        yield Service(office, directory, committer, url)
+
+
+def _gateway(
+    office: Office, committer: Committer, directory: Directory, tasks: asyncio.TaskGroup
+) -> Gateway:
+    settings = office.settings
+
+    def spawn(work: Coroutine[Any, Any, None], name: str) -> object:
+        return tasks.create_task(work, name=name)
+
+    settlement = Settlement(office.calls, committer, office.registry)
+    writes = Writes(
+        client=office.client,
+        committer=committer,
+        registry=office.registry,
+        settlement=settlement,
+        timeouts=Timeouts(settings.permit_timeout, settings.commit_timeout),
+        spawn=spawn,
+        wall_clock=time.time,  # noqa: TID251 - handed in here, an argument everywhere else
+    )
+    accounts = Accounts(office.calls, office.vault.fingerprint, time.monotonic)
+    return Gateway(
+        Doorway(
+            directory=directory,
+            accounts=accounts,
+            writes=writes,
+            pseudonym=settings.pseudonym,
+            max_body=settings.max_request_bytes,
+            new_request_id=_request_ids(),
+        )
+    )
+
+
+def _request_ids() -> Callable[[], str]:
+    """Ids that are unique over processes and cost nothing: a random start, then a count."""
+    start, numbers = secrets.token_hex(6), count(1)
+    return lambda: f"{start}-{next(numbers):x}"
+
+
+@asynccontextmanager
+async def _listening(server: GatewayServer, settings: Settings) -> AsyncIterator[str]:
+    runner = web.ServerRunner(server, shutdown_timeout=DRAIN_SECONDS)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.gateway_host, settings.gateway_port, backlog=1024)
+        await site.start()
+        port = runner.addresses[0][1]
+        yield settings.model_copy(update={"gateway_port": port}).gateway_url
+    finally:
+        await runner.cleanup()
