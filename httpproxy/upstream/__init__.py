@@ -1,0 +1,1 @@
+"""The only caller of APIs: who may go next, and one exchange with an API over HTTP."""

@@ -1,0 +1,265 @@
+"""Who goes next: the rate limit of one account as a synchronous decision.
+
+Pure: no clock, no task, no lock. Time is an argument in seconds of any monotonic
+clock; `decide` changes the state and returns who goes now and when to ask again, and
+an adapter (`httpproxy.upstream.limiter`) does the waking.
+
+The limit is `allowed_requests` (N) in any window of `interval` (T) seconds, *as the
+API sees it*. We know when we let a call go and when its answer had ended, not when the
+API saw it in between. So a lane has N slots. A call occupies one from its grant g
+until T after its end e, and the API sees it at some moment s with g <= s <= e.
+
+Why that is strict: suppose the API saw N + 1 calls within less than T, and let j be
+the one granted last. Every other call i of them has g_i <= g_j and, since s_j - s_i < T,
+e_i >= s_i > s_j - T >= g_j - T. So e_i + T > g_j: at the moment of j's grant all N
+others still occupied their slots, and there was none for j. Hence no window of length
+T holds more than N calls, whatever the network's jitter. A token bucket has no such
+property: it lets a full bucket go and then its refill, nearly 2N in one window.
+
+What it costs: at most N calls per T plus the time of a call, instead of N per T.
+A call that never left gives its slot back at once (`withdraw`). A call whose
+connection was given up counts as ended then; what the API's machine may still read
+from its buffers afterwards is the only thing outside the proof.
+
+Who goes first: the classes of `Priority`, first come first served within one. A free
+slot is never left idle while somebody waits. So that a stream of writes cannot starve
+the sync, every `1/floor`-th grant that would pass over a waiting lower class goes to
+one instead, the lower classes taking turns; that is the most a higher class can lose,
+one place in `1/floor`, however long the lower queue.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from providers.spec import Budget
+
+FLOOR: Final = 0.1
+
+
+class Priority(IntEnum):
+    """The classes, the most urgent first."""
+
+    WRITE = 0
+    READ = 1
+    REREAD = 2
+    INCREMENTAL = 3
+    BACKFILL = 4
+
+
+class Ticket:
+    """A place in the queue. `waiter` is the adapter's own, unread here."""
+
+    __slots__ = ("priority", "waiter")
+
+    def __init__(self, priority: Priority, waiter: object = None) -> None:
+        self.priority, self.waiter = priority, waiter
+
+    def __repr__(self) -> str:
+        return f"Ticket({self.priority.name})"
+
+
+class Decision(NamedTuple):
+    """`granted` go now, in this order; ask again at `wake_at`.
+
+    `wake_at` is None if nobody waits, or if only the end of a running call can help.
+    """
+
+    granted: list[Ticket]
+    wake_at: float | None
+
+
+class Lane:
+    """The permits of one budget of one account.
+
+    Calls take turns as `join` (or `take`) -> granted by `decide` -> `release`. Time
+    never goes backwards: each `now` is at least the one before.
+    """
+
+    __slots__ = (
+        "_cap", "_ended", "_every", "_held", "_interval", "_passed", "_paused_until",
+        "_queues", "_slots", "_turn", "_waiting",
+    )  # fmt: skip
+
+    def __init__(self, budget: Budget, floor: float = FLOOR) -> None:
+        """`floor` is the share of grants kept for lower classes, 0 (none) to 0.5."""
+        if not 0 <= floor <= 0.5:
+            raise ValueError(f"the floor is a share between 0 and 0.5, not {floor}")
+        self._every = int(1 / floor) if floor else 0
+        self._held = 0
+        self._ended: deque[float] = deque()  # when each cooling slot's call ended
+        self._queues: dict[Priority, OrderedDict[Ticket, None]] = {}
+        self._waiting = 0
+        self._passed = 0  # grants in a row that passed over a waiting lower class
+        self._turn = Priority.WRITE  # the lower class that had the last floor grant
+        self._paused_until = float("-inf")
+        self.reconfigure(budget)
+
+    def __repr__(self) -> str:
+        return (
+            f"Lane({self._slots}/{self._interval:g}s held={self._held}"
+            f" cooling={len(self._ended)} waiting={self._waiting})"
+        )
+
+    # What there is.
+
+    @property
+    def running(self) -> int:
+        """Calls that are granted and not ended."""
+        return self._held
+
+    @property
+    def paused_until(self) -> float:
+        """No grant before this time; -inf if there was never a pause."""
+        return self._paused_until
+
+    def waiting(self, priority: Priority | None = None) -> int:
+        """How many wait, in one class or in all."""
+        if priority is None:
+            return self._waiting
+        return len(self._queues.get(priority, ()))
+
+    def idle(self, now: float) -> bool:
+        """Nothing is remembered here that a new lane would not know."""
+        return (
+            not self._waiting
+            and not self._held
+            and now >= self._paused_until
+            and not self._cooling(now)
+        )
+
+    # What happens.
+
+    def take(self, now: float) -> bool:
+        """One permit at once, if one is due and nobody waits for it."""
+        if self._waiting or self._room(now) < 1:
+            return False
+        self._held += 1
+        return True
+
+    def join(self, priority: Priority, waiter: object = None) -> Ticket:
+        """A place at the end of a class; ask `decide` afterwards."""
+        ticket = Ticket(priority, waiter)
+        queue = self._queues.get(priority)
+        if queue is None:
+            queue = self._queues[priority] = OrderedDict()
+        queue[ticket] = None
+        self._waiting += 1
+        return ticket
+
+    def leave(self, ticket: Ticket) -> bool:
+        """Give up waiting; False if the ticket does not wait (any more)."""
+        queue = self._queues.get(ticket.priority)
+        if queue is None or ticket not in queue:
+            return False
+        del queue[ticket]
+        self._shrink(ticket.priority, queue)
+        return True
+
+    def release(self, now: float) -> None:
+        """A granted call's answer has ended; its slot comes back T later."""
+        self._held -= 1
+        self._ended.append(now)
+
+    def withdraw(self) -> None:
+        """A granted call never left; its slot is free at once."""
+        self._held -= 1
+
+    def pause(self, until: float) -> None:
+        """No grant before `until`, for all. Only ever prolongs a pause."""
+        self._paused_until = max(self._paused_until, until)
+
+    def reconfigure(self, budget: Budget) -> None:
+        """Another limit from now on; who waits keeps its place."""
+        if budget.allowed_requests < 1 or budget.interval <= 0:
+            raise ValueError(f"a lane needs at least one request per interval: {budget}")
+        self._slots = budget.allowed_requests
+        self._interval = budget.interval
+        self._cap = budget.max_concurrent_requests
+
+    def decide(self, now: float) -> Decision:
+        """Grant all that is due at `now`."""
+        granted: list[Ticket] = []
+        if self._waiting:
+            due = min(self._room(now), self._waiting)
+            granted.extend(self._next() for _ in range(due))
+            self._held += len(granted)
+        return Decision(granted, self.earliest(now) if self._waiting else None)
+
+    # What is to be expected.
+
+    def not_before(self, now: float) -> float:
+        """No grant can come before this time, whatever happens."""
+        if self._held:  # any of them may turn out never to have left
+            return max(now, self._paused_until)
+        earliest = self.earliest(now)
+        return now if earliest is None else earliest
+
+    def earliest(self, now: float) -> float | None:
+        """When the next grant is due if no running call ends; None if that must come first."""
+        if self._cap and self._held >= self._cap:
+            return None
+        missing = self._held + self._cooling(now) + 1 - self._slots
+        if missing <= 0:
+            return max(now, self._paused_until)
+        if missing > len(self._ended):
+            return None
+        return max(self._ended[missing - 1] + self._interval, self._paused_until)
+
+    def expected_wait(self, priority: Priority, now: float) -> float:
+        """Seconds that a newcomer of this class would wait: an estimate.
+
+        It takes every running call to end now and nobody more urgent to arrive.
+        """
+        ahead = self.ahead(priority)
+        cooling = self._cooling(now)
+        free = max(0, self._slots - self._held - cooling)
+        if ahead < free:
+            return max(0.0, self._paused_until - now)
+        rounds, nth = divmod(ahead - free, self._slots)
+        first = self._ended[nth] if nth < cooling else now
+        due = first + (rounds + 1) * self._interval
+        return max(due, self._paused_until) - now
+
+    def ahead(self, priority: Priority) -> int:
+        """How many wait in this class and in the more urgent ones."""
+        return sum(len(queue) for p, queue in self._queues.items() if p <= priority)
+
+    # How.
+
+    def _cooling(self, now: float) -> int:
+        """Slots of ended calls that are not back yet, after dropping those that are."""
+        ended, interval = self._ended, self._interval
+        while ended and ended[0] + interval <= now:
+            ended.popleft()
+        return len(ended)
+
+    def _room(self, now: float) -> int:
+        if now < self._paused_until:
+            return 0
+        room = self._slots - self._held - self._cooling(now)
+        return min(room, self._cap - self._held) if self._cap else room
+
+    def _next(self) -> Ticket:
+        """Take the next one out of the queues; somebody waits."""
+        first = chosen = min(self._queues)
+        lower = [p for p in self._queues if p > first]
+        if lower and self._every:
+            self._passed += 1
+            if self._passed >= self._every:
+                chosen = min(lower, key=lambda p: (p <= self._turn, p))
+                self._turn = chosen
+                self._passed = 0
+        else:
+            self._passed = 0
+        queue = self._queues[chosen]
+        ticket, _ = queue.popitem(last=False)
+        self._shrink(chosen, queue)
+        return ticket
+
+    def _shrink(self, priority: Priority, queue: OrderedDict[Ticket, None]) -> None:
+        self._waiting -= 1
+        if not queue:
+            del self._queues[priority]

@@ -1,0 +1,99 @@
+"""The seam: exceptions of aiohttp, ssl and the operating system become ours.
+
+A table from foreign type to ours, the most specific first. Nothing of a foreign
+exception's text is taken over, except what OpenSSL says of a certificate: aiohttp puts
+URLs and raw bytes of answers into its messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import Final
+
+import aiohttp
+from aiohttp.http_exceptions import LineTooLong, TransferEncodingError
+
+from httpproxy.upstream.errors import (
+    AnswerIncomplete,
+    AnswerTimeout,
+    CertificateRejected,
+    CodingBroken,
+    ConnectionRefused,
+    ConnectionTerminated,
+    ConnectTimeout,
+    HeadTooLarge,
+    Malformed,
+    NameUnresolved,
+    TlsFailed,
+    Unreachable,
+    Unsendable,
+    UpstreamError,
+)
+
+FOREIGN: Final = (aiohttp.ClientError, OSError, ValueError, asyncio.TimeoutError)
+"""Everything that a call through aiohttp may raise, cancellation aside."""
+
+_CONNECTING: Final[tuple[tuple[type[BaseException], type[UpstreamError]], ...]] = (
+    (aiohttp.ConnectionTimeoutError, ConnectTimeout),
+    (aiohttp.ClientConnectorDNSError, NameUnresolved),
+    (aiohttp.ClientConnectorCertificateError, CertificateRejected),
+    (aiohttp.ClientConnectorSSLError, TlsFailed),
+    (aiohttp.InvalidURL, Unsendable),
+)
+
+
+def renamed(error: BaseException, *, began: bool) -> UpstreamError:
+    """Our exception for a foreign one; `began` tells that an answer had begun."""
+    if isinstance(error, UpstreamError):
+        return error
+    for foreign, ours in _CONNECTING:
+        if isinstance(error, foreign):
+            return ours(_certificate_fault(error))
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return _not_connected(error.os_error)
+    if isinstance(error, asyncio.TimeoutError):
+        return AnswerTimeout(began=began)
+    if isinstance(error, aiohttp.ClientResponseError):
+        return _refused_head(error)
+    return _broken(error, began=began)
+
+
+def _certificate_fault(error: BaseException) -> str:
+    cause = getattr(error, "certificate_error", None)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"{CertificateRejected.said}: {cause.verify_message}"
+    return ""
+
+
+def _not_connected(error: OSError) -> UpstreamError:
+    if isinstance(error, socket.gaierror):
+        return NameUnresolved()
+    if isinstance(error, ConnectionRefusedError):
+        return ConnectionRefused()
+    if isinstance(error, TimeoutError):
+        return ConnectTimeout()
+    return Unreachable()
+
+
+def _refused_head(error: aiohttp.ClientResponseError) -> UpstreamError:
+    """The parser refused status line or fields; its reason is the cause's cause."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, LineTooLong):
+            return HeadTooLarge()
+        seen = seen.__cause__
+    return Malformed()
+
+
+def _broken(error: BaseException, *, began: bool) -> UpstreamError:
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        # With a half-read head as its message, the answer had begun.
+        return ConnectionTerminated() if isinstance(error.message, str) else AnswerIncomplete()
+    if isinstance(error, aiohttp.ClientPayloadError):
+        broken = isinstance(error.__cause__, TransferEncodingError)
+        return CodingBroken() if broken else AnswerIncomplete()
+    if isinstance(error, (aiohttp.ClientError, OSError)):
+        return AnswerIncomplete() if began else ConnectionTerminated()
+    return Malformed() if began else UpstreamError()
