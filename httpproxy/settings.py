@@ -130,6 +130,7 @@ class Settings(BaseSettings):
         extra="forbid",
         frozen=True,
         validate_default=False,
+        hide_input_in_errors=True,
     )
 
     database_url: Annotated[SecretStr | None, BeforeValidator(_dsn)] = _setting(
@@ -280,11 +281,11 @@ def read_settings(config: Path | None = None, **options: Any) -> Settings:
     in_file = _keys(file) if file else frozenset()
     given = {name: value for name, value in options.items() if value is not None}
 
-    class WithFile(Settings):
+    class Configured(Settings):
         model_config = SettingsConfigDict(toml_file=file)
 
     try:
-        return WithFile(**given)
+        return Configured(**given)
     except ValidationError as error:
         raise SettingsError(
             [
