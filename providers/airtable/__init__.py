@@ -1,0 +1,1 @@
+"""Airtable's Web API: `provider.AIRTABLE` describes it; start reading there."""

@@ -1,0 +1,209 @@
+"""Airtable's field types, and cell values both ways.
+
+A table says for each type which column holds it and what an omitted cell means;
+Airtable leaves every empty cell out of its answers ("", [], false and null alike).
+Types that the table does not list are stored as jsonb: Airtable adds new ones and
+does not call that a breaking change.
+
+`Field.type` is Airtable's own name of the type. A link carries the table it leads
+to, "multipleRecordLinks:tblX", because writing a link changes rows over there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from providers.record import JSON, ColumnType, Field
+from providers.values import Misfit, fit
+
+LINK: Final = "multipleRecordLinks"
+
+ID: Final = Field("$id", "id", "id", ColumnType.TEXT, writable=False, column_name="id")
+CREATED_TIME: Final = Field(
+    "$created_time",
+    "createdTime",
+    "createdTime",
+    ColumnType.TIMESTAMPTZ,
+    writable=False,
+    column_name="created_time",
+)
+SYSTEM_FIELDS: Final = (ID, CREATED_TIME)
+
+
+class ReadOnly(ValueError):
+    """The field is computed by Airtable; no value can be written to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldType:
+    """How one of Airtable's types is stored. `written` spells a column's value for a write."""
+
+    column_type: ColumnType
+    writable: bool = True
+    empty: JSON = None
+    written: Callable[[JSON], JSON] = lambda value: value
+
+
+def _number(value: JSON) -> JSON:
+    """Decimals leave the database as strings and must reach Airtable as numbers."""
+    if not isinstance(value, str):
+        return value
+    number = Decimal(value)
+    return int(number) if number == number.to_integral_value() else float(number)
+
+
+def _person(value: JSON) -> JSON:
+    """Airtable accepts an id or an e-mail address, and refuses the rest."""
+    if isinstance(value, dict):
+        for name in ("id", "email"):
+            if name in value:
+                return {name: value[name]}
+    return value
+
+
+def _people(value: JSON) -> JSON:
+    return [_person(item) for item in value] if isinstance(value, list) else value
+
+
+def _attachment(value: JSON) -> JSON:
+    """A kept attachment is named by its id; a new one by url and filename."""
+    if isinstance(value, dict):
+        names = ("id",) if "id" in value else ("url", "filename")
+        return {name: value[name] for name in names if name in value}
+    return value
+
+
+def _attachments(value: JSON) -> JSON:
+    return [_attachment(item) for item in value] if isinstance(value, list) else value
+
+
+def _list(value: JSON) -> JSON:
+    return [] if value is None else value
+
+
+_TEXT: Final = FieldType(ColumnType.TEXT)
+_NUMBER: Final = FieldType(ColumnType.NUMERIC, written=_number)
+_MOMENT: Final = FieldType(ColumnType.TIMESTAMPTZ)
+_LISTED: Final = FieldType(ColumnType.TEXT_ARRAY, written=_list)
+_COMPUTED: Final = FieldType(ColumnType.JSONB, writable=False)
+_COMPUTED_NUMBER: Final = FieldType(ColumnType.NUMERIC, writable=False)
+_COMPUTED_MOMENT: Final = FieldType(ColumnType.TIMESTAMPTZ, writable=False)
+
+_UNKNOWN: Final = FieldType(ColumnType.JSONB)
+
+FIELD_TYPES: Final[Mapping[str, FieldType]] = {
+    "singleLineText": _TEXT,
+    "multilineText": _TEXT,
+    "richText": _TEXT,
+    "email": _TEXT,
+    "url": _TEXT,
+    "phoneNumber": _TEXT,
+    "singleSelect": _TEXT,
+    "number": _NUMBER,
+    "currency": _NUMBER,
+    "percent": _NUMBER,
+    "duration": _NUMBER,
+    "rating": _NUMBER,
+    "checkbox": FieldType(ColumnType.BOOLEAN, empty=False),
+    "date": FieldType(ColumnType.DATE),
+    "dateTime": _MOMENT,
+    "multipleSelects": _LISTED,
+    LINK: _LISTED,
+    "singleCollaborator": FieldType(ColumnType.JSONB, written=_person),
+    "multipleCollaborators": FieldType(ColumnType.JSONB, written=_people),
+    "multipleAttachments": FieldType(ColumnType.JSONB, written=_attachments),
+    "barcode": FieldType(ColumnType.JSONB),
+    "formula": _COMPUTED,  # these two by options.result, see `_type_of`
+    "rollup": _COMPUTED,
+    "multipleLookupValues": _COMPUTED,
+    "count": _COMPUTED_NUMBER,
+    "autoNumber": _COMPUTED_NUMBER,
+    "createdTime": _COMPUTED_MOMENT,
+    "lastModifiedTime": _COMPUTED_MOMENT,
+    "createdBy": _COMPUTED,
+    "lastModifiedBy": _COMPUTED,
+    "button": _COMPUTED,
+    "aiText": _COMPUTED,
+    "externalSyncSource": FieldType(ColumnType.TEXT, writable=False),
+}
+
+# What a change in one table can alter in the tables linked with it.
+DERIVED_TYPES: Final = frozenset(
+    {"formula", "rollup", "multipleLookupValues", "count", "aiText"}
+)
+
+
+def _type_of(kind: str, options: Mapping[str, JSON]) -> FieldType:
+    found = FIELD_TYPES.get(kind, _UNKNOWN)
+    result = options.get("result")
+    if kind in ("formula", "rollup") and isinstance(result, dict):
+        of = FIELD_TYPES.get(str(result.get("type")), _UNKNOWN)
+        return FieldType(of.column_type, writable=False, empty=of.empty)
+    return found
+
+
+def field_from_metadata(field: Mapping[str, JSON]) -> Field:
+    """The Field that one entry of a table's metadata describes.
+
+    `field` is {"id", "name", "type", "options"?}. Raises KeyError if id, name or type
+    is missing.
+    """
+    kind = str(field["type"])
+    options = field.get("options")
+    options = options if isinstance(options, dict) else {}
+    found = _type_of(kind, options)
+    linked = options.get("linkedTableId")
+    return Field(
+        id=str(field["id"]),
+        name=str(field["name"]),
+        type=f"{LINK}:{linked}" if kind == LINK and linked else kind,
+        column_type=found.column_type,
+        writable=found.writable,
+        empty=found.empty,
+    )
+
+
+def linked_table(field: Field) -> str | None:
+    """The id of the table that a link field leads to; None for every other field."""
+    kind, _, table = field.type.partition(":")
+    return table if kind == LINK and table else None
+
+
+_MIDNIGHT: Final = "T00:00:00.000Z"
+
+
+def to_column(field: Field, raw: JSON) -> tuple[JSON, bool]:
+    """A cell's value as the field's column takes it, and whether it fits.
+
+    A value that does not fit, such as the {"specialValue": "NaN"} of a number formula,
+    is (None, False); the caller keeps the original.
+    """
+    if raw is None:
+        return field.empty, True
+    if field.column_type is ColumnType.DATE and isinstance(raw, str):
+        raw = raw.removesuffix(_MIDNIGHT)  # how formulas spell a date
+    try:
+        return fit(field.column_type, raw), True
+    except Misfit:
+        return None, False
+
+
+def from_column(field: Field, value: JSON) -> JSON:
+    """A column's value as a write to Airtable spells it. Raises ReadOnly, ValueError."""
+    if not field.writable:
+        raise ReadOnly(f"{field.name} is computed by Airtable")
+    kind = FIELD_TYPES.get(field.type.partition(":")[0], _UNKNOWN)
+    return kind.written(fit(field.column_type, value))
+
+
+def settled(raw: JSON) -> bool:
+    """False for a cell that Airtable is still working on: its value will change unasked.
+
+    New attachments lack size and type for a moment; generated text is "loading".
+    """
+    if isinstance(raw, list):
+        return not any(isinstance(i, dict) and "url" in i and "type" not in i for i in raw)
+    return not (isinstance(raw, dict) and raw.get("state") == "loading")

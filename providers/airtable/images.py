@@ -1,0 +1,285 @@
+"""What an answer of Airtable's means for the database.
+
+Each reader is told one exchange and the schema, and says which records are now how.
+A write's answer is the complete record, after typecast and computed fields, with
+every empty cell left out; so its image replaces the row, and a field that is missing
+is empty. Only an attachment upload answers with less: one field, keyed by its id,
+and no word of the table.
+
+What the answer does not show is marked dirty: the rows of linked tables, which a
+write changes through inverse links and lookups, and cells that Airtable has not
+finished yet.
+
+Nothing is taken from the request but hints: whether fields come keyed by id or by
+name, and which links it touched. Ids and values come from the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from providers.airtable.fields import DERIVED_TYPES, linked_table, settled, to_column
+from providers.body import read_json
+from providers.record import (
+    JSON,
+    NO_CHANGE,
+    Change,
+    Collection,
+    Dirty,
+    Field,
+    Image,
+    ImageKind,
+    Schema,
+)
+from providers.spec import Exchange, Unreadable
+
+_TRUE: Final = (True, 1, "1", "true")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordImage:
+    """An image, and what else reading the record told.
+
+    `shown` are the ids of the fields that the record named; `unknown`: it named one
+    that the collection lacks; `settled`: no cell is still being worked on.
+    """
+
+    image: Image
+    shown: frozenset[str]
+    unknown: bool
+    settled: bool
+
+
+def commit_records(exchange: Exchange, schema: Schema) -> Change:
+    """Create, update, replace, upsert; one record or a batch."""
+    records = _records(read_json(exchange.response))
+    collection = schema.find(exchange.variables["table"])
+    if collection is None:
+        return Change(unmapped=len(records))
+    asked = _asked(exchange)
+    read = record_images(collection, records, by_id=_asked_by_id(exchange, asked))
+    images = tuple(r.image for r in read)
+    open_cells = tuple(
+        Dirty(collection.id, r.image.key, "Airtable is still working on a cell")
+        for r in read
+        if not r.settled
+    )
+    linked = _linked_by_write(collection, schema, images, _touched(exchange, asked))
+    return Change(
+        images=images,
+        dirty=open_cells + _marks(linked, f"linked with records written in {collection.name}"),
+        schema_changed=any(r.unknown for r in read),
+    )
+
+
+def commit_deletes(exchange: Exchange, schema: Schema) -> Change:
+    """Delete one or several: the ids are those that the answer confirms."""
+    gone = [r for r in _records(read_json(exchange.response)) if r.get("deleted") is True]
+    ids = [_id(record) for record in gone]
+    collection = schema.find(exchange.variables["table"])
+    if collection is None:
+        return Change(unmapped=len(ids))
+    if not ids:
+        return NO_CHANGE
+    linked = [t for t in map(linked_table, collection.fields) if t and schema.find(t)]
+    return Change(
+        images=tuple(Image(collection.id, (i,), ImageKind.DELETE) for i in ids),
+        dirty=_marks(linked, f"linked with records deleted in {collection.name}"),
+    )
+
+
+def commit_upload(exchange: Exchange, schema: Schema) -> Change:
+    """An uploaded attachment: one field of one record, and the table to be found.
+
+    The field's id tells the table. The record is read again in any case: the answer
+    hides what the upload did to its formulas and its last-modified time.
+    """
+    record = _object(read_json(exchange.response))
+    cells = _object(record.get("fields"))
+    key = (_id(record),)
+    for field_id in (*cells, exchange.variables["field"]):
+        collection = schema.owner_of(field_id)
+        if collection is not None:
+            break
+    else:
+        return Change(unmapped=1, schema_changed=True)
+    (read,) = record_images(collection, (record,), by_id=True)
+    shown = {f: v for f, v in read.image.values.items() if f in read.shown or f[0] == "$"}
+    image = replace(read.image, kind=ImageKind.MERGE, values=shown)
+    again = Dirty(collection.id, key, "an upload's answer shows one field only")
+    return Change(images=(image,), dirty=(again,), schema_changed=read.unknown)
+
+
+def dirty_table(exchange: Exchange, schema: Schema) -> Change:
+    """The table's rows changed, and the answer does not say how."""
+    collection = schema.find(exchange.variables["table"])
+    if collection is None:
+        return NO_CHANGE
+    return Change(dirty=(Dirty(collection.id, None, "rows changed out of sight"),))
+
+
+def nothing(_exchange: Exchange, _schema: Schema) -> Change:
+    """No record changed: webhooks, comments, other bases."""
+    return NO_CHANGE
+
+
+def changed_schema(_exchange: Exchange, _schema: Schema) -> Change:
+    """Tables or fields were made or renamed: discover them again."""
+    return Change(schema_changed=True)
+
+
+def changed_field(exchange: Exchange, schema: Schema) -> Change:
+    """A field was made or altered: discover again, and read the values it has now."""
+    return replace(dirty_table(exchange, schema), schema_changed=True)
+
+
+# Records ---------------------------------------------------------------------------
+
+
+def record_images(
+    collection: Collection, records: Iterable[Mapping[str, JSON]], *, by_id: bool
+) -> tuple[RecordImage, ...]:
+    """REPLACE images of full records. Raises Unreadable.
+
+    `by_id` is how the request wanted the fields keyed. The answer has the last word:
+    all its records are keyed alike, so the reading under which more of the keys are
+    known wins, and the request decides where both do equally well (a field may be
+    named like another's id).
+    """
+    records = tuple(records)
+    keys = {name for record in records for name in _object(record.get("fields"))}
+    ids = sum(name in collection.by_id for name in keys)
+    names = sum(name in collection.by_name for name in keys)
+    as_id = by_id if ids == names else ids > names
+    known = collection.by_id if as_id else collection.by_name
+    return tuple(record_image(collection, record, known) for record in records)
+
+
+def record_image(
+    collection: Collection, record: Mapping[str, JSON], known: Mapping[str, Field]
+) -> RecordImage:
+    """The REPLACE image of one full record. Raises Unreadable.
+
+    `known` is the collection's fields by the keys that the record uses.
+    """
+    record_id = _id(record)
+    values: dict[str, JSON] = {f.id: f.empty for f in collection.fields}
+    extra: dict[str, JSON] = {}
+    shown: set[str] = set()
+    unknown, open_cells = False, False
+    for name, raw in _object(record.get("fields")).items():
+        field = known.get(name)
+        if field is None or field.id.startswith("$"):
+            extra[name], unknown = raw, True
+            continue
+        values[field.id], fits = to_column(field, raw)
+        shown.add(field.id)
+        if not fits:
+            extra[field.name] = raw
+        open_cells = open_cells or not settled(raw)
+    values["$id"] = record_id
+    created = collection.by_id.get("$created_time")
+    if created is not None:
+        values[created.id], fits = to_column(created, record.get("createdTime"))
+        if not fits:
+            extra[created.name] = record.get("createdTime")
+    image = Image(
+        collection=collection.id,
+        key=(record_id,),
+        kind=ImageKind.REPLACE,
+        values=values,
+        extra=extra,
+        data=dict(record),
+    )
+    return RecordImage(image, frozenset(shown), unknown, not open_cells)
+
+
+def records_in(answer: JSON) -> list[dict[str, JSON]]:
+    """The records of a list answer. Raises Unreadable."""
+    found = _object(answer).get("records")
+    if not isinstance(found, list):
+        raise Unreadable("the answer lists no records")
+    return [_object(record) for record in found]
+
+
+def _records(answer: JSON) -> list[dict[str, JSON]]:
+    """The records of an answer that is one record or a batch. Raises Unreadable."""
+    return records_in(answer) if "records" in _object(answer) else [_object(answer)]
+
+
+def _object(value: JSON) -> dict[str, JSON]:
+    if isinstance(value, dict):
+        return value
+    raise Unreadable("the answer is not of the shape that Airtable documents")
+
+
+def _id(record: Mapping[str, JSON]) -> str:
+    found = record.get("id")
+    if isinstance(found, str) and found:
+        return found
+    raise Unreadable("the answer has a record without an id")
+
+
+# The request's hints ---------------------------------------------------------------
+
+
+def _asked(exchange: Exchange) -> Mapping[str, JSON]:
+    """The request's own JSON; empty if there is none or it cannot be read."""
+    try:
+        asked = read_json(exchange.request)
+    except Unreadable:
+        return {}
+    return asked if isinstance(asked, dict) else {}
+
+
+def _asked_by_id(exchange: Exchange, asked: Mapping[str, JSON]) -> bool:
+    flag: JSON = asked.get("returnFieldsByFieldId")
+    if flag is None:
+        flag = dict(exchange.request.query).get("returnFieldsByFieldId")
+    return flag in _TRUE
+
+
+def _touched(exchange: Exchange, asked: Mapping[str, JSON]) -> frozenset[str] | None:
+    """The field names and ids that the request wrote; None for all, or if unsure."""
+    if exchange.request.method == "PUT" or not asked:
+        return None
+    records = asked.get("records")
+    written = records if isinstance(records, list) else [asked]
+    found: set[str] = set()
+    for record in written:
+        fields = record.get("fields") if isinstance(record, dict) else None
+        found.update(fields if isinstance(fields, dict) else ())
+    return frozenset(found)
+
+
+def _linked_by_write(
+    collection: Collection,
+    schema: Schema,
+    images: tuple[Image, ...],
+    touched: frozenset[str] | None,
+) -> list[str]:
+    """The covered tables in which a write to `collection` may have changed rows.
+
+    Setting or clearing a link changes its inverse over there; any other value matters
+    to the linked rows only if their table derives something from other records.
+    """
+    found: list[str] = []
+    for field in collection.fields:
+        linked = linked_table(field)
+        there = schema.find(linked) if linked else None
+        if there is None:
+            continue
+        written = touched is None or field.id in touched or field.name in touched
+        if written or (_derives(there) and any(i.values.get(field.id) for i in images)):
+            found.append(there.id)
+    return found
+
+
+def _derives(collection: Collection) -> bool:
+    return any(field.type in DERIVED_TYPES for field in collection.fields)
+
+
+def _marks(collections: Iterable[str], reason: str) -> tuple[Dirty, ...]:
+    return tuple(Dirty(name, None, reason) for name in dict.fromkeys(collections))

@@ -1,0 +1,126 @@
+"""Airtable: hosts, limits, credentials, and how it says no."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from providers.airtable.reading import discover, read_records, said
+from providers.airtable.routes import API_HOST, CONTENT_HOST, ROUTES
+from providers.airtable.sandbox import seed
+from providers.airtable.sandbox.server import AirtableSandbox
+from providers.airtable.sandbox.switches import Switches
+from providers.http import Request, Response, headers
+from providers.record import JSON
+from providers.routing import Router
+from providers.spec import Budget, CredentialKind, Example, Provider, SandboxKit
+
+# Five requests a second for each base, whoever asks; a new sync gets the whole of it.
+STANDARD: Final = Budget("standard", allowed_requests=5, interval=1.0)
+
+PENALTY: Final = 30.0
+BILLING_LIMIT: Final = "PUBLIC_API_BILLING_LIMIT_EXCEEDED"
+
+TOKEN: Final = CredentialKind(
+    "airtable_token",
+    "Personal access token",
+    "Make one at https://airtable.com/create/tokens with the scopes data.records:read, "
+    "data.records:write and schema.bases:read, and with access to the base.",
+)
+OAUTH2: Final = CredentialKind(
+    "airtable_oauth2",
+    "OAuth access token",
+    "The access token of an OAuth integration (https://airtable.com/create/oauth) with the "
+    "scopes data.records:read, data.records:write and schema.bases:read.",
+)
+
+
+def authorize(request: Request, secret: str) -> Request:
+    """The request with the credential as its only Authorization."""
+    pairs = CIMultiDict(request.headers)
+    pairs["Authorization"] = f"Bearer {secret}"
+    return Request(
+        request.method, request.host, request.target, CIMultiDictProxy(pairs), request.body
+    )
+
+
+def pause(response: Response) -> float | None:
+    """Seconds of silence that Airtable wants after this answer, None if none.
+
+    Over the limit, every request within the next 30 seconds fails too. A spent monthly
+    quota also arrives as 429, but lasts until the month ends: no short pause helps, and
+    callers had better go on seeing Airtable's own words than our timeouts.
+    """
+    if response.status != 429 or said(response)[0] == BILLING_LIMIT:
+        return None
+    return PENALTY
+
+
+def refusal(_status: int, code: str, message: str, request_id: str) -> dict[str, JSON]:
+    """Our error as pyairtable and airtable.js show it: they read `error` and no more."""
+    text = f"{message} (request {request_id})" if request_id else message
+    return {"error": {"type": code.upper().replace("-", "_"), "message": text}}
+
+
+def sandbox(**switches: Any) -> AirtableSandbox:
+    """A freshly seeded simulator; the switches are those of sandbox.switches."""
+    return AirtableSandbox(Router(AIRTABLE), Switches(**switches))
+
+
+_CREATE: Final = Request(
+    "POST",
+    API_HOST,
+    f"/v0/{seed.BASE}/Tasks",
+    headers(("Content-Type", "application/json")),
+    orjson.dumps(
+        {
+            "fields": {
+                "Name": "Water the plants",
+                "Amount": 1.5,
+                "Price": 20,
+                "Done": True,
+                "Due": "2026-12-24",
+                "Tags": ["green"],
+                "Projects": ["recGemini00000000"],
+            }
+        }
+    ),
+)
+
+KIT: Final = SandboxKit(
+    create=sandbox,
+    account=seed.BASE,
+    token=seed.TOKEN,
+    collections=("Tasks", "Projects"),
+    example=Example(
+        _CREATE,
+        "SELECT id, name, amount, price, cost, done, due, tags, projects, total_budget,"
+        " created_time FROM {schema}.tasks WHERE id = '{record_id}'",
+    ),
+)
+
+AIRTABLE: Final = Provider(
+    name="airtable",
+    title="Airtable",
+    hosts=(API_HOST, CONTENT_HOST),
+    host_hints={
+        "airtable.com": API_HOST,
+        "www.airtable.com": API_HOST,
+        "api.airtable.com:443": API_HOST,
+    },
+    routes=ROUTES,
+    budgets=(STANDARD,),
+    default_rates=(STANDARD,),
+    credential_kinds=(TOKEN, OAUTH2),
+    account_variable="base",
+    account_option="base",
+    collection_option="table",
+    authorize=authorize,
+    discover=discover,
+    read_records=read_records,
+    pause=pause,
+    refusal=refusal,
+    sandbox=KIT,
+)
