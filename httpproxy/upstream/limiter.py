@@ -29,13 +29,14 @@ SWEEP: Final = 30.0  # seconds between looks for lanes that are idle
 
 
 class _Line:
-    """A lane in use: its waiters' alarm, and who has to be asked for more."""
+    """A lane in use, its budget, and its waiters' alarm."""
 
-    __slots__ = ("alarm", "clock", "lane")
+    __slots__ = ("alarm", "alarm_at", "budget", "clock", "lane")
 
-    def __init__(self, lane: Lane, clock: Callable[[], float]) -> None:
-        self.lane, self.clock = lane, clock
+    def __init__(self, budget: Budget, floor: float, clock: Callable[[], float]) -> None:
+        self.lane, self.budget, self.clock = Lane(budget, floor), budget, clock
         self.alarm: asyncio.TimerHandle | None = None
+        self.alarm_at: float | None = None
 
     def settle(self) -> None:
         """Let go all who may, and set the alarm for the next."""
@@ -54,16 +55,22 @@ class _Line:
                 refused = True
             else:
                 future.set_result(True)
+        self._set_alarm(None if refused else wake_at, now)
+        return refused
+
+    def _set_alarm(self, at: float | None, now: float) -> None:
+        if at == self.alarm_at:
+            return
         if self.alarm is not None:
             self.alarm.cancel()
             self.alarm = None
-        if wake_at is not None and not refused:
+        self.alarm_at = at
+        if at is not None:
             loop = asyncio.get_running_loop()
-            self.alarm = loop.call_later(max(0.0, wake_at - now), self._ring)
-        return refused
+            self.alarm = loop.call_later(max(0.0, at - now), self._ring)
 
     def _ring(self) -> None:
-        self.alarm = None
+        self.alarm = self.alarm_at = None
         self.settle()
 
 
@@ -184,7 +191,8 @@ class Limiter:
         self._shares[key] = shares
         line = self._lines.get(key)
         if line is not None:
-            line.lane.reconfigure(strictest(budget for _, budget in shares))
+            line.budget = strictest(budget for _, budget in shares)
+            line.lane.reconfigure(line.budget)
             line.settle()
 
     # Permits.
@@ -225,7 +233,7 @@ class Limiter:
             lane = line.lane
             yield LaneState(
                 key=key,
-                budget=strictest(budget for _, budget in self._shares[key]),
+                budget=line.budget,
                 running=lane.running,
                 waiting={p: lane.waiting(p) for p in Priority},
                 paused=max(0.0, lane.paused_until - now),
@@ -271,19 +279,19 @@ class Limiter:
         shares = self._shares.get(key)
         if shares is None:
             raise LookupError(f"no budget for the lane {key}")
-        lane = Lane(strictest(budget for _, budget in shares), self._floor)
-        line = self._lines[key] = _Line(lane, self._clock)
+        budget = strictest(budget for _, budget in shares)
+        line = self._lines[key] = _Line(budget, self._floor, self._clock)
         if self._sweeping is None:
-            self._sweeping = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+            self._sweeping = asyncio.get_running_loop().call_later(SWEEP, self.sweep)
         return line
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Drop the lanes that are idle, and come back while there are any."""
         now = self._clock()
         for key in [key for key, line in self._lines.items() if line.lane.idle(now)]:
             del self._lines[key]
         loop = asyncio.get_running_loop()
-        self._sweeping = loop.call_later(SWEEP, self._sweep) if self._lines else None
+        self._sweeping = loop.call_later(SWEEP, self.sweep) if self._lines else None
 
 
 def strictest(budgets: Iterable[Budget]) -> Budget:

@@ -65,7 +65,7 @@ class Repeats(RetryOptionsBase):
             attempts=rules.attempts,
             exceptions=retry.PASSING,
             retry_all_server_errors=False,
-            evaluate_response_callback=self._again,
+            evaluate_response_callback=self._final,
         )
         self._rules, self._exchange = rules, exchange
         self.answer: Response | None = None
@@ -96,5 +96,6 @@ class Repeats(RetryOptionsBase):
         dice = random.random()  # noqa: S311  spreads waits; nobody gains by guessing it
         return retry.wait_before(attempt, answer, time.time_ns() / 1e9, dice)
 
-    async def _again(self, _: ClientResponse) -> bool:
-        return self.answer is not None and retry.is_passing(self.answer, self._rules.terminal)
+    async def _final(self, _: ClientResponse) -> bool:
+        """True: this is the answer, do not ask again."""
+        return self.answer is None or not retry.is_passing(self.answer, self._rules.terminal)
