@@ -81,12 +81,12 @@ class Gateway:
             return self.problem(rejected, request.method, request_id, refusal)
         except Exception:
             log.exception("request %s failed", request_id)
-            rejected = Rejected(
+            failure = Rejected(
                 "internal_error",
                 f"The proxy failed; its log has the reason under {request_id}.",
                 sent="unknown",
             )
-            return self.problem(rejected, request.method, request_id, refusal)
+            return self.problem(failure, request.method, request_id, refusal)
         return self._relayed(response, receipt, request_id)
 
     async def _live(self, address: Address) -> Live:
