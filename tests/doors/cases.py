@@ -20,7 +20,7 @@ import zstandard
 from neighbours.recorder import Reply, http, raw
 from neighbours.wire import Pairs, chunks
 
-BASE = "appHouse000000001"
+BASE = "appHouse000000001"  # as in neighbours.house
 TASKS = f"/v0/{BASE}/Tasks"
 AIRTABLE = "api.airtable.com"
 
@@ -55,6 +55,7 @@ GZIPPED_IN_BR = brotli.compress(GZIPPED)
 ZSTD = zstandard.compress(RECORD)
 DEFLATED = zlib.compress(RECORD)
 RAW_DEFLATED = zlib.compress(RECORD, wbits=-15)
+SPENT = b'{"error":{"type":"PUBLIC_API_BILLING_LIMIT_EXCEEDED","message":"spent"}}'
 LARGE = bytes(range(256)) * 8192  # 2 MiB, no text
 ANSWER = http(200, JSON_TYPE, body=RECORD)
 MULTIPART = (
@@ -101,7 +102,8 @@ TARGETS = (
         encoded_query=f"{TASKS}?f=%27x%27&sort%5B0%5D%5Bfield%5D=N&u=http%3A%2F%2Fh%2F%3F",
         raw_brackets=f"{TASKS}?records[]=rec1&records[]=rec2",
         repeated_and_empty_names=f"{TASKS}?a=1&a=2&&=x&b",
-        dots_that_are_no_segment=f"/v0/{BASE}/a..b/.../..c?x=../..",
+        dots_that_are_no_segment=f"/v0/{BASE}/a..b/...?x=../..",
+        dots_at_the_front=f"/v0/{BASE}/..c/.d",
         encoded_dots_in_the_query=f"{TASKS}?x=%2e%2e/%2E",
         query_with_slashes_and_colons=f"{TASKS}?u=https://evil.example/x?y",
     ),
@@ -219,10 +221,12 @@ STATUSES = (
         for s in (
             200, 201, 202, 203, 206, 207, 226, 299, 300, 301, 302, 303, 307, 308, 399, 400, 401,
             402, 403, 404, 405, 407, 409, 410, 413, 414, 415, 417, 418, 421, 422, 423, 426, 428,
-            429, 431, 451, 477, 499, 500, 501, 502, 503, 504, 505, 508, 511, 520, 521, 522, 523,
+            431, 451, 477, 499, 500, 501, 502, 503, 504, 505, 508, 511, 520, 521, 522, 523,
             524, 525, 526, 530, 599,
         )
     ),
+    # Any other 429 would pause the lane, and with it every case that follows.
+    Case("status: 429", reply=http(429, JSON_TYPE, body=SPENT)),
     Case("status: 204", "POST", body=b"{}", reply=http(204, ("X-A", "1"))),
     Case("status: 205", "POST", body=b"{}", reply=http(205, body=b"")),
     Case("status: 304", reply=http(304, ("ETag", '"x"'))),
@@ -248,7 +252,7 @@ ANSWERS = (
     Case("answer: etag and cache control", reply=http(
         200, ("ETag", 'W/"aBc"'), ("Cache-Control", "private, no-transform"), ("Vary", "*"))),
     Case("answer: rate limits", reply=http(
-        429, ("Retry-After", "3600"), ("RateLimit-Limit", "100"),
+        200, ("Retry-After", "3600"), ("RateLimit-Limit", "100"),
         ("X-HubSpot-RateLimit-Max", "1"), ("RateLimit", '"default";r=50;t=30'))),
     Case("answer: challenges", reply=http(
         401, ("WWW-Authenticate", 'Bearer realm="a", error="b"'),

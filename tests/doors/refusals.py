@@ -129,9 +129,15 @@ FRAMING = (
     }),
     *_each("coding", 501, "not_implemented", {
         "gzip, chunked": _post(b"Transfer-Encoding: gzip, chunked", body=LAST_CHUNK),
+        "x, chunked": _post(b"Transfer-Encoding: x;q=1, chunked", body=LAST_CHUNK),
+    }),
+    # Without chunked as the last coding nobody knows where the body ends (RFC 9112 §6.3).
+    *_each("coding", 400, None, {
         "gzip alone": _post(b"Transfer-Encoding: gzip"),
         "identity": _post(b"Transfer-Encoding: identity", b"Content-Length: 0"),
         "of nothing": _post(b"Transfer-Encoding:"),
+        "of nothing, with a length": _post(
+            b"Transfer-Encoding:", b"Content-Length: 2", body=b"{}"),
     }),
 )  # fmt: skip
 
@@ -185,10 +191,11 @@ METHODS = (
             "version_not_supported"),
     Refusal("version: HTTP/1.2", _line(b"GET ROOT/v0/BASE/Tasks HTTP/1.2", b"Host: h"), 505,
             "version_not_supported"),
+    Refusal("version: none", _line(b"GET ROOT/v0/BASE/Tasks", b"Host: h"), 505,
+            "version_not_supported"),
     *_each("not HTTP", 400, None, {
         "nonsense": b"Tr0ub4dor&3 \xff\xfe secret nonsense\r\n\r\n",
         "TLS hello": b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03\r\n\r\n",
-        "no version": b"GET ROOT/v0/BASE/Tasks\r\nHost: h\r\n\r\n",
         "an HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "a method with a bracket": b"G(T / HTTP/1.1\r\nHost: h\r\n\r\n",
     }),

@@ -1,0 +1,71 @@
+"""A service per test module, with a recording upstream behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from neighbours.door import Door
+from neighbours.house import House, add_sync, open_house
+from neighbours.recorder import Recorder
+
+OpenDoor = Callable[..., AbstractAsyncContextManager[Door]]
+
+MAX_BODY = 3 * 1024 * 1024  # the table of refusals sends 4 MiB
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def recorder() -> AsyncIterator[Recorder]:
+    async with Recorder() as recorder:
+        yield recorder
+
+
+@pytest.fixture
+def upstream(recorder: Recorder) -> Iterator[Recorder]:
+    """The recording upstream, with nothing recorded yet."""
+    recorder.forget()
+    yield recorder
+    recorder.forget()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(
+    module_dsn: str, tmp_path_factory: pytest.TempPathFactory, recorder: Recorder
+) -> AsyncIterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    async with open_house(
+        module_dsn, folder, recorder.url, max_request_bytes=MAX_BODY
+    ) as house:
+        yield house
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def door(house: House) -> Door:
+    """The door to an Airtable sync of base BASE."""
+    return house.door(await add_sync(house, "airtable"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hub(house: House) -> Door:
+    """The door to a HubSpot sync of portal 123456."""
+    return house.door(await add_sync(house, "hubspot"))
+
+
+@pytest.fixture
+def open_door(database_dsn: str, tmp_path: Path) -> OpenDoor:
+    """Opens a service of one's own: `open_door(upstream_url, **settings)`."""
+
+    @asynccontextmanager
+    async def opened(
+        upstream: str, *, allowed_requests: int = 1_000_000, **settings: Any
+    ) -> AsyncIterator[Door]:
+        async with open_house(database_dsn, tmp_path, upstream, **settings) as house:
+            yield house.door(
+                await add_sync(house, "airtable", allowed_requests=allowed_requests)
+            )
+
+    return opened

@@ -1,0 +1,97 @@
+"""A running service in this process: real gateway, real database, chosen upstreams."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from httpproxy.service import Service, open_service
+from httpproxy.settings import Settings
+from httpproxy.store.registry import Sync
+from neighbours.door import Door
+from providers.catalog import PROVIDERS
+from providers.record import Collection, ColumnType, Field
+from providers.spec import Budget
+
+BASE = "appHouse000000001"
+PORTAL = "123456"
+
+SYSTEM = {
+    "airtable": (
+        ("$id", "id", ColumnType.TEXT),
+        ("$created_time", "created_time", ColumnType.TIMESTAMPTZ),
+    ),
+    "hubspot": (
+        ("$id", "id", ColumnType.TEXT),
+        ("$created_at", "created_at", ColumnType.TIMESTAMPTZ),
+        ("$updated_at", "updated_at", ColumnType.TIMESTAMPTZ),
+        ("$archived", "archived", ColumnType.BOOLEAN),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The service and where its doors are."""
+
+    service: Service
+    dsn: str
+
+    def door(self, sync: Sync) -> Door:
+        """The door to one sync."""
+        at = urlsplit(self.service.gateway_url)
+        assert at.hostname is not None
+        assert at.port is not None
+        return Door(at.hostname, at.port, sync.unique_id)
+
+
+@asynccontextmanager
+async def open_house(
+    dsn: str, folder: Path, upstream: str | Mapping[str, str], **settings: Any
+) -> AsyncIterator[House]:
+    """A service whose upstreams all stand at one address, or at those of a mapping."""
+    hosts = [host for provider in PROVIDERS.values() for host in provider.hosts]
+    origins = dict.fromkeys(hosts, upstream) if isinstance(upstream, str) else dict(upstream)
+    chosen = Settings(
+        database_url=SecretStr(dsn),
+        data_dir=folder,
+        gateway_port=0,
+        upstreams=origins,
+        **settings,
+    )
+    async with open_service(chosen) as service:
+        yield House(service, dsn)
+
+
+async def add_sync(house: House, provider: str, *, allowed_requests: int = 1_000_000) -> Sync:
+    """A sync with one small collection, at a rate that no test will reach."""
+    known = PROVIDERS[provider]
+    account, name, table = {
+        "airtable": (BASE, "Tasks", "tblTasks000000001"),
+        "hubspot": (PORTAL, "contact", "0-1"),
+    }[provider]
+    fields = [
+        Field(id_, column, "system", type_, writable=False, column_name=column)
+        for id_, column, type_ in SYSTEM[provider]
+    ]
+    fields.append(Field("fldName0000000001", "Name", "singleLineText", ColumnType.TEXT))
+    return await house.service.office.registry.create_sync(
+        provider=provider,
+        name=f"{provider} house",
+        account=account,
+        schema_name=None,
+        credential_kind=known.credential_kinds[0].name,
+        secret="pat-of-the-sync-itself",
+        rates=tuple(Budget(b.name, allowed_requests, 60.0) for b in known.budgets),
+        collections=(
+            Collection(
+                table, name, tuple(fields), table_name=name, aliases=frozenset({"contacts"})
+            ),
+        ),
+    )
