@@ -40,6 +40,7 @@ class Volatile:
     recent: dict[str, list[float]] = field(default_factory=dict)
     silent_until: dict[str, float] = field(default_factory=dict)
     calls: int = 0
+    listings: int = 0
 
 
 @dataclass(slots=True)

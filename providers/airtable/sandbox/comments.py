@@ -34,6 +34,7 @@ def listing(call: Call) -> JSON:
 
 
 def create(call: Call) -> JSON:
+    """A new comment, or an answer to one. Raises Refusal."""
     made: dict[str, JSON] = {
         "id": call.world.new_id("com"),
         "author": _author(call),

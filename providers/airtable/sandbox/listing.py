@@ -164,7 +164,8 @@ def _iteration(call: Call, view: View, options: Options) -> tuple[str, int]:
     for name in [name for name, known in iterations.items() if known.used < oldest]:
         del iterations[name]
     if not options.offset:
-        name = call.world.new_id("itr")
+        call.volatile.listings += 1
+        name = f"itr{call.volatile.listings:014}"
         ids = [record.id for record in _selected(call.table, view, options)]
         iterations[name] = Iteration(call.table.id, ids[: options.max_records], call.now)
         return name, 0

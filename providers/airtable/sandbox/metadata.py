@@ -16,6 +16,7 @@ PAGE: Final = 1000
 
 
 def whoami(call: Call) -> JSON:
+    """The token's user and scopes."""
     answer: dict[str, JSON] = {"id": call.token.user}
     scopes = call.token.scopes
     if scopes is not None:
@@ -44,6 +45,7 @@ def bases(call: Call) -> JSON:
 
 
 def base(call: Call) -> JSON:
+    """One base and who works on it, as enterprise accounts can ask."""
     found = call.base
     return {
         "id": found.id,
@@ -65,6 +67,7 @@ def tables(call: Call) -> JSON:
 
 
 def create_base(call: Call) -> JSON:
+    """A new base with its tables, which the token may use. Raises Refusal."""
     name, workspace, wanted = (call.asked.get(k) for k in ("name", "workspaceId", "tables"))
     if not (isinstance(name, str) and isinstance(workspace, str) and isinstance(wanted, list)):
         raise invalid()
@@ -85,6 +88,7 @@ def create_table(call: Call) -> JSON:
 
 
 def update_table(call: Call) -> JSON:
+    """Renames or describes a table. Raises Refusal."""
     table = call.table
     edits = Edits(call)
     before = {"name": table.name, "description": table.description}
@@ -102,6 +106,7 @@ def update_table(call: Call) -> JSON:
 
 
 def create_field(call: Call) -> JSON:
+    """A new field; a link also makes its inverse. Raises Refusal."""
     table = call.table
     made = _new_field(call, table, call.asked)
     _add_inverse(call, table, made)
@@ -112,6 +117,7 @@ def create_field(call: Call) -> JSON:
 
 
 def update_field(call: Call) -> JSON:
+    """Renames or describes a field. Raises Refusal."""
     table = call.table
     field = table.fields.get(call.variables["field"])
     if field is None:

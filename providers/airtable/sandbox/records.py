@@ -243,8 +243,13 @@ def _merge_fields(call: Call) -> list[FieldState]:
 def _matches(
     table: TableState, merge_on: Iterable[FieldState], cells: Cells
 ) -> list[RecordState]:
-    """The records that agree in every merge field; an empty value agrees with none."""
-    wanted = [(known.id, cells.get(known.id)) for known in merge_on]
+    """The records that agree in every merge field; an empty value agrees with none.
+
+    Raises Refusal if the written cells lack a merge field.
+    """
+    if any(known.id not in cells for known in merge_on):
+        raise invalid("Every record needs a value for each of fieldsToMergeOn")
+    wanted = [(known.id, cells[known.id]) for known in merge_on]
     if any(value is None for _, value in wanted):
         return []
     return [

@@ -22,6 +22,7 @@ TASKS: Final = "tblTasks000000000"
 PROJECTS: Final = "tblProjects000000"
 TOKEN: Final = "patDemo0000000000.demo"  # noqa: S105  # opens the simulator only
 READER_TOKEN: Final = "patReader00000000.demo"  # noqa: S105  # opens the simulator only
+LINK: Final = "fldProjects000000"  # Tasks to Projects
 USER: Final = "usrDemo0000000000"
 
 # 2026-11-01T09:00:00Z, when everything that is seeded was created
@@ -78,82 +79,103 @@ def _table(table_id: str, name: str, fields: list[FieldState]) -> TableState:
 
 
 def _tasks() -> TableState:
-    link = "fldProjects000000"
     return _table(
-        TASKS,
-        "Tasks",
-        [
-            _field("Name", "singleLineText"),
-            _field("Notes", "multilineText"),
-            _field("Details", "richText"),
-            _field("Email", "email"),
-            _field("Website", "url"),
-            _field("Phone", "phoneNumber"),
-            _field("Amount", "number", precision=2),
-            _field("Price", "currency", precision=2, symbol="$"),
-            _field("Progress", "percent", precision=0),
-            _field("Effort", "duration", durationFormat="h:mm"),
-            _field("Rating", "rating", max=5, icon="star", color="yellowBright"),
-            _field("Done", "checkbox", icon="check", color="greenBright"),
-            _field("Due", "date", dateFormat={"name": "iso", "format": "YYYY-MM-DD"}),
-            _field(
-                "Starts",
-                "dateTime",
-                dateFormat={"name": "iso", "format": "YYYY-MM-DD"},
-                timeFormat={"name": "24hour", "format": "HH:mm"},
-                timeZone="utc",
-            ),
-            _field("Status", "singleSelect", choices=_choices("Todo", "In progress", "Done")),
-            _field("Tags", "multipleSelects", choices=_choices("red", "green", "blue")),
-            _field("Owner", "singleCollaborator"),
-            _field("Watchers", "multipleCollaborators"),
-            _field("Files", "multipleAttachments", isReversed=False),
-            _field("Barcode", "barcode"),
-            _field(
-                "Projects",
-                "multipleRecordLinks",
-                link,
-                linkedTableId=PROJECTS,
-                inverseLinkFieldId="fldTasks000000000",
-                isReversed=False,
-                prefersSingleRecordLink=False,
-            ),
-            _field(
-                "Budgets",
-                "multipleLookupValues",
-                isValid=True,
-                recordLinkFieldId=link,
-                fieldIdInLinkedTable="fldBudget00000000",
-                result=_result("currency", precision=0, symbol="$"),
-            ),
-            _field(
-                "Total budget",
-                "rollup",
-                isValid=True,
-                recordLinkFieldId=link,
-                fieldIdInLinkedTable="fldBudget00000000",
-                referencedFieldIds=["fldBudget00000000"],
-                result=_result("number", precision=0),
-                aggregation="SUM",
-            ),
-            _field("Project count", "count", isValid=True, recordLinkFieldId=link),
-            _field(
-                "Cost",
-                "formula",
-                isValid=True,
-                formula="{fldAmount00000000} * {fldPrice000000000}",
-                referencedFieldIds=["fldAmount00000000", "fldPrice000000000"],
-                result=_result("number", precision=2),
-            ),
-            _field("Number", "autoNumber"),
-            _field("Created", "createdTime", result=_result("dateTime")),
-            _field("Modified", "lastModifiedTime", isValid=True, result=_result("dateTime")),
-            _field("Created by", "createdBy"),
-            _field("Modified by", "lastModifiedBy"),
-            _field("Open", "button", label="Open"),
-            _field("Summary", "aiText", prompt=[]),
-        ],
+        TASKS, "Tasks", [*_texts(), *_numbers(), *_chosen(), *_linked(), *_computed()]
     )
+
+
+def _texts() -> list[FieldState]:
+    return [
+        _field("Name", "singleLineText"),
+        _field("Notes", "multilineText"),
+        _field("Details", "richText"),
+        _field("Email", "email"),
+        _field("Website", "url"),
+        _field("Phone", "phoneNumber"),
+    ]
+
+
+def _numbers() -> list[FieldState]:
+    return [
+        _field("Amount", "number", precision=2),
+        _field("Price", "currency", precision=2, symbol="$"),
+        _field("Progress", "percent", precision=0),
+        _field("Effort", "duration", durationFormat="h:mm"),
+        _field("Rating", "rating", max=5, icon="star", color="yellowBright"),
+        _field("Done", "checkbox", icon="check", color="greenBright"),
+        _field("Due", "date", dateFormat={"name": "iso", "format": "YYYY-MM-DD"}),
+        _field(
+            "Starts",
+            "dateTime",
+            dateFormat={"name": "iso", "format": "YYYY-MM-DD"},
+            timeFormat={"name": "24hour", "format": "HH:mm"},
+            timeZone="utc",
+        ),
+    ]
+
+
+def _chosen() -> list[FieldState]:
+    return [
+        _field("Status", "singleSelect", choices=_choices("Todo", "In progress", "Done")),
+        _field("Tags", "multipleSelects", choices=_choices("red", "green", "blue")),
+        _field("Owner", "singleCollaborator"),
+        _field("Watchers", "multipleCollaborators"),
+        _field("Files", "multipleAttachments", isReversed=False),
+        _field("Barcode", "barcode"),
+    ]
+
+
+def _linked() -> list[FieldState]:
+    return [
+        _field(
+            "Projects",
+            "multipleRecordLinks",
+            LINK,
+            linkedTableId=PROJECTS,
+            inverseLinkFieldId="fldTasks000000000",
+            isReversed=False,
+            prefersSingleRecordLink=False,
+        ),
+        _field(
+            "Budgets",
+            "multipleLookupValues",
+            isValid=True,
+            recordLinkFieldId=LINK,
+            fieldIdInLinkedTable="fldBudget00000000",
+            result=_result("currency", precision=0, symbol="$"),
+        ),
+        _field(
+            "Total budget",
+            "rollup",
+            isValid=True,
+            recordLinkFieldId=LINK,
+            fieldIdInLinkedTable="fldBudget00000000",
+            referencedFieldIds=["fldBudget00000000"],
+            result=_result("number", precision=0),
+            aggregation="SUM",
+        ),
+        _field("Project count", "count", isValid=True, recordLinkFieldId=LINK),
+    ]
+
+
+def _computed() -> list[FieldState]:
+    return [
+        _field(
+            "Cost",
+            "formula",
+            isValid=True,
+            formula="{fldAmount00000000} * {fldPrice000000000}",
+            referencedFieldIds=["fldAmount00000000", "fldPrice000000000"],
+            result=_result("number", precision=2),
+        ),
+        _field("Number", "autoNumber"),
+        _field("Created", "createdTime", result=_result("dateTime")),
+        _field("Modified", "lastModifiedTime", isValid=True, result=_result("dateTime")),
+        _field("Created by", "createdBy"),
+        _field("Modified by", "lastModifiedBy"),
+        _field("Open", "button", label="Open"),
+        _field("Summary", "aiText", prompt=[]),
+    ]
 
 
 def _projects() -> TableState:

@@ -151,7 +151,11 @@ class AirtableSandbox:
     def _answer(self, request: Request, status: int, body: JSON) -> Response:
         content = b"" if body is None else orjson.dumps(body)
         pairs = [("Content-Type", "application/json; charset=utf-8")]
-        if self.switches.gzip and "gzip" in request.headers.get("Accept-Encoding", ""):
+        if (
+            content
+            and self.switches.gzip
+            and "gzip" in request.headers.get("Accept-Encoding", "")
+        ):
             packer = zlib.compressobj(wbits=31)  # 31: with a gzip header
             content = packer.compress(content) + packer.flush()
             pairs += [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]

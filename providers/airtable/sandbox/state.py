@@ -24,6 +24,8 @@ _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 @dataclass(slots=True)
 class FieldState:
+    """A field; `options` are those of its metadata."""
+
     id: str
     name: str
     type: str
@@ -59,6 +61,8 @@ class RecordState:
 
 @dataclass(slots=True)
 class TableState:
+    """A table; `primary` is the id of its first field, `next_number` the next autoNumber."""
+
     id: str
     name: str
     primary: str
@@ -89,6 +93,8 @@ class WebhookState:
 
 @dataclass(slots=True)
 class BaseState:
+    """A base; `transaction` counts its changes."""
+
     id: str
     name: str
     workspace: str

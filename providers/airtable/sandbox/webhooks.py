@@ -22,6 +22,7 @@ _MOST: Final = 10
 
 
 def create(call: Call) -> JSON:
+    """A new webhook, which lives for a week unless it is asked for. Raises Refusal."""
     specification = call.asked.get("specification")
     if not isinstance(specification, dict) or not filters_of(specification).get("dataTypes"):
         raise invalid()
