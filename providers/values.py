@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Final
@@ -24,6 +24,13 @@ class Misfit(ValueError):
 # Far inside numeric's range of 131072 digits before and 16383 after the point.
 _MAX_EXPONENT: Final = 1000
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+# Python also reads week dates, any separator and offsets of a day, which Postgres refuses.
+_MOMENT: Final = re.compile(
+    r"\d{4}-\d{2}-\d{2}"
+    r"([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?",
+    re.ASCII,
+)
+_MAX_OFFSET: Final = timedelta(hours=16)
 _DECIMAL: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 
 
@@ -70,11 +77,13 @@ def _date(value: JSON) -> JSON:
 
 
 def _timestamptz(value: JSON) -> JSON:
-    if isinstance(value, str) and value[:4].isdigit() and value.isascii():
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError as error:
             raise Misfit from error
+        if abs(moment.utcoffset() or timedelta()) >= _MAX_OFFSET:
+            raise Misfit
         # Without an offset Postgres would read it in the session's time zone.
         return value if moment.tzinfo else f"{moment.isoformat()}+00:00"
     raise Misfit

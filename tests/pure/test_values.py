@@ -24,6 +24,8 @@ BAD = [
     ("date", "2026-02-30"), ("date", "2026-1-1"), ("date", "21.11.2026"), ("date", 5),
     ("date", "\u0662\u0660\u0662\u0666-11-21"),
     ("timestamptz", "yesterday"), ("timestamptz", "2026-13-01T00:00:00Z"), ("timestamptz", 1),
+    ("timestamptz", "2026-W01-1"), ("timestamptz", "2026-11-21x06:00:00Z"),
+    ("timestamptz", "2026-11-21T06:00:00+23:59"),
     ("text[]", ["a", 1]), ("text[]", "a"), ("text[]", [None]),
 ]  # fmt: skip
 
