@@ -149,7 +149,8 @@ class SandboxKit:
 
     `create(**switches)`: every switch has a default; what the reference tags as
     unverified is one of them. `account`, `token` and `collections` (spellings) are
-    those of the seeded account, ready for a sync.
+    those of the seeded account, ready for a sync. `switches` names every switch with
+    its default, for those who turn them by name.
     """
 
     create: Callable[..., Sandbox]
@@ -157,6 +158,7 @@ class SandboxKit:
     token: str
     collections: tuple[str, ...]
     example: Example
+    switches: Mapping[str, JSON] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -130,8 +130,11 @@ class Simulators:
         return provider
 
     def _defaults(self, name: str) -> dict[str, JSON]:
-        parameters = inspect.signature(self.providers[name].sandbox.create).parameters.values()
-        return {p.name: p.default for p in parameters if p.default is not p.empty}
+        kit = self.providers[name].sandbox
+        parameters = inspect.signature(kit.create).parameters.values()
+        return {p.name: p.default for p in parameters if p.default is not p.empty} | dict(
+            kit.switches
+        )
 
     def _checked(self, name: str, wanted: JSON) -> dict[str, JSON]:
         if name not in self.providers:
