@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
-from httpproxy.gateway.headers import CONNECTION, CONTENT_LENGTH
+from httpproxy.gateway.headers import CONNECTION, CONTENT_LENGTH, EXPECT
 
 BODILESS = frozenset({204, 304})
 
@@ -41,7 +41,9 @@ class Answer(web.StreamResponse):
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         fields = self.fields
-        self._stays_open = request.keep_alive and not self.close
+        # Who expects a 100 and reads a refusal may send the body still, or may not.
+        unsure = request.can_read_body and EXPECT in request.headers
+        self._stays_open = request.keep_alive and not self.close and not unsure
         if not self._stays_open:
             fields[CONNECTION] = "close"
         elif request.version.minor == 0:

@@ -20,6 +20,8 @@ from httpproxy.exchange.problems import Rejected
 
 CONNECTION: Final = istr("Connection")
 CONTENT_LENGTH: Final = istr("Content-Length")
+EXPECT: Final = istr("Expect")
+MAX_FORWARDS: Final = istr("Max-Forwards")
 VIA: Final = istr("Via")
 TRANSFER_ENCODING: Final = istr("Transfer-Encoding")
 
@@ -38,25 +40,19 @@ _HOP_BY_HOP: Final = tuple(
 )
 _REQUEST_DROPPED: Final = (
     *_HOP_BY_HOP,
+    EXPECT,
     *(
         istr(name)
         for name in (
             "Host",
-            "Expect",
             "HTTP2-Settings",
             "Forwarded",
-            "X-Forwarded-For",
-            "X-Forwarded-Host",
-            "X-Forwarded-Proto",
-            "X-Forwarded-Port",
-            "X-Forwarded-Prefix",
-            "X-Forwarded-Server",
-            "X-Forwarded-Ssl",
             "X-Real-IP",
         )
     ),
 )
 _ANSWER_DROPPED: Final = (*_HOP_BY_HOP, istr("Proxy-Authenticate"), istr("Alt-Svc"))
+_FORWARDED_PREFIX: Final = "x-forwarded-"
 _ANSWER_DROPPED_PREFIXES: Final = ("x-accel-", "httpproxy-")
 
 # A client that lists one of these in Connection asks us to drop what the call means.
@@ -95,6 +91,8 @@ def forwarded(
         out[CONTENT_LENGTH] = str(body_length)
     for dropped in _REQUEST_DROPPED:
         out.popall(dropped, None)
+    for name in [n for n in out if n[:12].lower() == _FORWARDED_PREFIX]:
+        out.popall(name, None)
     mark = f"1.1 {pseudonym}"
     if VIA in out:
         seen = ", ".join(out.popall(VIA))
@@ -104,6 +102,12 @@ def forwarded(
     out[VIA] = mark
     _refuse_undecodable(out)
     return out
+
+
+def hops_left(headers: MultiMapping[str]) -> int | None:
+    """How often an OPTIONS may still be forwarded; None if its sender does not say."""
+    hops = headers.get(MAX_FORWARDS, "")
+    return int(hops) if hops.isascii() and hops.isdecimal() and len(hops) < 10 else None
 
 
 def _refuse_undecodable(headers: MultiMapping[str]) -> None:

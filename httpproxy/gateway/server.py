@@ -18,6 +18,7 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any, Final
 
 from aiohttp import HttpVersion10, HttpVersion11, StreamReader, web
@@ -32,7 +33,14 @@ from httpproxy.exchange.problems import Refusal, Rejected, body
 from httpproxy.exchange.write import NOTHING, Call, Receipt, Writes
 from httpproxy.gateway.address import Address, parse
 from httpproxy.gateway.answer import Answer
-from httpproxy.gateway.headers import TRANSFER_ENCODING, forwarded, returned
+from httpproxy.gateway.headers import (
+    EXPECT,
+    MAX_FORWARDS,
+    TRANSFER_ENCODING,
+    forwarded,
+    hops_left,
+    returned,
+)
 from providers.http import Request, Response
 
 log = logging.getLogger(__name__)
@@ -44,7 +52,12 @@ MAX_HEADERS: Final = 256
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
 _SERVED: Final = frozenset({HttpVersion10, HttpVersion11})
 _ALLOW: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-_PARSER_PROBLEMS: Final = {400: "bad_request", 414: "target_too_long", 431: "headers_too_large"}
+_PARSER_PROBLEMS: Final = {
+    400: "bad_request",
+    414: "target_too_long",
+    431: "headers_too_large",
+    505: "version_not_supported",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +84,9 @@ class Gateway:
         refusal: Refusal | None = None
         try:
             _check_version(request)
-            address = parse(request.raw_path, MAX_TARGET) if _plain(request) else None
-            if address is None:
+            if _asks_about_us(request):
                 return self._own_options(request_id)
+            address = parse(request.raw_path, MAX_TARGET)
             live = await self._live(address)
             refusal = live.provider.refusal
             response, receipt = await self._exchange(request, address, live, request_id)
@@ -108,6 +121,8 @@ class Gateway:
         verified = await self._d.accounts.verified(live, match.variables, request.headers)
         sent_body = await self._body(request)
         headers = forwarded(request.headers, len(sent_body), self._d.pseudonym)
+        if request.method == "OPTIONS" and (hops := hops_left(headers)):
+            headers[MAX_FORWARDS] = str(hops - 1)
         call = Call(
             live,
             match,
@@ -118,17 +133,14 @@ class Gateway:
         return await self._d.writes.carry(call)
 
     async def _body(self, request: web.BaseRequest) -> bytes:
+        if TRANSFER_ENCODING in request.headers:
+            _check_coding(request)
         if not request.can_read_body:
             return b""
-        coding = request.headers.get(TRANSFER_ENCODING)
-        if coding is not None and (
-            coding.lower() != "chunked" or request.version == HttpVersion10
-        ):
-            raise Rejected("not_implemented", "Only the chunked transfer coding is known.")
         length = request.content_length
         if length is not None and length > self._d.max_body:
             raise _too_large(self._d.max_body)
-        expectation = request.headers.get("Expect")
+        expectation = request.headers.get(EXPECT)
         if expectation is not None:
             await _meet(expectation, request)
         try:
@@ -156,6 +168,7 @@ class Gateway:
             {
                 "Content-Type": "application/problem+json",
                 "Cache-Control": "no-store",
+                "Date": formatdate(usegmt=True),
                 "Proxy-Status": f'{status}; details="{rejected.code}"',
                 "Httpproxy-Commit": _receipt(NOTHING, request_id),
             }
@@ -165,6 +178,7 @@ class Gateway:
         if rejected.kind.status == 405:
             headers["Allow"] = _ALLOW
         content = body(rejected, method, request_id, refusal)
+        headers["Content-Length"] = str(len(content))
         return Answer(
             rejected.kind.status,
             rejected.kind.title,
@@ -175,7 +189,12 @@ class Gateway:
 
     def _own_options(self, request_id: str) -> Answer:
         headers = CIMultiDict(
-            {"Allow": _ALLOW, "Httpproxy-Commit": _receipt(NOTHING, request_id)}
+            {
+                "Allow": _ALLOW,
+                "Date": formatdate(usegmt=True),
+                "Proxy-Status": self._d.pseudonym,
+                "Httpproxy-Commit": _receipt(NOTHING, request_id),
+            }
         )
         return Answer(204, "No Content", headers, b"")
 
@@ -201,13 +220,24 @@ def _check_version(request: web.BaseRequest) -> None:
         raise Rejected("bad_host", "The Host header is a host name and perhaps a port.")
 
 
-def _plain(request: web.BaseRequest) -> bool:
-    """False for `OPTIONS *`, which asks about the server as a whole."""
+def _check_coding(request: web.BaseRequest) -> None:
+    """Refuses what the parser passes: it undoes `chunked` and leaves the rest undone."""
+    codings = ",".join(request.headers.getall(TRANSFER_ENCODING)).lower().split(",")
+    if request.version == HttpVersion10 or codings[-1].strip() != "chunked":
+        raise Rejected("bad_request", "The Transfer-Encoding leaves the body's end unknown.")
+    if len(codings) > 1:
+        raise Rejected("not_implemented", "Only the chunked transfer coding is known.")
+
+
+def _asks_about_us(request: web.BaseRequest) -> bool:
+    """Whether it is an OPTIONS that goes no further (RFC 9110 §7.6.2, §9.3.7)."""
     if request.method == "CONNECT":
         raise Rejected("not_implemented", "This is a gateway; it opens no tunnels.")
     if request.method == "TRACE":
         raise Rejected("method_not_allowed", "TRACE would show your token.")
-    return not (request.method == "OPTIONS" and request.raw_path == "*")
+    return request.method == "OPTIONS" and (
+        request.raw_path == "*" or hops_left(request.headers) == 0
+    )
 
 
 def _no_such_address(host: str, live: Live | None) -> str:
@@ -253,6 +283,8 @@ class _Connection(web.RequestHandler):
             status = 414 if str(exc.args[1]) == str(MAX_LINE) else 431
         elif message is not None and "many headers" in message:
             status = 431
+        elif "Invalid HTTP version" in str(exc):
+            status = 505
         return self._gateway.unreadable(status, request.method)
 
 
