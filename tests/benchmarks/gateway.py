@@ -1,0 +1,99 @@
+"""The gateway under test: a real `httpproxy serve` in front of the stub, on a Postgres
+of the run's own.
+
+The sync covers the one table of `record`, made through the registry from what the
+provider's own discovery says of the stub. Its rate is set far above what the run
+reaches: the limiter is in the path and never waits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+from httpproxy.store.registry import Registry, Sync
+from httpproxy.store.vault import Vault
+
+from httpproxy.store.database import Database
+from providers.airtable.provider import AIRTABLE
+from providers.http import Response
+from providers.record import Collection
+from tests.benchmarks import record, stub
+from tests.benchmarks.processes import Process, Run, free_port
+
+SECRET_KEY: Final = "benchmarks only, never a secret: 0123456789abcdef"
+_PLENTY: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A running gateway and the path under which the sync's API is found."""
+
+    process: Process
+    prefix: str
+
+
+def discovered() -> tuple[Collection, ...]:
+    """The collections of the benchmark's base, as discovery reads them from the stub."""
+    conversation = AIRTABLE.discover(record.BASE, (record.TABLE,))
+    request = next(conversation)
+    while True:
+        body = stub.answer(b"GET", request.path.encode(), b"").partition(b"\r\n\r\n")[2]
+        try:
+            request = conversation.send(Response(200, body=body))
+        except StopIteration as done:
+            found: tuple[Collection, ...] = done.value
+            return found
+
+
+@asynccontextmanager
+async def registry(dsn: str) -> AsyncIterator[Registry]:
+    """The registry of the run's database, migrations applied."""
+    async with Database(dsn) as database:
+        yield Registry(database, Vault(SECRET_KEY))
+
+
+async def make_sync(
+    syncs: Registry, name: str, account: str, collections: tuple[Collection, ...]
+) -> Sync:
+    """A sync whose limits are out of the way."""
+    return await syncs.create_sync(
+        provider=AIRTABLE.name,
+        name=name,
+        account=account,
+        schema_name=None,
+        credential_kind=AIRTABLE.credential_kinds[0].name,
+        secret=record.TOKEN,
+        rates=tuple(replace(b, allowed_requests=_PLENTY) for b in AIRTABLE.budgets),
+        collections=collections,
+    )
+
+
+def prefix(sync: Sync) -> str:
+    """The path that stands before the API's own."""
+    return f"/{sync.unique_id}/{record.HOST}"
+
+
+def serve(run: Run, dsn: str, upstream: int) -> Process:
+    """Starts `httpproxy serve` with a clean environment and waits for its port."""
+    port = free_port()
+    process = run.start(
+        "gateway",
+        [sys.executable, "-m", "httpproxy", "serve"],
+        {
+            "PATH": os.defpath,
+            "HTTPPROXY_DATABASE_URL": dsn,
+            "HTTPPROXY_DATA_DIR": str(run.folder / "gateway"),
+            "HTTPPROXY_SECRET_KEY": SECRET_KEY,
+            "HTTPPROXY_GATEWAY_PORT": str(port),
+            "HTTPPROXY_UPSTREAMS": json.dumps({record.HOST: f"http://127.0.0.1:{upstream}"}),
+            "HTTPPROXY_LOG_LEVEL": "warning",
+        },
+    )
+    process.wait_for_port(port, 30)
+    return process
