@@ -1,0 +1,115 @@
+"""What an answer leaves open: writes that overlap, a database that is slow or refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import requests
+from neighbours.airtable_house import AirtableHouse, open_airtable
+from psycopg.sql import SQL, Identifier
+
+COMMIT_TIMEOUT = 0.5
+
+
+@pytest.fixture
+async def base(database_dsn: str, tmp_path: Path) -> AsyncIterator[AirtableHouse]:
+    async with open_airtable(database_dsn, tmp_path, commit_timeout=COMMIT_TIMEOUT) as house:
+        yield house
+
+
+async def call(
+    base: AirtableHouse, method: str, path: str = "", fields: dict[str, Any] | None = None
+) -> requests.Response:
+    return await asyncio.to_thread(
+        requests.request,
+        method,
+        base.table_url() + path,
+        json=None if fields is None else {"fields": fields},
+        headers={"Authorization": f"Bearer {base.token}"},
+        timeout=20,
+    )
+
+
+def receipt(answer: requests.Response) -> str:
+    return answer.headers["Httpproxy-Commit"].partition(";")[0]
+
+
+async def test_of_two_writes_whose_answers_cross_the_row_shows_what_the_api_has(base):
+    made = (await call(base, "POST", fields={"Name": "old", "Amount": 1})).json()["id"]
+    await asyncio.to_thread(
+        base.apis.order, {"kind": "delay_after", "method": "PATCH", "seconds": 0.6}
+    )
+    early = asyncio.ensure_future(call(base, "PATCH", f"/{made}", {"Name": "first"}))
+    await asyncio.sleep(0.2)
+    late = await call(base, "PATCH", f"/{made}", {"Amount": 2})
+    assert receipt(late) == "applied"
+    crossed = await early
+    # The first answer says Amount 1, but it came when Amount 2 was committed.
+    assert crossed.json()["fields"] == {"Name": "first", "Amount": 1}
+    assert receipt(crossed) == "applied"
+    row = base.rows()[made]
+    assert (row["name"], row["amount"]) == ("first", 2)
+
+
+async def test_a_stale_answer_cannot_bring_a_deleted_record_back(base):
+    made = (await call(base, "POST", fields={"Name": "x"})).json()["id"]
+    await asyncio.to_thread(
+        base.apis.order, {"kind": "delay_after", "method": "PATCH", "seconds": 0.6}
+    )
+    early = asyncio.ensure_future(call(base, "PATCH", f"/{made}", {"Name": "y"}))
+    await asyncio.sleep(0.2)
+    assert receipt(await call(base, "DELETE", f"/{made}")) == "applied"
+    assert (await early).status_code == 200
+    assert made not in base.rows()
+
+
+async def test_a_commit_that_takes_too_long_is_deferred_and_made_when_it_can_be(base):
+    made = (await call(base, "POST", fields={"Name": "x"})).json()["id"]
+    with psycopg.connect(base.dsn) as other:
+        other.execute(
+            SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(
+                Identifier(base.schema, base.table_name)
+            )
+        )
+        answer = await call(base, "PATCH", f"/{made}", {"Name": "y"})
+        assert (answer.status_code, receipt(answer)) == (200, "deferred")
+        assert answer.json()["fields"] == {"Name": "y"}
+        assert "commit-deferred" in answer.headers["Proxy-Status"]
+    for _ in range(50):
+        if base.rows()[made]["name"] == "y":
+            break
+        await asyncio.sleep(0.1)
+    assert base.rows()[made]["name"] == "y"
+
+
+async def test_a_lost_database_connection_is_made_anew_and_nothing_is_lost(base):
+    made = (await call(base, "POST", fields={"Name": "x"})).json()["id"]
+    with psycopg.connect(base.dsn, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    answer = await call(base, "PATCH", f"/{made}", {"Name": "y"})
+    if answer.status_code == 502:  # seen before anything was sent: nothing may have changed
+        assert answer.json()["sent"] == "no"
+        assert base.truth(made)["fields"] == {"Name": "x"}
+        answer = await call(base, "PATCH", f"/{made}", {"Name": "y"})
+    assert answer.status_code == 200
+    for _ in range(50):
+        if base.rows()[made]["name"] == "y":
+            break
+        await asyncio.sleep(0.1)
+    assert base.rows()[made]["name"] == "y"
+
+
+async def test_a_write_that_the_api_refuses_changes_no_row(base):
+    made = (await call(base, "POST", fields={"Name": "x"})).json()["id"]
+    before = base.rows()
+    refused = await call(base, "PATCH", f"/{made}", {"No such field": 1})
+    assert (refused.status_code, receipt(refused)) == (422, "none")
+    assert base.rows() == before
