@@ -104,11 +104,11 @@ class Simulators:
         try:
             kept = orjson.loads(content)
             if kept["format"] != _FORMAT:
-                raise BadState(remedy.format("written by another version"))
+                raise ValueError("it was written by another version")
             self._switches[name] = self._checked(name, kept["switches"])
             self._running[name] = self._loaded(name, kept["state"])
-        except (orjson.JSONDecodeError, KeyError, TypeError, BadSwitch) as error:
-            raise BadState(remedy.format("not a sandbox's state")) from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadState(remedy.format(error)) from error
         self._saved[name] = content
 
     def _loaded(self, name: str, state: JSON) -> Sandbox:
