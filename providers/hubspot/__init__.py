@@ -1,0 +1,1 @@
+"""The HubSpot CRM API. Start with `provider`, then `routes` and `images`."""

@@ -1,0 +1,139 @@
+"""Which collections a portal has, and their fields.
+
+The standard types are a table; custom ones are asked for, and only when somebody wants
+them. Associations become pairs of the selected types, wherever HubSpot knows an
+association type between two of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from providers.http import Request, Response
+from providers.hubspot.calls import ask, get, segment
+from providers.hubspot.fields import to_field
+from providers.hubspot.images import id_of, objects_of
+from providers.hubspot.objects import (
+    PAIR_PREFIX,
+    STANDARD,
+    ObjectType,
+    object_collection,
+    pair_collection,
+    pair_id,
+    type_alias,
+)
+from providers.record import JSON, Collection
+from providers.spec import Refused, UnknownCollection
+
+Discovery = Generator[Request, Response, tuple[Collection, ...]]
+
+
+def discover(account: str, wanted: Sequence[str] | None) -> Discovery:
+    """The collections of these spellings, and the pairs between them.
+
+    `account` is the portal id; the token tells the same, so it is not asked for.
+    Without `wanted` it is every type that the token may read. The id of a pair is
+    allowed among the spellings and selects nothing by itself. Raises UnknownCollection
+    for a spelling the portal does not have, Refused with HubSpot's own words.
+    """
+    del account
+    types = yield from (_all_types() if wanted is None else _wanted_types(wanted))
+    found: list[Collection] = []
+    for kind in types:
+        try:
+            definitions = yield from _properties(kind)
+        except Refused as no:
+            if wanted is None and no.response.status in (403, 404):
+                continue
+            raise
+        fields = (field for each in definitions if (field := to_field(each)) is not None)
+        found.append(object_collection(kind, {f.id: f for f in fields}.values()))
+    pairs = yield from _pairs(found)
+    return (*found, *pairs)
+
+
+def _properties(kind: ObjectType) -> Generator[Request, Response, list[dict[str, JSON]]]:
+    body = yield from ask(get(f"/crm/v3/properties/{segment(kind.id)}"))
+    return list(objects_of(body.get("results")))
+
+
+# --- types ------------------------------------------------------------------------------
+
+
+def _all_types() -> Generator[Request, Response, tuple[ObjectType, ...]]:
+    try:
+        custom = yield from _custom_types()
+    except Refused as no:
+        if no.response.status != 403:
+            raise
+        custom = ()
+    return (*STANDARD, *custom)
+
+
+def _wanted_types(
+    wanted: Sequence[str],
+) -> Generator[Request, Response, tuple[ObjectType, ...]]:
+    known = {spelling: kind for kind in STANDARD for spelling in kind.spellings}
+    objects = [spelling for spelling in wanted if not spelling.startswith(PAIR_PREFIX)]
+    if any(spelling.lower() not in known for spelling in objects):
+        custom = yield from _custom_types()
+        known = {spelling: kind for kind in custom for spelling in kind.spellings} | known
+    chosen: dict[str, ObjectType] = {}
+    for spelling in objects:
+        kind = known.get(spelling.lower()) or known.get(spelling)
+        if kind is None:
+            raise UnknownCollection(spelling, sorted({k.plural for k in known.values()}))
+        chosen[kind.id] = kind
+    return tuple(chosen.values())
+
+
+def _custom_types() -> Generator[Request, Response, tuple[ObjectType, ...]]:
+    body = yield from ask(get("/crm-object-schemas/v3/schemas"))
+    return tuple(
+        kind for each in objects_of(body.get("results")) if (kind := _custom_type(each))
+    )
+
+
+def _custom_type(schema: dict[str, JSON]) -> ObjectType | None:
+    type_id, name = id_of(schema.get("objectTypeId")), id_of(schema.get("name"))
+    if not type_id or not name:
+        return None
+    others = {id_of(schema.get("fullyQualifiedName")), f"p_{name}"} - {""}
+    return ObjectType(type_id, name, name, frozenset(others))
+
+
+# --- pairs ------------------------------------------------------------------------------
+
+
+def _pairs(objects: Sequence[Collection]) -> Discovery:
+    """Every pair between the collections that HubSpot has association types for."""
+    aliases: dict[str, frozenset[str]] = {}
+    ends: dict[str, tuple[Collection, Collection]] = {}
+    for origin in objects:
+        for target in objects:
+            found = yield from _association_types(origin, target)
+            if found is None:
+                continue
+            name = pair_id(origin, target)
+            ends[name] = (origin, target)
+            aliases[name] = aliases.get(name, frozenset()) | found
+    return tuple(pair_collection(*ends[name], aliases[name]) for name in sorted(ends))
+
+
+def _association_types(
+    origin: Collection, target: Collection
+) -> Generator[Request, Response, frozenset[str] | None]:
+    """The association types from one type to another; None if there are none."""
+    path = f"/crm/v4/associations/{segment(origin.id)}/{segment(target.id)}/labels"
+    try:
+        body = yield from ask(get(path))
+    except Refused as no:
+        if no.response.status not in (400, 403, 404):
+            raise
+        # Between two types there is a table even if its types may not be looked at.
+        return frozenset() if origin.id != target.id and no.response.status == 403 else None
+    found = frozenset(
+        type_alias(origin.id, id_of(each.get("category")), id_of(each.get("typeId")))
+        for each in objects_of(body.get("results"))
+    )
+    return found or None

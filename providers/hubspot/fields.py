@@ -1,0 +1,159 @@
+"""Property types and values, both ways.
+
+HubSpot sends and takes every property value as a string: "17", "false", "a;b", an ISO
+8601 moment or the same as milliseconds since 1970. A column takes the value itself.
+What a property's declared type does not explain is a `Misfit`, and the row keeps it
+aside unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+import orjson
+
+from providers.body import parse
+from providers.record import JSON, ColumnType, Field
+from providers.spec import Unreadable
+from providers.values import Misfit, fit
+
+_COLUMN_TYPES: Final[Mapping[str, ColumnType]] = {
+    "string": ColumnType.TEXT,
+    "number": ColumnType.NUMERIC,
+    "bool": ColumnType.BOOLEAN,
+    "date": ColumnType.DATE,
+    "datetime": ColumnType.TIMESTAMPTZ,
+    "enumeration": ColumnType.TEXT,
+    "phone_number": ColumnType.TEXT,
+    "object_coordinates": ColumnType.TEXT,
+    "json": ColumnType.JSONB,
+}
+# How an enumeration is edited tells how many of its options a value holds.
+_ENUMERATIONS: Final[Mapping[str, ColumnType]] = {
+    "checkbox": ColumnType.TEXT_ARRAY,
+    "booleancheckbox": ColumnType.BOOLEAN,
+}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def column_type(type_: str, field_type: str) -> ColumnType:
+    """The column for a property's `type` and `fieldType`; unknown types are text."""
+    if type_ == "enumeration":
+        return _ENUMERATIONS.get(field_type, ColumnType.TEXT)
+    return _COLUMN_TYPES.get(type_, ColumnType.TEXT)
+
+
+def to_field(definition: Mapping[str, JSON]) -> Field | None:
+    """A property definition as a field, None if it has no usable name."""
+    name = definition.get("name")
+    if not isinstance(name, str) or not name or name.startswith("$"):
+        return None
+    type_, field_type = str(definition.get("type")), str(definition.get("fieldType"))
+    metadata = definition.get("modificationMetadata")
+    read_only = isinstance(metadata, dict) and metadata.get("readOnlyValue") is True
+    return Field(
+        id=name,
+        name=name,
+        type=f"{type_}/{field_type}",
+        column_type=column_type(type_, field_type),
+        writable=not read_only and definition.get("calculated") is not True,
+    )
+
+
+def to_column(type_: ColumnType, value: JSON) -> JSON:
+    """An answer's property value as its column takes it. Raises Misfit.
+
+    "" is how HubSpot spells a cleared value; like null it is None.
+    """
+    if value is None or value == "":
+        return None
+    read = _READERS.get(type_)
+    return fit(type_, read(value) if read is not None and isinstance(value, str) else value)
+
+
+def to_property(type_: ColumnType, value: JSON) -> str:
+    """A column's value as a request spells it; None becomes "", which clears."""
+    if value is None:
+        return ""
+    if type_ is ColumnType.JSONB:
+        return orjson.dumps(value).decode()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ";".join(str(item) for item in value)
+    return str(value)
+
+
+def moment(value: JSON) -> str | None:
+    """ISO 8601 with an offset, if the value is a moment at all."""
+    try:
+        stamp = fit(
+            ColumnType.TIMESTAMPTZ, _to_moment(value) if isinstance(value, str) else None
+        )
+    except Misfit:
+        return None
+    return stamp if isinstance(stamp, str) else None
+
+
+def _to_boolean(text: str) -> JSON:
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _to_moment(text: str) -> JSON:
+    if _is_milliseconds(text):
+        return _since_epoch(text).isoformat()
+    try:
+        # Python reads ISO week dates and bare dates, which a column would read otherwise.
+        stamp = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Misfit from error
+    return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).isoformat()
+
+
+def _to_date(text: str) -> JSON:
+    if _is_milliseconds(text):
+        return _since_epoch(text).date().isoformat()
+    if len(text) == len("2026-01-31"):
+        return text
+    try:
+        stamp = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Misfit from error
+    if (stamp.hour, stamp.minute, stamp.second, stamp.microsecond) != (0, 0, 0, 0):
+        raise Misfit
+    return date(stamp.year, stamp.month, stamp.day).isoformat()
+
+
+def _to_options(text: str) -> JSON:
+    # Values written through forms begin with ";", which then separates nothing.
+    return [option for option in text.split(";") if option]
+
+
+def _to_json(text: str) -> JSON:
+    try:
+        return parse(text.encode())
+    except (Unreadable, UnicodeEncodeError) as error:
+        raise Misfit from error
+
+
+def _is_milliseconds(text: str) -> bool:
+    digits = text.removeprefix("-")
+    return digits.isdecimal() and digits.isascii()
+
+
+def _since_epoch(text: str) -> datetime:
+    try:
+        return _EPOCH + timedelta(milliseconds=int(text))
+    except (OverflowError, ValueError) as error:
+        raise Misfit from error
+
+
+_READERS: Final[Mapping[ColumnType, Callable[[str], JSON]]] = {
+    ColumnType.BOOLEAN: _to_boolean,
+    ColumnType.DATE: _to_date,
+    ColumnType.TIMESTAMPTZ: _to_moment,
+    ColumnType.TEXT_ARRAY: _to_options,
+    ColumnType.JSONB: _to_json,
+}

@@ -1,0 +1,271 @@
+"""What HubSpot's answers about records say of them.
+
+An answer holds the properties that were set, the defaults and a few computed ones,
+never all: so its images MERGE, and every record is also marked to be read again in
+full. Ids come from the answer, because a path may name a record by its email or by the
+id it had before a merge; only the empty answers (204) leave nothing but the request.
+Of a partly failed batch (207) the `results` count and the `errors` do not.
+
+Nothing here raises anything but `Unreadable`, whatever the bodies hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from providers.body import read_json
+from providers.http import Request, Response
+from providers.hubspot.fields import moment, to_column
+from providers.hubspot.objects import find_objects, pairs_of
+from providers.record import (
+    JSON,
+    Change,
+    Collection,
+    Dirty,
+    Image,
+    ImageKind,
+    Schema,
+    merged,
+)
+from providers.spec import Exchange, Unreadable
+from providers.values import Misfit
+
+PARTIAL = "the answer holds only some properties"
+
+
+# --- reading JSON of any shape ----------------------------------------------------------
+
+
+def object_of(value: JSON) -> dict[str, JSON]:
+    """The value if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects_of(value: JSON) -> Iterator[dict[str, JSON]]:
+    """The objects of a list; nothing of anything else."""
+    return (
+        (item for item in value if isinstance(item, dict))
+        if isinstance(value, list)
+        else iter(())
+    )
+
+
+def id_of(value: JSON) -> str:
+    """A record id, which documents spell as a string or a number; "" if it is neither."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else ""
+
+
+def answer(exchange: Exchange) -> dict[str, JSON]:
+    """The answer's JSON object. Raises Unreadable, also for JSON that is none."""
+    body = read_json(exchange.response)
+    if not isinstance(body, dict):
+        raise Unreadable("the answer is not a JSON object")
+    return body
+
+
+def asked(request: Request) -> dict[str, JSON]:
+    """The request's JSON object. Raises Unreadable, also for JSON that is none."""
+    body = read_json(request)
+    if not isinstance(body, dict):
+        raise Unreadable("the request is not a JSON object")
+    return body
+
+
+def partly_failed(response: Response) -> bool:
+    return response.status == 207
+
+
+# --- images -----------------------------------------------------------------------------
+
+
+def record_image(
+    collection: Collection, record: dict[str, JSON], kind: ImageKind = ImageKind.MERGE
+) -> Image | None:
+    """One record of an answer; None if it has no id."""
+    key = id_of(record.get("id"))
+    if not key:
+        return None
+    values: dict[str, JSON] = {"$id": key}
+    extra: dict[str, JSON] = {}
+    for field_id, member in (("$created_at", "createdAt"), ("$updated_at", "updatedAt")):
+        if (stamp := moment(record.get(member))) is not None:
+            values[field_id] = stamp
+    archived = record.get("archived")
+    if isinstance(archived, bool):
+        values["$archived"] = archived
+    fields = collection.by_name
+    for name, value in object_of(record.get("properties")).items():
+        field = fields.get(name)
+        if field is None:
+            extra[name] = value
+            continue
+        try:
+            values[field.id] = to_column(field.column_type, value)
+        except Misfit:
+            values[field.id], extra[name] = None, value
+    return Image(
+        collection=collection.id,
+        key=(key,),
+        kind=kind,
+        values=values,
+        extra=extra,
+        updated_at=moment(record.get("updatedAt")),
+        data=record,
+    )
+
+
+def gone_image(
+    collection: Collection, key: str, kind: ImageKind, id_property: str = ""
+) -> Image | None:
+    """ARCHIVE or DELETE of a record named by id or by a unique property.
+
+    None if nothing names it, or the property is one we have no column for.
+    """
+    if not key:
+        return None
+    if id_property in ("", "hs_object_id"):
+        return Image(collection.id, (key,), kind)
+    if id_property not in collection.by_name:
+        return None
+    # HubSpot keeps emails in lower case, whatever case they are asked for in.
+    value = key.lower() if id_property == "email" else key
+    return Image(collection.id, (), kind, match=(id_property, value))
+
+
+def _record_change(collection: Collection, record: dict[str, JSON]) -> Change:
+    image = record_image(collection, record)
+    if image is None:
+        return Change(dirty=(Dirty(collection.id, None, "an answer named no record"),))
+    return Change(
+        images=(image,),
+        dirty=(Dirty(collection.id, image.key, PARTIAL),),
+        schema_changed=any(name not in collection.by_name for name in image.extra),
+    )
+
+
+def _gone_change(collection: Collection, image: Image | None) -> Change:
+    if image is None:
+        return Change(dirty=(Dirty(collection.id, None, "a record that we cannot name left"),))
+    return Change(images=(image,))
+
+
+# --- readers, one per kind of route -----------------------------------------------------
+
+
+def record(exchange: Exchange, schema: Schema) -> Change:
+    """H1, H2: the record in the answer."""
+    collection = find_objects(schema, exchange.variables["type"])
+    if collection is None:
+        return Change(unmapped=1)
+    body = answer(exchange)
+    change = _record_change(collection, body)
+    named = exchange.variables.get("id")
+    if named is None or id_property(exchange.request) or named == id_of(body.get("id")):
+        return change
+    # The path's id was merged away: its row, if we still have one, is to be looked at.
+    return merged((change, Change(dirty=(Dirty(collection.id, (named,), "merged away"),))))
+
+
+def records(exchange: Exchange, schema: Schema) -> Change:
+    """H4, H5, H6: every record of `results`."""
+    body = answer(exchange)
+    collection = find_objects(schema, exchange.variables["type"])
+    found = tuple(objects_of(body.get("results")))
+    if collection is None:
+        return Change(unmapped=len(found))
+    return merged(_record_change(collection, each) for each in found)
+
+
+def archived(exchange: Exchange, schema: Schema) -> Change:
+    """H3: the answer is empty, the path names the record."""
+    collection = find_objects(schema, exchange.variables["type"])
+    if collection is None:
+        return Change(unmapped=1)
+    image = gone_image(
+        collection,
+        exchange.variables["id"],
+        ImageKind.ARCHIVE,
+        id_property(exchange.request),
+    )
+    return _gone_change(collection, image)
+
+
+def batch_archived(exchange: Exchange, schema: Schema) -> Change:
+    """H7: the answer is empty, the request's body names the records."""
+    collection = find_objects(schema, exchange.variables["type"])
+    inputs = tuple(objects_of(asked(exchange.request).get("inputs")))
+    if collection is None:
+        return Change(unmapped=len(inputs))
+    if partly_failed(exchange.response):
+        return Change(
+            dirty=tuple(
+                Dirty(collection.id, (key,), "a batch archive failed in part")
+                for each in inputs
+                if (key := id_of(each.get("id")))
+            )
+        )
+    return merged(
+        _gone_change(
+            collection,
+            gone_image(
+                collection,
+                id_of(each.get("id")),
+                ImageKind.ARCHIVE,
+                id_of(each.get("idProperty")),
+            ),
+        )
+        for each in inputs
+    )
+
+
+def merge(exchange: Exchange, schema: Schema) -> Change:
+    """H8: the answer is the merged record, mostly under a new id; both old ids go."""
+    collection = find_objects(schema, exchange.variables["type"])
+    if collection is None:
+        return Change(unmapped=1)
+    body, request = answer(exchange), asked(exchange.request)
+    new = id_of(body.get("id"))
+    old = (id_of(request.get(name)) for name in ("primaryObjectId", "objectIdToMerge"))
+    gone = tuple(
+        image
+        for key in dict.fromkeys(old)
+        if key != new and (image := gone_image(collection, key, ImageKind.DELETE))
+    )
+    return merged(
+        (
+            Change(images=gone),
+            _record_change(collection, body),
+            _pairs_dirty(schema, collection, "a merge moved associations"),
+        )
+    )
+
+
+def gdpr_deleted(exchange: Exchange, schema: Schema) -> Change:
+    """H9: the answer is empty, the request's body names the record."""
+    collection = find_objects(schema, exchange.variables["type"])
+    if collection is None:
+        return Change(unmapped=1)
+    request = asked(exchange.request)
+    image = gone_image(
+        collection,
+        id_of(request.get("objectId")),
+        ImageKind.DELETE,
+        id_of(request.get("idProperty")),
+    )
+    return merged(
+        (
+            _gone_change(collection, image),
+            _pairs_dirty(schema, collection, "a deletion took associations along"),
+        )
+    )
+
+
+def _pairs_dirty(schema: Schema, collection: Collection, reason: str) -> Change:
+    return Change(dirty=tuple(Dirty(p.id, None, reason) for p in pairs_of(schema, collection)))
+
+
+def id_property(request: Request) -> str:
+    """The `idProperty` of the query, "" if the path's id is a record id."""
+    return next((v for n, v in request.query if n == "idProperty" and v), "")

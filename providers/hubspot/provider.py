@@ -1,0 +1,131 @@
+"""HubSpot as a `Provider`: hosts, budgets, credentials, and how it says no."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping
+from typing import Final
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from providers.http import Request, Response
+from providers.hubspot.calls import HOST, ask, error_body, get, post, segment
+from providers.hubspot.discovery import discover
+from providers.hubspot.images import id_of
+from providers.hubspot.reading import read_records
+from providers.hubspot.routes import ROUTES
+from providers.hubspot.sandbox.kit import SANDBOX
+from providers.record import JSON
+from providers.spec import Budget, CredentialKind, Provider, Refused, Unrecognised
+
+STANDARD: Final = Budget("standard", 100, 10.0)
+SEARCH: Final = Budget("search", 5, 1.0)
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_~+/=-][A-Za-z0-9._~+/=-]{0,4095}", re.ASCII)
+
+# How long a 429 of each policy asks for silence. The rolling window is empty after its
+# ten seconds. The daily limit ends at midnight in the portal's time zone, which no answer
+# tells: five minutes keep one probe in the air without spending the limit on probing.
+_PAUSES: Final[Mapping[str, float]] = {
+    "SECONDLY": 1.0,
+    "TEN_SECONDLY_ROLLING": 10.0,
+    "DAILY": 300.0,
+}
+_LOCKED: Final = 2.0  # a 423 asks for at least two seconds
+
+
+def authorize(request: Request, secret: str) -> Request:
+    """The request with the token as its one Authorization."""
+    kept = CIMultiDict(
+        (name, value)
+        for name, value in request.headers.items()
+        if name.lower() != "authorization"
+    )
+    kept["Authorization"] = f"Bearer {secret}"
+    return Request(
+        request.method, request.host, request.target, CIMultiDictProxy(kept), request.body
+    )
+
+
+def identify(token: str) -> Generator[Request, Response, str]:
+    """The portal id that a token belongs to. Raises Unrecognised, Refused.
+
+    Private apps and OAuth apps have different places to ask; neither needs the token
+    as a credential, it is the question itself.
+    """
+    if not _TOKEN.fullmatch(token):
+        raise Unrecognised
+    request, member = (
+        (post("/oauth/v2/private-apps/get/access-token-info", {"tokenKey": token}), "hubId")
+        if token.startswith("pat-")
+        else (get(f"/oauth/v1/access-tokens/{segment(token)}"), "hub_id")
+    )
+    try:
+        body = yield from ask(request)
+    except Refused as no:
+        if no.response.status in (400, 401, 404):
+            raise Unrecognised from no
+        raise
+    portal = id_of(body.get(member))
+    if not portal:
+        raise Unrecognised
+    return portal
+
+
+def pause(response: Response) -> float | None:
+    """Seconds of silence that a 429 or a 423 asks for, None for any other answer."""
+    if response.status == 423:
+        return _LOCKED
+    if response.status != 429:
+        return None
+    body = error_body(response)
+    policy = body.get("policyName")
+    if isinstance(policy, str) and policy in _PAUSES:
+        return _PAUSES[policy]
+    # Some answers carry the policy only in the sentence: "your daily limit".
+    said = str(body.get("message")).upper()
+    named = (seconds for name, seconds in _PAUSES.items() if f" {name} LIMIT" in said)
+    return next(named, _PAUSES["TEN_SECONDLY_ROLLING"])
+
+
+def refusal(status: int, code: str, message: str, request_id: str) -> dict[str, JSON]:
+    """The members of an error body that both HubSpot clients show."""
+    del status
+    return {
+        "status": "error",
+        "message": message,
+        "category": code.upper().replace("-", "_"),
+        "correlationId": request_id,
+    }
+
+
+HUBSPOT: Final = Provider(
+    name="hubspot",
+    title="HubSpot",
+    hosts=(HOST,),
+    host_hints={"api.hubspot.com": HOST},
+    routes=ROUTES,
+    budgets=(STANDARD, SEARCH),
+    default_rates=(STANDARD, SEARCH),
+    credential_kinds=(
+        CredentialKind(
+            "hubspot_private_app",
+            "Private app access token",
+            "HubSpot > Settings > Integrations > Private Apps > your app > Auth > Access token."
+            " It begins with pat-.",
+        ),
+        CredentialKind(
+            "hubspot_oauth2",
+            "OAuth access token",
+            "The access token of an app that was installed in the portal.",
+        ),
+    ),
+    collection_option="object",
+    authorize=authorize,
+    identify=identify,
+    discover=discover,
+    read_records=read_records,
+    pause=pause,
+    refusal=refusal,
+    sandbox=SANDBOX,
+)

@@ -1,0 +1,146 @@
+"""Custom object types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from providers.hubspot.sandbox.catalogue import add_type, new_kind
+from providers.hubspot.sandbox.definitions import new_property
+from providers.hubspot.sandbox.errors import ApiError, invalid, not_found
+from providers.hubspot.sandbox.paths import EMPTY, Answer, Call, Path, below
+from providers.hubspot.sandbox.state import Definition, ObjectKind, Portal, stamp
+from providers.hubspot.sandbox.values import as_text
+from providers.record import JSON
+
+
+def list_schemas(call: Call) -> Answer:
+    call.need("crm.schemas.custom.read")
+    found: list[JSON] = [_shown(k) for k in call.portal.kinds.values() if k.schema is not None]
+    return 200, {"results": found}
+
+
+def _shown(kind: ObjectKind) -> Definition:
+    return {**(kind.schema or {}), "properties": [*kind.properties.values()]}
+
+
+def _custom(call: Call, access: str) -> ObjectKind:
+    kind = call.kind(access)
+    if kind.schema is None:
+        raise not_found(f"{kind.plural} is not a custom object type")
+    return kind
+
+
+def read_schema(call: Call) -> Answer:
+    return 200, _shown(_custom(call, "schema read"))
+
+
+def create_schema(call: Call) -> Answer:
+    call.need("crm.schemas.custom.write")
+    portal, name = call.portal, as_text(call.body.get("name"))
+    if not name or not isinstance(call.body.get("labels"), dict):
+        raise invalid("Invalid input JSON: name and labels are required")
+    if portal.find(name) is not None:
+        raise ApiError(
+            409, f"An object type named {name} already exists.", "OBJECT_ALREADY_EXISTS"
+        )
+    type_id, full = f"2-{1_000_000 + portal.number()}", f"p{portal.id}_{name}"
+    kind = new_kind((type_id, name, name), [type_id, name, full, f"p_{name}"], (), call.now)
+    own = call.body.get("properties")
+    for given in own if isinstance(own, list) else []:
+        made = new_property(call, kind, given if isinstance(given, dict) else {})
+        kind.properties[str(made["name"])] = made
+    kind.schema = _schema(call, kind, full)
+    kind.schema["associations"] = [*_associations(call, kind)]
+    portal.kinds[type_id] = kind
+    return 201, _shown(kind)
+
+
+def _schema(call: Call, kind: ObjectKind, full: str) -> Definition:
+    body = call.body
+    return {
+        "id": kind.id,
+        "objectTypeId": kind.id,
+        "name": kind.plural,
+        "fullyQualifiedName": full,
+        "labels": body["labels"],
+        "requiredProperties": body.get("requiredProperties") or [],
+        "searchableProperties": body.get("searchableProperties") or [],
+        "secondaryDisplayProperties": body.get("secondaryDisplayProperties") or [],
+        "primaryDisplayProperty": body.get("primaryDisplayProperty"),
+        "archived": False,
+        "createdAt": stamp(call.now),
+        "updatedAt": stamp(call.now),
+    }
+
+
+def _associations(call: Call, kind: ObjectKind) -> Iterator[JSON]:
+    """The unlabelled types to every associated object, in both directions."""
+    wanted = call.body.get("associatedObjects")
+    for spelling in wanted if isinstance(wanted, list) else []:
+        target = call.portal.find(as_text(spelling))
+        if target is None:
+            raise invalid(f"Unable to infer object type from: {as_text(spelling)}")
+        yield _associate(call.portal, kind, target, f"{kind.singular}_to_{target.singular}")
+
+
+def _associate(portal: Portal, kind: ObjectKind, target: ObjectKind, name: str) -> JSON:
+    there, back = (10_000 + portal.number() for _ in range(2))
+    add_type(
+        portal.association_types,
+        (kind.id, target.id),
+        (there, name, ""),
+        (back, f"{target.singular}_to_{kind.singular}", ""),
+        "USER_DEFINED",
+    )
+    return {
+        "id": str(there),
+        "name": name,
+        "fromObjectTypeId": kind.id,
+        "toObjectTypeId": target.id,
+    }
+
+
+def update_schema(call: Call) -> Answer:
+    kind = _custom(call, "schema write")
+    settable = (
+        "labels",
+        "requiredProperties",
+        "searchableProperties",
+        "primaryDisplayProperty",
+    )
+    changes = {n: call.body[n] for n in settable if n in call.body}
+    kind.schema = {**(kind.schema or {}), **changes, "updatedAt": stamp(call.now)}
+    return 200, {n: v for n, v in kind.schema.items() if n != "associations"}
+
+
+def delete_schema(call: Call) -> Answer:
+    kind = _custom(call, "schema write")
+    if any(record.archived is None for record in kind.records.values()):
+        raise invalid("The object type still has records and cannot be deleted")
+    del call.portal.kinds[kind.id]
+    for ends in [e for e in call.portal.association_types if kind.id in e.split(">")]:
+        del call.portal.association_types[ends]
+    return EMPTY
+
+
+def create_schema_association(call: Call) -> Answer:
+    kind = _custom(call, "schema write")
+    target = call.portal.find(as_text(call.body.get("toObjectTypeId")))
+    if target is None:
+        raise invalid("Unable to infer object type from: toObjectTypeId")
+    name = as_text(call.body.get("name")) or f"{kind.singular}_to_{target.singular}"
+    return 201, _associate(call.portal, kind, target, name)
+
+
+PATHS: Final[list[Path]] = below(
+    ("/crm-object-schemas/{version}/schemas",),
+    (
+        ("GET", "", list_schemas),
+        ("POST", "", create_schema),
+        ("GET", "/{type}", read_schema),
+        ("PATCH", "/{type}", update_schema),
+        ("DELETE", "/{type}", delete_schema),
+        ("POST", "/{type}/associations", create_schema_association),
+    ),
+)
