@@ -66,7 +66,8 @@ TARGETS = (
             b"?a=<b>", b"?\xc3\xa4", b"/\xff"),
     *_paths("fragment", b"#frag", b"?x#frag"),
     *_each("target", 414, "target_too_long", {
-        "over the limit": _get(b"ROOT/v0/BASE/Tasks?" + b"a" * 40000),
+        "over the limit": _get(b"ROOT/v0/BASE/Tasks?" + b"a" * 17000),
+        "over what the parser takes": _get(b"ROOT/v0/BASE/Tasks?" + b"a" * 60000),
     }),
     *_each("form", 400, None, {
         "of no scheme we know": _get(b"ftp://ROOT/v0/BASE/Tasks"),
@@ -156,7 +157,7 @@ HEADERS = (
             b"", b"user@h", b"h/path", b"a, b", b"a b", b"h:port", b"[::1", b"h?x", b"h\\x"
         )
     }),
-    Refusal("Host: none", _line(b"GET ROOT/v0/BASE/Tasks HTTP/1.1"), 400, "bad_host"),
+    Refusal("Host: none", _line(b"GET ROOT/v0/BASE/Tasks HTTP/1.1"), 400),
     Refusal("Host: two", _line(
         b"GET ROOT/v0/BASE/Tasks HTTP/1.1", b"Host: a", b"Host: b"), 400),
     Refusal("Via: ourselves", _get(

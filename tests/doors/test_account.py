@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 HUBSPOT = "api.hubapi.com"
 PRIVATE_INFO = "/oauth/v2/private-apps/get/access-token-info"
 OAUTH_INFO = "/oauth/v1/access-tokens/"
-CONTACT = b'{"id":"1","properties":{"email":"a@b.example"},"archived":false}'
+CONTACT = b'{"id":"1","properties":{},"archived":false}'
 UNKNOWN = http(401, JSON_TYPE, body=b'{"status":"error","category":"INVALID_AUTHENTICATION"}')
 
 
@@ -80,6 +80,17 @@ async def test_a_token_that_the_api_does_not_know_gets_the_apis_own_401(
     assert answer.status == 401
     assert answer.body == b'{"status":"error","category":"INVALID_AUTHENTICATION"}'
     assert forwarded(upstream) == ["/crm/v3/objects/contacts"]
+
+
+async def test_nothing_is_committed_for_a_token_of_unknown_account(
+    hub: Door, upstream: Recorder
+) -> None:
+    """The API took a token that it had not known a moment before."""
+    upstream.by_target["/oauth/"] = UNKNOWN
+    upstream.usual = http(201, JSON_TYPE, body=CONTACT)
+    answer = await write(hub, "pat-na1-just-made")
+    assert (answer.status, answer.body) == (201, CONTACT)
+    assert answer.get("Httpproxy-Commit").startswith("unmapped; rows=0; ")
 
 
 async def test_without_a_token_the_api_says_so_itself(hub: Door, upstream: Recorder) -> None:

@@ -62,9 +62,11 @@ async def _same_answer(case: Case, answer: Answer) -> None:
     named = {o.strip() for v in head.all("Connection") for o in v.split(",")}
     altered = ANSWER_REMOVED | ANSWER_SET | named
     assert without(answer.headers, ANSWER_SET) == without(head.headers, altered)
+    *theirs, ours = answer.all("Proxy-Status")  # a list in which each hop comes after the last
+    assert theirs == head.all("Proxy-Status")
+    assert ours == f"httpproxy; received-status={answer.status}"
     for name in ("Set-Cookie", "X-A", "WWW-Authenticate"):
         assert answer.all(name) == head.all(name)
-    assert len(answer.all("Proxy-Status")) == 1
     assert len(answer.all("Httpproxy-Commit")) == 1
     _framed(case, head, answer)
 

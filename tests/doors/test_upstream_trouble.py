@@ -60,6 +60,15 @@ async def test_an_unsound_answer_is_a_502_and_its_connection_is_given_up(
     assert first.connection != second.connection
 
 
+async def test_a_folded_header_arrives_unfolded(door: Door, upstream: Recorder) -> None:
+    """RFC 9112 §5.2 lets a gateway do this in place of a 502."""
+    folded = b"HTTP/1.1 200 OK\r\nX-A: a\r\n  b\r\nContent-Length: 2\r\n\r\n{}"
+    upstream.replies.append(raw(folded))
+    answer = await ask(door)
+    assert (answer.status, answer.body) == (200, b"{}")
+    assert answer.get("X-A").split() == ["a", "b"]
+
+
 async def test_bytes_after_an_answer_never_become_the_next_one(
     door: Door, upstream: Recorder
 ) -> None:
