@@ -73,6 +73,10 @@ class SlowParser(Exception):
         super().__init__(" ".join((type(self).__doc__ or "").split()))
 
 
+class UnusableAuthorities(Exception):
+    """The file of certificate authorities cannot be read, or holds none."""
+
+
 class _Arguments(TypedDict):
     """Keyword arguments of ClientSession.request."""
 
@@ -117,10 +121,8 @@ class UpstreamClient:
 
     async def __aenter__(self) -> Self:
         require_c_parser()
-        context = ssl.create_default_context(cafile=self._ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._open = ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, ssl=context),
+            connector=aiohttp.TCPConnector(limit=self._connections, ssl=_tls(self._ca_file)),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_INVENTED,
             auto_decompress=False,
@@ -150,17 +152,16 @@ class UpstreamClient:
         """
         url = self._url(request)
         arguments = _arguments(request)
-        began = False
         deadline = self._deadlines.start()
         try:
             answer = await self._session.request(request.method, url, **arguments)
-            began = True
+            deadline.answer = answer
             return await self._whole(answer)
         except asyncio.CancelledError:
-            self._check_time(deadline, began=began)
+            self._check_time(deadline)
             raise
         except FOREIGN as error:
-            raise renamed(error, began=began) from error
+            raise renamed(error, began=deadline.answer is not None) from error
         finally:
             self._deadlines.end(deadline)
 
@@ -174,17 +175,15 @@ class UpstreamClient:
         async def exchange(
             raw: ClientRequest, handler: ClientHandlerType
         ) -> tuple[ClientResponse, Response]:
-            began = False
             deadline = self._deadlines.start()
             try:
-                answer = await handler(raw)
-                began = True
+                answer = deadline.answer = await handler(raw)
                 return answer, await self._whole(answer)
             except asyncio.CancelledError:
-                self._check_time(deadline, began=began)
+                self._check_time(deadline)
                 raise
             except FOREIGN as error:
-                raise renamed(error, began=began) from error
+                raise renamed(error, began=deadline.answer is not None) from error
             finally:
                 self._deadlines.end(deadline)
 
@@ -207,9 +206,9 @@ class UpstreamClient:
             raise RuntimeError("the client is not open")
         return self._open
 
-    def _check_time(self, deadline: Deadline, *, began: bool) -> None:
+    def _check_time(self, deadline: Deadline) -> None:
         if self._deadlines.ours(deadline):
-            raise AnswerTimeout(began=began)
+            raise AnswerTimeout(began=deadline.answer is not None)
 
     def _url(self, request: Request) -> URL:
         origin = self._origins.get(request.host)
@@ -255,6 +254,15 @@ class UpstreamClient:
     def _cleaned(self, status: int, headers: Headers, body: bytes, reason: str) -> Response:
         self.stray_heads += 1
         return Response(status, wire.with_readable(headers), body, wire.readable(reason))
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # an SSLError is one too
+        raise UnusableAuthorities(f"{ca_file}: {error.strerror or error}") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def require_c_parser() -> None:
@@ -315,6 +323,7 @@ def _middlewares(method: str, *, framed: bool) -> tuple[aiohttp.ClientMiddleware
 def _origin(url: str) -> tuple[str, str, int | None]:
     """Scheme, host and port of an operator's stand-in. Raises ValueError."""
     parsed = URL(url)
-    if parsed.scheme not in ("http", "https") or not parsed.raw_host or parsed.raw_path != "/":
+    plain = parsed.raw_path_qs == "/" and not (parsed.raw_user or parsed.raw_fragment)
+    if parsed.scheme not in ("http", "https") or not parsed.raw_host or not plain:
         raise ValueError(f"an upstream is http(s)://host[:port] and nothing more, not {url}")
-    return parsed.scheme, parsed.raw_host, parsed.explicit_port
+    return parsed.scheme, parsed.host_subcomponent or "", parsed.explicit_port

@@ -25,8 +25,7 @@ what a caller must know to act:
     └── BadAnswer              it answered, but not with HTTP we accept sent: yes
         ├── AnswerIncomplete     cut short
         ├── AnswerTooLarge       body over our limit
-        ├── HeadTooLarge         status line or header fields over our limit
-        ├── CodingBroken         transfer coding that cannot be undone
+        ├── HeadTooLarge         status line or a header field over our limit
         ├── UpgradeAnswered      101, which nobody asked for
         └── Malformed            anything else that is not HTTP
 
@@ -160,11 +159,13 @@ class BadAnswer(UpstreamError):
 
 
 class Malformed(BadAnswer):
-    """Not HTTP, or HTTP whose end is ambiguous (two lengths, length and chunks)."""
+    """Not HTTP, HTTP whose end is ambiguous (two lengths, length and chunks), or more
+    header fields than we accept."""
 
 
 class AnswerIncomplete(BadAnswer):
-    """Cut short. What came is dropped: half an answer is never shown as a whole one."""
+    """Cut short, or not to be read further. What came is dropped: half an answer is
+    never shown as a whole one."""
 
     proxy_error = "http_response_incomplete"
     said = "the API's answer was cut short"
@@ -178,17 +179,10 @@ class AnswerTooLarge(BadAnswer):
 
 
 class HeadTooLarge(BadAnswer):
-    """The status line, a header field or their number is over our limit."""
+    """The status line or a header field is over our limit."""
 
     proxy_error = "http_response_header_section_size"
     said = "the header fields of the API's answer are larger than this proxy accepts"
-
-
-class CodingBroken(BadAnswer):
-    """The transfer coding cannot be undone."""
-
-    proxy_error = "http_response_transfer_coding"
-    said = "the transfer coding of the API's answer is broken"
 
 
 class UpgradeAnswered(BadAnswer):

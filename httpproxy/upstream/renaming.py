@@ -13,19 +13,19 @@ import ssl
 from typing import Final
 
 import aiohttp
-from aiohttp.http_exceptions import LineTooLong, TransferEncodingError
+from aiohttp.http_exceptions import LineTooLong
 
 from httpproxy.upstream.errors import (
     AnswerIncomplete,
     AnswerTimeout,
     CertificateRejected,
-    CodingBroken,
     ConnectionRefused,
     ConnectionTerminated,
     ConnectTimeout,
     HeadTooLarge,
     Malformed,
     NameUnresolved,
+    NotConnected,
     TlsFailed,
     Unreachable,
     Unsendable,
@@ -74,7 +74,7 @@ def _not_connected(error: OSError) -> UpstreamError:
         return ConnectionRefused()
     if isinstance(error, TimeoutError):
         return ConnectTimeout()
-    return Unreachable()
+    return NotConnected() if isinstance(error, ConnectionError) else Unreachable()
 
 
 def _refused_head(error: aiohttp.ClientResponseError) -> UpstreamError:
@@ -92,8 +92,7 @@ def _broken(error: BaseException, *, began: bool) -> UpstreamError:
         # With a half-read head as its message, the answer had begun.
         return ConnectionTerminated() if isinstance(error.message, str) else AnswerIncomplete()
     if isinstance(error, aiohttp.ClientPayloadError):
-        broken = isinstance(error.__cause__, TransferEncodingError)
-        return CodingBroken() if broken else AnswerIncomplete()
+        return AnswerIncomplete()
     if isinstance(error, (aiohttp.ClientError, OSError)):
         return AnswerIncomplete() if began else ConnectionTerminated()
     return Malformed() if began else UpstreamError()

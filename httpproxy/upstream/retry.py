@@ -19,7 +19,6 @@ from typing import Final, Literal
 from httpproxy.upstream.errors import (
     AnswerIncomplete,
     AnswerTimeout,
-    CodingBroken,
     ConnectionRefused,
     ConnectionTerminated,
     ConnectTimeout,
@@ -64,7 +63,6 @@ PASSING: Final[tuple[type[UpstreamError], ...]] = (
     ConnectionTerminated,
     AnswerTimeout,
     AnswerIncomplete,
-    CodingBroken,
 )
 """Troubles that may be gone a moment later. A wrong certificate, an answer over our
 limit or a server that does not speak HTTP will be the same."""
