@@ -83,7 +83,8 @@ async def open_office(settings: Settings) -> AsyncIterator[Office]:
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(database_dsn(settings))
         database = await stack.enter_async_context(Database(dsn))
-        vault = Vault.open(settings.data_dir, settings.secret_key)
+        key = settings.secret_key
+        vault = Vault(key.get_secret_value()) if key else Vault.of_file(settings.data_dir)
         registry = Registry(database, vault)
         client = await stack.enter_async_context(
             UpstreamClient(
