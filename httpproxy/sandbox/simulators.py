@@ -6,7 +6,6 @@ that a process that is killed leaves the last complete state and never half of o
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -68,7 +67,8 @@ class Simulators:
     def switches(self) -> dict[str, JSON]:
         """Every switch and its position, by provider."""
         return {
-            name: {**self._defaults(name), **self._switches[name]} for name in self.providers
+            name: {**p.sandbox.switches, **self._switches[name]}
+            for name, p in self.providers.items()
         }
 
     def switch(self, changes: Mapping[str, JSON]) -> None:
@@ -102,9 +102,7 @@ class Simulators:
         remedy = f"{file} cannot be used ({{}}); remove it to begin with a fresh {name} sandbox"
         content = file.read_bytes()
         try:
-            kept = orjson.loads(content)
-            if kept["format"] != _FORMAT:
-                raise ValueError("it was written by another version")
+            kept = _read(content)
             self._switches[name] = self._checked(name, kept["switches"])
             self._running[name] = self._loaded(name, kept["state"])
         except (KeyError, TypeError, ValueError) as error:
@@ -129,20 +127,13 @@ class Simulators:
             raise BadState(f"{name}: there is no such provider; there are {known}")
         return provider
 
-    def _defaults(self, name: str) -> dict[str, JSON]:
-        kit = self.providers[name].sandbox
-        parameters = inspect.signature(kit.create).parameters.values()
-        return {p.name: p.default for p in parameters if p.default is not p.empty} | dict(
-            kit.switches
-        )
-
     def _checked(self, name: str, wanted: JSON) -> dict[str, JSON]:
         if name not in self.providers:
             known = ", ".join(self.providers)
             raise BadSwitch(f"{name}: there is no such provider; there are {known}")
         if not isinstance(wanted, dict):
             raise BadSwitch(f"{name}: must be an object of switches and their positions")
-        defaults = self._defaults(name)
+        defaults = self.providers[name].sandbox.switches
         for switch, value in wanted.items():
             if switch not in defaults:
                 known = ", ".join(defaults) or "none"
@@ -151,6 +142,13 @@ class Simulators:
                 shown = orjson.dumps(defaults[switch]).decode()
                 raise BadSwitch(f"{name}.{switch}: must be like its default, which is {shown}")
         return wanted
+
+
+def _read(content: bytes) -> dict[str, JSON]:
+    kept: dict[str, JSON] = orjson.loads(content)
+    if kept["format"] != _FORMAT:
+        raise BadState("it was written by another version")
+    return kept
 
 
 def _alike(value: JSON, default: JSON) -> bool:

@@ -8,7 +8,8 @@ import zlib
 import brotli
 import pytest
 import zstandard
-from sandboxed import TASKS, Sandbox
+from neighbours.rawclient import request_bytes
+from sandboxed import AUTHORIZATION, HOST, TASKS, Sandbox
 
 DECODERS = {
     "gzip": lambda body: zlib.decompress(body, 31),
@@ -185,8 +186,5 @@ async def test_cancelling_an_order_that_is_not_open_is_refused(box: Sandbox):
 
 
 def _post(body: bytes) -> bytes:
-    from neighbours.rawclient import request_bytes
-    from sandboxed import AUTHORIZATION, HOST
-
     fields = [("Host", HOST), AUTHORIZATION, ("Content-Type", "application/json")]
     return request_bytes("POST", TASKS, fields, body)

@@ -13,6 +13,10 @@ from httpproxy.sandbox.simulators import BadState, Simulators
 from providers.airtable.provider import AIRTABLE
 
 
+def _kept(folder: Path) -> list[str]:
+    return [file.name for file in folder.iterdir()]
+
+
 async def test_records_and_switches_are_there_after_a_restart(tmp_path: Path):
     async with sandbox(tmp_path) as box:
         await box.create("kept")
@@ -32,7 +36,7 @@ async def test_a_change_is_saved_shortly_after_it_not_only_at_the_end(tmp_path: 
                 break
             await asyncio.sleep(0.05)
         assert b"soon on disk" in file.read_bytes()
-        assert not list(tmp_path.glob("*.new"))
+    assert _kept(tmp_path) == ["airtable.json"]
 
 
 async def test_without_a_folder_nothing_is_kept(tmp_path: Path):
@@ -40,7 +44,7 @@ async def test_without_a_folder_nothing_is_kept(tmp_path: Path):
         await box.create("forgotten")
     async with sandbox() as box:
         assert "forgotten" not in await box.names()
-    assert not list(tmp_path.iterdir())
+    assert _kept(tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,188 @@
+"""`httpproxy sync create PROVIDER`: one subcommand for each provider of the catalog.
+
+Its options follow from the provider's description, so a new provider needs nothing
+here. The token comes from HTTPPROXY_TOKEN, a hidden prompt or standard input, never
+from an argument: arguments are seen by everybody on the machine and stay in shell
+histories.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from typing import Any, Final
+
+import click
+
+from httpproxy.cli.failures import USAGE, Failure
+from httpproxy.cli.invocation import Invocation
+from httpproxy.cli.output import as_json
+from httpproxy.cli.running import run
+from httpproxy.cli.summary import summary
+from httpproxy.newsync import NewSync, create_sync
+from httpproxy.service import open_office
+from httpproxy.settings import Settings, environment
+from providers.catalog import PROVIDERS
+from providers.spec import Budget, Provider
+
+_RATE: Final = re.compile(r"(?:([a-z_]+)=)?(\d+)/(\d+(?:\.\d+)?)(?:/(\d+))?", re.ASCII)
+
+
+@click.group()
+def create() -> None:
+    """Make a sync: discover an account's collections and make a table for each.
+
+    The token is read from HTTPPROXY_TOKEN or from standard input; it is stored sealed.
+    """
+
+
+def read_token(provider: Provider) -> str:
+    """The token from the environment, a prompt or standard input. Raises Failure."""
+    token = environment().get("HTTPPROXY_TOKEN", "")
+    if not token:
+        if sys.stdin.isatty():
+            token = click.prompt(f"{provider.title} token", hide_input=True, err=True)
+        else:
+            token = sys.stdin.read()
+    token = token.strip()
+    kind = provider.credential_kinds[0]
+    if not token:
+        raise Failure(
+            f"no token: set HTTPPROXY_TOKEN, or give it on standard input. {kind.help}", USAGE
+        )
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise Failure(f"that is no token: it has spaces or odd characters. {kind.help}", USAGE)
+    return token
+
+
+def read_rates(provider: Provider, texts: tuple[str, ...]) -> tuple[Budget, ...]:
+    """The provider's default rates, with what `--rate` says in place. Raises Failure."""
+    rates = {budget.name: budget for budget in provider.default_rates}
+    known = {budget.name: budget for budget in (*provider.budgets, *provider.default_rates)}
+    for text in texts:
+        found = _RATE.fullmatch(text)
+        name = (found and found[1]) or provider.default_rates[0].name
+        if found is None or int(found[2]) < 1 or float(found[3]) <= 0:
+            raise Failure(
+                f"--rate {text}: must be [BUDGET=]REQUESTS/SECONDS[/AT_ONCE], such as 5/1",
+                USAGE,
+            )
+        if name not in known:
+            raise Failure(
+                f"--rate {text}: no budget {name!r}; there are {', '.join(known)}", USAGE
+            )
+        rates[name] = replace(
+            known[name],
+            allowed_requests=int(found[2]),
+            interval=float(found[3]),
+            max_concurrent_requests=int(found[4] or known[name].max_concurrent_requests),
+        )
+    return tuple(rates.values())
+
+
+async def _created(settings: Settings, wanted: NewSync, token: str) -> dict[str, Any]:
+    async with open_office(settings) as office:
+        made = await create_sync(office, wanted, token)
+        return summary(made, await office.registry.tables(made), settings.gateway_url)
+
+
+def _run(provider: Provider, invocation: Invocation, given: dict[str, Any]) -> None:
+    settings = invocation.settings()
+    wanted = NewSync(
+        provider,
+        given["account"] if provider.account_option else None,
+        given["collections"],
+        given["credential_kind"],
+        read_rates(provider, given["rate"]),
+        given["name"],
+        given["schema"],
+    )
+    made = run(settings, _created(settings, wanted, read_token(provider)))
+    if given["wants_json"]:
+        as_json(made)
+        return
+    click.echo(f"sync      {made['name']}")
+    click.echo(f"API root  {made['api_root']}")
+    for table in made["tables"]:
+        click.echo(
+            f"table     {made['schema']}.{table['name']}  ({len(table['columns'])} columns)"
+        )
+    click.echo("\nGive your client the API root as its base URL, and run `httpproxy serve`.")
+
+
+def _command(provider: Provider) -> click.Command:
+    account, collection = provider.account_option, provider.collection_option
+    options: list[click.Parameter] = []
+    if account:
+        options.append(
+            click.Option(
+                [f"--{account}", "account"],
+                required=True,
+                metavar=account.upper(),
+                help=f"The {provider.title} {account} to sync ({provider.sandbox.account}).",
+            )
+        )
+    kinds = [kind.name for kind in provider.credential_kinds]
+    options += [
+        click.Option(
+            [f"--{collection}", "collections"],
+            multiple=True,
+            metavar=collection.upper(),
+            help=f"A {collection} to sync, by name or id; repeat it for more. Without it: all.",
+        ),
+        click.Option(
+            ["--name"], help="The sync's name; made from provider and account if not given."
+        ),
+        click.Option(
+            ["--schema"], help="The Postgres schema for its tables; made up if not given."
+        ),
+        click.Option(
+            ["--rate"],
+            multiple=True,
+            metavar="[BUDGET=]N/SECONDS",
+            help=f"The rate this sync may use. Default {_shown(provider.default_rates)}.",
+        ),
+        click.Option(
+            ["--credential-kind"], type=click.Choice(kinds), default=kinds[0], show_default=True
+        ),
+        click.Option(["--json", "wants_json"], is_flag=True, help="JSON, for scripts."),
+    ]
+
+    @click.pass_obj
+    def callback(invocation: Invocation, **given: Any) -> None:
+        _run(provider, invocation, given)
+
+    return click.Command(
+        provider.name,
+        params=options,
+        callback=callback,
+        help=_help(provider),
+        short_help=f"Make a sync of {provider.title}.",
+    )
+
+
+def _shown(rates: tuple[Budget, ...]) -> str:
+    return ", ".join(f"{r.name}={r.allowed_requests}/{r.interval:g}" for r in rates)
+
+
+def _help(provider: Provider) -> str:
+    account = f" --{provider.account_option} {provider.sandbox.account}"
+    collections = "".join(
+        f" --{provider.collection_option} {name}" for name in provider.sandbox.collections[:2]
+    )
+    call = (
+        f"sync create {provider.name}{account if provider.account_option else ''}{collections}"
+    )
+    kinds = "\n\n".join(
+        f"{kind.title} ({kind.name}). {kind.help}" for kind in provider.credential_kinds
+    )
+    return (
+        f"Make a sync of {provider.title}.\n\n{kinds}\n\n\b\nExamples\n"
+        f"  HTTPPROXY_TOKEN=… httpproxy {call}\n"
+        f"  httpproxy {call} < token.txt"
+    )
+
+
+for _provider in PROVIDERS.values():
+    create.add_command(_command(_provider))

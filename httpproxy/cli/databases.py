@@ -1,0 +1,83 @@
+"""`httpproxy db`: where the tables are, and a look into them without psql."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import psycopg
+from psycopg.rows import tuple_row
+
+from httpproxy.cli.failures import Failure
+from httpproxy.cli.invocation import Invocation
+from httpproxy.cli.output import as_json, as_table
+from httpproxy.cli.running import run
+from httpproxy.service import database_dsn
+from httpproxy.settings import Settings
+from httpproxy.store.embedded import running_dsn
+
+
+@click.group()
+def db() -> None:
+    """The database that the tables are in."""
+
+
+@db.command()
+@click.pass_obj
+def url(invocation: Invocation) -> None:
+    """Print the database's URL, password included: for psql and your application.
+
+    The embedded Postgres has one only while `httpproxy serve` or `demo` runs.
+
+    \b
+    Example
+      psql "$(httpproxy db url)"
+    """
+    settings = invocation.settings()
+    if settings.database_url is not None:
+        click.echo(settings.database_url.get_secret_value())
+        return
+    dsn = running_dsn(settings.data_dir)
+    if dsn is None:
+        raise Failure(
+            f"the embedded Postgres in {settings.data_dir} is not running; start"
+            " `httpproxy serve`, or set DATABASE_URL"
+        )
+    click.echo(dsn)
+
+
+@db.command()
+@click.argument("sql")
+@click.option("--json", "wants_json", is_flag=True, help="A list of objects, for scripts.")
+@click.pass_obj
+def query(invocation: Invocation, sql: str, wants_json: bool) -> None:
+    """Run one SQL statement that reads, and print the rows. Writing is refused.
+
+    \b
+    Example
+      httpproxy db query "select * from airtable_tasks.tasks limit 5"
+    """
+    settings = invocation.settings()
+    columns, rows = run(settings, _query(settings, sql))
+    if not wants_json:
+        as_table(columns, rows)
+        click.echo(f"({len(rows)} row{'' if len(rows) == 1 else 's'})", err=True)
+        return
+    as_json([dict(zip(columns, row, strict=True)) for row in rows])
+
+
+async def _query(settings: Settings, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    async with (
+        database_dsn(settings) as dsn,
+        await psycopg.AsyncConnection.connect(dsn, row_factory=tuple_row) as connection,
+    ):
+        await connection.set_read_only(True)
+        try:
+            # The extended protocol takes a single statement, so none can end the
+            # read-only transaction and go on writing.
+            cursor = await connection.execute(sql.encode(), prepare=True)
+        except psycopg.Error as error:
+            raise Failure(f"Postgres says: {error}") from error
+        if cursor.description is None:
+            raise Failure("that statement returns no rows; `db query` is for reading")
+        return [column.name for column in cursor.description], await cursor.fetchall()

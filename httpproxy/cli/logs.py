@@ -1,0 +1,58 @@
+"""How the process logs: text for people or one JSON object a line, on standard error.
+
+Whatever a message or an exception carries, tokens and passwords do not get out: one
+expression masks them in the finished line.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any, Final
+
+import orjson
+
+_SECRET: Final = re.compile(
+    r"(?P<before>\b(?:Bearer|Basic)\s+|://[^\s:/@]*:|\b(?:hapikey|token|password)=)[^\s@&\"']+",
+    re.IGNORECASE,
+)
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+
+def masked(text: str) -> str:
+    """The text without what proves somebody's identity."""
+    return _SECRET.sub(r"\g<before>…", text)
+
+
+class TextFormatter(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
+
+
+class JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: v for name, v in vars(record).items() if name not in _STANDARD}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return masked(orjson.dumps(line, default=str).decode())
+
+
+def configure(level: str, style: str) -> None:
+    """Send every log line of this process to standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def verbose() -> bool:
+    """Whether the level is debug: tracebacks are wanted."""
+    return logging.getLogger().isEnabledFor(logging.DEBUG)

@@ -1,0 +1,99 @@
+"""The command `httpproxy`: its commands, its settings, and how it fails."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from httpproxy.cli import logs
+from httpproxy.cli.checkup import doctor
+from httpproxy.cli.databases import db
+from httpproxy.cli.failures import FAILED, explained
+from httpproxy.cli.invocation import Invocation
+from httpproxy.cli.serving import demo, sandbox, serve
+from httpproxy.cli.shown import settings
+from httpproxy.cli.syncs import sync
+
+EPILOG = """\b
+Exit codes
+  0  done
+  1  it failed: database, API, port, or a finding of doctor
+  2  used wrongly: an option, a setting, a missing token
+  3  there is no such sync
+
+\b
+Examples
+  httpproxy demo
+  HTTPPROXY_TOKEN=pat… httpproxy sync create airtable --base appX --table Tasks
+  httpproxy serve
+  httpproxy doctor
+"""
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("httpproxy"), message="%(version)s")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The settings file, in place of HTTPPROXY_CONFIG or ./httpproxy.toml.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the embedded Postgres and the keys are, in place of ./.httpproxy.",
+)
+@click.pass_context
+def command(context: click.Context, config: Path | None, data_dir: Path | None) -> None:
+    """Write to SaaS APIs with your own client; read the result in Postgres at once.
+
+    Your client only gets another base URL. Settings come from options, HTTPPROXY_
+    variables and httpproxy.toml (docs/settings.md).
+    """
+    context.obj = Invocation(config, {"data_dir": data_dir})
+
+
+for part in (serve, sync, db, doctor, sandbox, demo, settings):
+    command.add_command(part)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits with its code."""
+    sys.exit(_outcome(arguments))
+
+
+def _outcome(arguments: Sequence[str] | None) -> int:
+    try:
+        ended: Any = command.main(arguments, prog_name="httpproxy", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("aborted", err=True)
+        return FAILED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # noqa: BLE001 - the last place that can say it in words
+        return _failed(error)
+    return ended if isinstance(ended, int) else 0
+
+
+def _failed(error: Exception) -> int:
+    failure = explained(error)
+    if failure is not None:
+        click.echo(f"Error: {logs.masked(str(failure))}", err=True)
+        return failure.code
+    if logs.verbose():
+        click.echo(logs.masked("".join(traceback.format_exception(error))), err=True)
+    text = logs.masked(f"{type(error).__name__}: {error}")
+    click.echo(
+        f"Error: {text}\nThis was not foreseen and is a defect;"
+        " HTTPPROXY_LOG_LEVEL=debug shows where it happened.",
+        err=True,
+    )
+    return FAILED

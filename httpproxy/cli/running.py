@@ -1,0 +1,45 @@
+"""Runs a command's coroutine: the loop, the signals, and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import click
+
+from httpproxy.settings import Settings
+
+T = TypeVar("T")
+
+
+def run(settings: Settings, work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end, on uvloop where it is wanted and there."""
+    with asyncio.Runner(loop_factory=_loop_factory(settings)) as runner:
+        return runner.run(work)
+
+
+def _loop_factory(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if not settings.uvloop:
+        return None
+    try:
+        import uvloop  # noqa: PLC0415 - not there on every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def until_stopped(said: str = "stopping; again ends at once") -> None:
+    """Wait for Ctrl-C or SIGTERM. A second one is no longer caught."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+
+    def stop() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        stopped.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    await stopped.wait()
+    click.echo(f"\n{said}", err=True)

@@ -1,0 +1,124 @@
+"""`httpproxy serve`, `sandbox` and `demo`: what runs until Ctrl-C."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from httpproxy.cli.failures import explaining_port
+from httpproxy.cli.invocation import Invocation
+from httpproxy.cli.running import run, until_stopped
+from httpproxy.demo import open_demo, present
+from httpproxy.sandbox.server import SandboxServer
+from httpproxy.sandbox.simulators import Simulators
+from httpproxy.service import open_service
+from httpproxy.settings import Settings
+from providers.catalog import PROVIDERS
+
+gateway_host = click.option("--gateway-host", help="The address to listen on.")
+gateway_port = click.option("--gateway-port", type=int, help="The port to listen on.")
+sandbox_host = click.option("--sandbox-host", help="The address the sandbox listens on.")
+sandbox_port = click.option("--sandbox-port", type=int, help="The port the sandbox listens on.")
+
+
+@click.command()
+@gateway_host
+@gateway_port
+@click.pass_obj
+def serve(invocation: Invocation, gateway_host: str | None, gateway_port: int | None) -> None:
+    """Run the gateway, until Ctrl-C or SIGTERM.
+
+    Calls that are under way at the end are finished and committed first.
+
+    \b
+    Examples
+      httpproxy serve
+      DATABASE_URL=postgresql://… httpproxy serve --gateway-host 0.0.0.0
+    """
+    settings = invocation.settings(gateway_host=gateway_host, gateway_port=gateway_port)
+    run(settings, _serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    with explaining_port("gateway_port", settings.gateway_host, settings.gateway_port):
+        async with open_service(settings) as service:
+            click.echo(f"gateway on {service.gateway_url}")
+            syncs = await service.office.registry.syncs()
+            for sync in syncs:
+                click.echo(f"  {sync.name}: {service.api_root(sync)}")
+            if not syncs:
+                click.echo("  no sync yet: `httpproxy sync create --help`")
+            await until_stopped(
+                "stopping when the calls under way are done; again ends at once"
+            )
+
+
+@click.command()
+@sandbox_host
+@sandbox_port
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the state is kept. Default: sandbox in the data folder.",
+)
+@click.option("--memory", is_flag=True, help="Keep nothing; every start is a fresh sandbox.")
+@click.pass_obj
+def sandbox(
+    invocation: Invocation,
+    sandbox_host: str | None,
+    sandbox_port: int | None,
+    folder: Path | None,
+    memory: bool,
+) -> None:
+    """Serve the simulated APIs alone, for your own tests (docs/sandbox.md).
+
+    \b
+    Example
+      httpproxy sandbox --memory --sandbox-port 0
+    """
+    settings = invocation.settings(sandbox_host=sandbox_host, sandbox_port=sandbox_port)
+    kept = None if memory else folder or settings.data_dir / "sandbox"
+    run(settings, _sandbox(settings, kept))
+
+
+async def _sandbox(settings: Settings, folder: Path | None) -> None:
+    host, port = settings.sandbox_host, settings.sandbox_port
+    simulators = Simulators(PROVIDERS.values(), folder)
+    with explaining_port("sandbox_port", host, port):
+        async with SandboxServer(simulators, host, port) as server:
+            click.echo(f"sandbox on {server.origin}, side API under {server.origin}/_sandbox")
+            for provider in PROVIDERS.values():
+                kit = provider.sandbox
+                click.echo(f"  {provider.title}: {server.origin}/{provider.hosts[0]}")
+                click.echo(f"    account {kit.account}, token {kit.token}")
+            await until_stopped("stopping")
+    click.echo("nothing is kept" if folder is None else f"the state is in {folder}")
+
+
+@click.command()
+@gateway_port
+@sandbox_port
+@click.option("--once", is_flag=True, help="End after the first write, for scripts.")
+@click.pass_obj
+def demo(
+    invocation: Invocation, gateway_port: int | None, sandbox_port: int | None, once: bool
+) -> None:
+    """Show it at work: sandboxes, a gateway, one write, and the row. Then try it yourself.
+
+    Needs no account, no token and no Postgres. Its data is in ./.httpproxy/demo and is
+    found again the next time. Runs until Ctrl-C.
+    """
+    settings = invocation.settings(gateway_port=gateway_port, sandbox_port=sandbox_port)
+    run(settings, _demo(settings, once))
+
+
+async def _demo(settings: Settings, once: bool) -> None:
+    with (
+        explaining_port("gateway_port", settings.gateway_host, settings.gateway_port),
+        explaining_port("sandbox_port", settings.sandbox_host, settings.sandbox_port),
+    ):
+        async with open_demo(settings) as running:
+            await present(running, click.echo)
+            if not once:
+                await until_stopped("stopping")

@@ -1,0 +1,155 @@
+"""The program as its users start it: real processes, in a folder of the test's own."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psutil
+
+from httpproxy.settings import environment
+
+PATIENCE = 45.0
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """This environment without our settings, plus `variables`."""
+    kept = {
+        name: value
+        for name, value in environment().items()
+        if not name.startswith("HTTPPROXY_") and name != "DATABASE_URL"
+    }
+    return {**kept, "PYTHONUNBUFFERED": "1", **variables}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A program that has run to its end."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.out)
+
+
+@dataclass
+class Running:
+    """A program that runs until it is told to stop; its output is read as it comes."""
+
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.lines)
+
+    def hear(self, line: str) -> None:
+        self.lines.append(line)
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """The first match in what it has said so far, once there is one."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            ended = self.process.poll() is not None
+            if found := re.search(pattern, self.text):
+                return found
+            assert not ended, f"ended with {self.process.returncode}:\n{self.text}"
+            time.sleep(0.02)
+        raise AssertionError(f"never said {pattern!r}:\n{self.text}")
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Send a signal and give back the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Starts `httpproxy` in `folder`; `variables` are in every environment."""
+
+    folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *arguments: str, stdin: str = "", **variables: str) -> Ended:
+        """Run it to its end."""
+        ended = subprocess.run(
+            [sys.executable, "-m", "httpproxy", *arguments],
+            cwd=self.folder,
+            env=clean_environment(**self.variables, **variables),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert "Traceback" not in ended.stderr, ended.stderr
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    def done(self, *arguments: str, stdin: str = "", **variables: str) -> Ended:
+        """Run it to its end, which must be a good one."""
+        ended = self.run(*arguments, stdin=stdin, **variables)
+        assert ended.code == 0, (arguments, ended)
+        return ended
+
+    @contextmanager
+    def started(self, *arguments: str, **variables: str) -> Iterator[Running]:
+        """A program that is running; it does not outlive the block."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "httpproxy", *arguments],
+            cwd=self.folder,
+            env=clean_environment(**self.variables, **variables),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        running = Running(process)
+        reader = threading.Thread(target=_listen, args=(running,))
+        reader.start()
+        try:
+            yield running
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(PATIENCE)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+            reader.join(PATIENCE)
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _listen(running: Running) -> None:
+    assert running.process.stdout is not None
+    for line in running.process.stdout:
+        running.hear(line)
+
+
+def listening(pid: int) -> list[tuple[int, int]]:
+    """(pid, port) of every listening socket of a process and its children."""
+    parent = psutil.Process(pid)
+    return [
+        (process.pid, connection.laddr.port)
+        for process in (parent, *parent.children(recursive=True))
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
