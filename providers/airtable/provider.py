@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Final
 
 import orjson
@@ -99,6 +100,7 @@ KIT: Final = SandboxKit(
         "SELECT id, name, amount, price, cost, done, due, tags, projects, total_budget,"
         " created_time FROM {schema}.tasks WHERE id = '{record_id}'",
     ),
+    switches=asdict(Switches()),
 )
 
 AIRTABLE: Final = Provider(

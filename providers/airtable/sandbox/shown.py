@@ -115,10 +115,17 @@ class Seat:
         found = self.table.find_field(name)
         if found is None:
             raise CellError(f"no field {name}")
+        if found.type == "multipleRecordLinks":
+            return self._linked_names(found)
         value = self.view.cell(self.table, self.record, found, self.chain)
         if isinstance(value, dict) and ("error" in value or "specialValue" in value):
             raise CellError(f"field {name} is in error")
         return _value(found, value)
+
+    def _linked_names(self, link: FieldState) -> Value:
+        """Formulas see linked records by their names, not by their ids."""
+        there, records = self.view.linked(self, link.id)
+        return [_plain(r.cells.get(there.primary)) for r in records] if there else []
 
     def modified(self, names: Sequence[str]) -> Moment:
         if not names:
