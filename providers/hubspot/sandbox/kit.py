@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Final
 
 import orjson
 
 from providers.http import Request, headers
-from providers.hubspot.sandbox.catalogue import association_types, standard_kinds
+from providers.hubspot.sandbox.association_types import association_types
+from providers.hubspot.sandbox.catalogue import standard_kinds
 from providers.hubspot.sandbox.server import HubSpotSandbox
 from providers.hubspot.sandbox.state import Portal, Token, World, stamp
 from providers.hubspot.sandbox.switches import Switches
@@ -196,4 +198,5 @@ SANDBOX: Final = SandboxKit(
     token=TOKEN,
     collections=("contacts", "companies", "deals"),
     example=EXAMPLE,
+    switches=asdict(Switches()),
 )

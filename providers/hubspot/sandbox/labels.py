@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from providers.hubspot.sandbox import links
+from providers.hubspot.sandbox.association_types import add_type
 from providers.hubspot.sandbox.associations import Ends, ends_of
-from providers.hubspot.sandbox.catalogue import add_type
 from providers.hubspot.sandbox.errors import invalid, not_found
 from providers.hubspot.sandbox.paths import EMPTY, Answer, Call, Path, below
 from providers.hubspot.sandbox.state import AssociationType

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from providers.hubspot.sandbox.catalogue import add_type, new_kind
+from providers.hubspot.sandbox.association_types import add_type
+from providers.hubspot.sandbox.catalogue import new_kind
 from providers.hubspot.sandbox.definitions import new_property
 from providers.hubspot.sandbox.errors import ApiError, invalid, not_found
 from providers.hubspot.sandbox.paths import EMPTY, Answer, Call, Path, below

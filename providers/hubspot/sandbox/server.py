@@ -10,6 +10,7 @@ from providers.http import Request, Response
 from providers.http import headers as header_pairs
 from providers.hubspot.sandbox import (
     account,
+    association_batches,
     associations,
     batch,
     definitions,
@@ -33,6 +34,7 @@ PATHS: Final = Paths(
     path
     for room in (
         account,
+        association_batches,
         associations,
         batch,
         definitions,
