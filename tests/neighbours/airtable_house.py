@@ -120,9 +120,10 @@ async def open_airtable(
     dsn: str, folder: Path, **settings: Any
 ) -> AsyncIterator[AirtableHouse]:
     """A fresh base with one table of all kinds of fields, and a sync of it."""
-    async with sandboxes() as apis, open_house(
-        dsn, folder, apis.upstreams, **settings
-    ) as house:
+    async with (
+        sandboxes() as apis,
+        open_house(dsn, folder, apis.upstreams, **settings) as house,
+    ):
         kit, office = PROVIDER.sandbox, house.service.office
         made = apis.ask(
             API,

@@ -18,6 +18,7 @@ from neighbours.house import House, open_house
 from neighbours.rows import rows
 from neighbours.sandboxes import Sandboxes, sandboxes
 from providers.catalog import PROVIDERS
+from providers.hubspot.sandbox.kit import OTHER_TOKEN
 from providers.spec import Budget
 
 API = "api.hubapi.com"
@@ -85,9 +86,12 @@ class HubSpotHouse:
 
 
 @asynccontextmanager
-async def open_hubspot(dsn: str, folder: Path) -> AsyncIterator[HubSpotHouse]:
+async def open_hubspot(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[HubSpotHouse]:
     """A fresh portal with properties of all types, and a sync of contacts and companies."""
-    async with sandboxes() as apis, open_house(dsn, folder, apis.upstreams) as house:
+    async with (
+        sandboxes() as apis,
+        open_house(dsn, folder, apis.upstreams, **settings) as house,
+    ):
         kit, office = PROVIDER.sandbox, house.service.office
         for spec in PROPERTIES:
             definition = {"label": spec["name"], "groupName": "contactinformation", **spec}
@@ -104,4 +108,4 @@ async def open_hubspot(dsn: str, folder: Path) -> AsyncIterator[HubSpotHouse]:
             rates=tuple(Budget(b.name, 1_000_000, 60.0) for b in PROVIDER.budgets),
             collections=found,
         )
-        yield HubSpotHouse(house, sync, apis, "pat-na1-of-another-portal")
+        yield HubSpotHouse(house, sync, apis, OTHER_TOKEN)

@@ -15,6 +15,12 @@ from httpproxy.sandbox.server import SandboxServer
 from httpproxy.sandbox.simulators import Simulators
 from providers.catalog import PROVIDERS
 from providers.http import Request, headers
+from providers.record import JSON
+
+UNLIMITED: dict[str, JSON] = {
+    "airtable": {"base_rate": 0, "token_rate": 0},
+    "hubspot": {"requests_per_ten_seconds": 1_000_000, "searches_per_second": 1_000_000},
+}
 
 
 @dataclass(frozen=True)
@@ -46,11 +52,6 @@ class Sandboxes:
 async def sandboxes() -> AsyncIterator[Sandboxes]:
     """Both sandboxes on one port, fresh and in memory."""
     simulators = Simulators(PROVIDERS.values())
-    unlimited = {
-        name: {switch: False for switch in switches if switch == "rate_limits"}
-        for name, switches in simulators.switches().items()
-        if isinstance(switches, dict)
-    }
-    simulators.switch(unlimited)
+    simulators.switch(UNLIMITED)
     async with SandboxServer(simulators, "127.0.0.1", 0) as server:
         yield Sandboxes(simulators, server.origin, server.upstreams)
