@@ -95,9 +95,9 @@ def segments(path: str) -> tuple[str, ...]:
     Real clients send `//v0/app…` (a base URL with a trailing slash) and
     `/v0/app…/Tasks/` (airtable.js); they mean the same route.
     """
-    return tuple(part for part in path.split("/") if part)
+    return tuple(filter(None, path.split("/")))
 
 
 def decoded(segment: str) -> str:
     """One path segment, percent-decoded as UTF-8. Split first, decode after."""
-    return unquote(segment)
+    return unquote(segment) if "%" in segment else segment

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from providers.http import decoded, segments
 from providers.spec import Action, Provider, Route
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """The route of a call, and the decoded values of its path variables."""
 
     route: Route
@@ -103,4 +102,4 @@ def _bound(
     if found is None:
         return None
     route, names = found
-    return Match(route, {n: decoded(v) for n, v in zip(names, taken, strict=True)})
+    return Match(route, dict(zip(names, map(decoded, taken), strict=True)))

@@ -25,35 +25,29 @@ MAX_FORWARDS: Final = istr("Max-Forwards")
 VIA: Final = istr("Via")
 TRANSFER_ENCODING: Final = istr("Transfer-Encoding")
 
-_HOP_BY_HOP: Final = tuple(
-    istr(name)
-    for name in (
-        "Connection",
-        "Keep-Alive",
-        "Proxy-Connection",
-        "TE",
-        "Transfer-Encoding",
-        "Upgrade",
-        "Trailer",
-        "Proxy-Authorization",
-    )
+_HOP_BY_HOP: Final = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "trailer",
+        "proxy-authorization",
+    }
 )
-_REQUEST_DROPPED: Final = (
-    *_HOP_BY_HOP,
-    EXPECT,
-    *(
-        istr(name)
-        for name in (
-            "Host",
-            "HTTP2-Settings",
-            "Forwarded",
-            "X-Real-IP",
-        )
-    ),
-)
-_ANSWER_DROPPED: Final = (*_HOP_BY_HOP, istr("Proxy-Authenticate"), istr("Alt-Svc"))
-_FORWARDED_PREFIX: Final = "x-forwarded-"
+_REQUEST_DROPPED: Final = _HOP_BY_HOP | {
+    "expect",
+    "host",
+    "http2-settings",
+    "forwarded",
+    "x-real-ip",
+}
+_REQUEST_DROPPED_PREFIXES: Final = ("x-forwarded-",)
+_ANSWER_DROPPED: Final = _HOP_BY_HOP | {"proxy-authenticate", "alt-svc"}
 _ANSWER_DROPPED_PREFIXES: Final = ("x-accel-", "httpproxy-")
+_SETTLED: Final = frozenset({"keep-alive", "Keep-Alive", "close"})  # names no field
 
 # A client that lists one of these in Connection asks us to drop what the call means.
 _END_TO_END: Final = frozenset(
@@ -72,8 +66,24 @@ _END_TO_END: Final = frozenset(
 
 
 def _named_by_connection(headers: MultiMapping[str]) -> set[str]:
-    options = ",".join(headers.getall(CONNECTION)).split(",")
+    values = headers.getall(CONNECTION, ())
+    if not values or (len(values) == 1 and values[0] in _SETTLED):
+        return set()
+    options = ",".join(values).split(",")
     return {option.strip().lower() for option in options} - {"", "close", "keep-alive"}
+
+
+def _drop(
+    headers: CIMultiDict[str], dropped: frozenset[str], prefixes: tuple[str, ...]
+) -> None:
+    # Fields are few: looking up each name costs less than removing every one that may be.
+    names = "\n".join(headers).lower()
+    for name in dropped.intersection(names.split("\n")):
+        del headers[name]
+    for prefix in prefixes:
+        if prefix in names:
+            for name in [n for n in headers if n.lower().startswith(prefix)]:
+                headers.popall(name, None)
 
 
 def forwarded(
@@ -81,18 +91,14 @@ def forwarded(
 ) -> CIMultiDict[str]:
     """The headers for the upstream. Raises Rejected (400, 502 for a loop)."""
     out = CIMultiDict(incoming)
-    if CONNECTION in out:
-        named = _named_by_connection(out)
-        if not named.isdisjoint(_END_TO_END):
-            raise Rejected("bad_header", "Connection names an end-to-end header.")
-        for name in named:
-            out.popall(name, None)
+    named = _named_by_connection(out)
+    if not named.isdisjoint(_END_TO_END):
+        raise Rejected("bad_header", "Connection names an end-to-end header.")
+    for name in named:
+        out.popall(name, None)
     if TRANSFER_ENCODING in out:
         out[CONTENT_LENGTH] = str(body_length)
-    for dropped in _REQUEST_DROPPED:
-        out.popall(dropped, None)
-    for name in [n for n in out if n[:12].lower() == _FORWARDED_PREFIX]:
-        out.popall(name, None)
+    _drop(out, _REQUEST_DROPPED, _REQUEST_DROPPED_PREFIXES)
     mark = f"1.1 {pseudonym}"
     if VIA in out:
         seen = ", ".join(out.popall(VIA))
@@ -125,13 +131,9 @@ def _refuse_undecodable(headers: MultiMapping[str]) -> None:
 def returned(upstream: MultiMapping[str]) -> CIMultiDict[str]:
     """The upstream's headers for the client."""
     out = CIMultiDict(upstream)
-    if CONNECTION in out:
-        for name in _named_by_connection(out):
-            out.popall(name, None)
-    for dropped in _ANSWER_DROPPED:
-        out.popall(dropped, None)
-    for name in [n for n in out if n.lower().startswith(_ANSWER_DROPPED_PREFIXES)]:
+    for name in _named_by_connection(out):
         out.popall(name, None)
+    _drop(out, _ANSWER_DROPPED, _ANSWER_DROPPED_PREFIXES)
     if not "".join(out.values()).isascii():
         return CIMultiDict((n, _writable(v)) for n, v in out.items())
     return out
