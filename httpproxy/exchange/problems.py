@@ -53,6 +53,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "unknown_address": Kind(404, "No sync and API at this address", "destination_not_found"),
     "unsupported_path": Kind(404, "The API path is not supported", "destination_not_found"),
     "method_not_allowed": Kind(405, "The method is not allowed"),
+    "request_timeout": Kind(408, "The request body did not arrive in time", _REQUEST),
     "body_too_large": Kind(413, "The request body is too large"),
     "target_too_long": Kind(414, "The request target is too long", _REQUEST),
     "expectation_failed": Kind(417, "The expectation cannot be met", _REQUEST),

@@ -49,6 +49,9 @@ MAX_TARGET: Final = 17_000  # Airtable takes URLs of 16,000, and our prefix come
 MAX_LINE: Final = 40_000  # the parser's own limit, above ours so that ours answers
 MAX_FIELD: Final = 32_768
 MAX_HEADERS: Final = 256
+# Also the end of a body whose chunks break off: aiohttp's parser stops at a bad chunk
+# without telling who reads the body.
+BODY_SECONDS: Final = 120.0
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
 _SERVED: Final = frozenset({HttpVersion10, HttpVersion11})
 _ALLOW: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
@@ -144,9 +147,18 @@ class Gateway:
         if expectation is not None:
             await _meet(expectation, request)
         try:
-            return await request.read()
+            if request.content.is_eof():  # it came with the head: no timer for most
+                return await request.read()
+            async with asyncio.timeout(BODY_SECONDS):
+                return await request.read()
+        except TimeoutError as error:
+            raise Rejected(
+                "request_timeout", f"The body did not arrive whole within {BODY_SECONDS:g} s."
+            ) from error
         except web.HTTPRequestEntityTooLarge as error:
             raise _too_large(self._d.max_body) from error
+        except (web.RequestPayloadError, ConnectionError) as error:
+            raise Rejected("bad_request", "The body is damaged, or ended too early.") from error
 
     def _relayed(self, response: Response, receipt: Receipt, request_id: str) -> Answer:
         headers = returned(response.headers)
@@ -184,7 +196,7 @@ class Gateway:
             rejected.kind.title,
             headers,
             content,
-            close=rejected.kind.status in (400, 413, 414, 431, 501, 505),
+            close=rejected.kind.status in (400, 408, 413, 414, 431, 501, 505),
         )
 
     def _own_options(self, request_id: str) -> Answer:

@@ -11,6 +11,8 @@ from neighbours.problem import assert_problem
 from neighbours.rawclient import connect, request_bytes
 from neighbours.recorder import Recorder, Reply, http
 
+from httpproxy.gateway import server
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -154,6 +156,23 @@ async def test_a_request_that_never_ends_is_never_forwarded(
         await client.send(whole[:-1])
         await asyncio.sleep(0.2)
     await asyncio.sleep(0.2)
+    assert upstream.seen == []
+
+
+@pytest.mark.parametrize("rest", [b"", b"no chunk\r\n\r\n"], ids=["slow", "damaged"])
+async def test_a_body_that_does_not_come_whole_is_refused_and_never_forwarded(
+    rest: bytes, door: Door, upstream: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "BODY_SECONDS", 0.3)
+    whole = request_bytes("POST", door.root(AIRTABLE) + TASKS, body=PAYLOAD, chunked=True)
+    async with connect(door.host, door.port) as client:
+        await client.send(whole[:-20])
+        await asyncio.sleep(0.1)
+        await client.send(rest)
+        answer = await client.answer()
+        assert answer.status == 408
+        assert assert_problem(answer)["code"] == "request_timeout"
+        assert answer.get("Connection") == "close"
     assert upstream.seen == []
 
 
