@@ -29,6 +29,8 @@ _RECORD: Final = "/v0/{base}/{table}/{record}"
 _META: Final = "/v0/meta/bases"
 _HOOKS: Final = "/v0/bases/{base}/webhooks"
 
+_DEEPER: Final = {"create": "POST", "update": "PATCH", "replace": "PUT", "delete": "DELETE"}
+
 _WHOLE: Final = "the whole record, as answered: fields left out become empty"
 _BATCH: Final = "the whole records, as answered: fields left out become empty"
 _LINKED: Final = "; linked tables are read again"
@@ -119,8 +121,14 @@ METADATA: Final = (
         _REDISCOVER + ", and the table is read again",
     ),
     _read("read other metadata", "GET", f"{_META}/{{base}}/{{rest...}}"),
-    _effect(
-        "change other metadata", f"* {_META}/{{base}}/{{rest...}}", changed_schema, _REDISCOVER
+    *(
+        _effect(
+            f"{verb} other metadata",
+            f"{method} {_META}/{{base}}/{{rest...}}",
+            changed_schema,
+            _REDISCOVER,
+        )
+        for verb, method in _DEEPER.items()
     ),
 )
 
