@@ -16,7 +16,7 @@ from httpproxy.settings import Settings
 _SIGNS = {Level.OK: "ok  ", Level.WARNING: "WARN", Level.PROBLEM: "FAIL"}
 
 
-@click.command()
+@click.command(short_help="Check what could be wrong, and say what to do.")
 @click.option("--json", "wants_json", is_flag=True, help="JSON, for scripts.")
 @click.pass_context
 def doctor(context: click.Context, wants_json: bool) -> None:

@@ -150,7 +150,7 @@ def _command(provider: Provider) -> click.Command:
     ]
 
     @click.pass_obj
-    def callback(invocation: Invocation, **given: Any) -> None:
+    def callback(invocation: Invocation, /, **given: Any) -> None:
         _run(provider, invocation, given)
 
     return click.Command(

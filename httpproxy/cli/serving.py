@@ -54,7 +54,7 @@ async def _serve(settings: Settings) -> None:
             )
 
 
-@click.command()
+@click.command(short_help="Serve the simulated APIs, for your own tests.")
 @sandbox_host
 @sandbox_port
 @click.option(

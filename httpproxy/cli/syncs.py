@@ -19,7 +19,7 @@ from httpproxy.settings import Settings
 json_option = click.option("--json", "wants_json", is_flag=True, help="JSON, for scripts.")
 
 
-@click.group()
+@click.group(short_help="Make, see and delete syncs.")
 def sync() -> None:
     """Make, see and delete syncs: an account of an API and the tables it fills.
 

@@ -1,0 +1,111 @@
+"""`httpproxy demo`, from its start to Ctrl-C, and once more."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import socket
+import subprocess
+
+import psutil
+from programs import Programs, Running, listening
+
+from providers.catalog import PROVIDERS
+
+PORTS = ("--gateway-port", "0", "--sandbox-port", "0")
+
+
+def _ready(demo: Running) -> str:
+    demo.wait_for(r"Ctrl-C ends it")
+    return demo.text
+
+
+def _rows(programs: Programs) -> list[dict[str, object]]:
+    tables = programs.done(
+        "--data-dir", ".httpproxy/demo", "sync", "show", "demo-airtable", "--json"
+    ).json
+    query = f"select id, name from {tables['schema']}.tasks order by _sync_inserted_at"
+    return programs.done("--data-dir", ".httpproxy/demo", "db", "query", query, "--json").json
+
+
+def test_the_demo_writes_shows_the_row_invites_and_ends_cleanly(programs: Programs):
+    with programs.started("demo", *PORTS) as demo:
+        told = _ready(demo)
+        assert "HTTP/1.1 200 OK" in told
+        assert re.search(r"Httpproxy-Commit: applied; rows=1; request-id=\S+", told)
+        record = re.search(r"WHERE id = '(rec\w+)'", told)
+        assert record is not None
+        assert re.search(rf"^ +id +{record[1]}$", told, re.MULTILINE)
+        for provider in PROVIDERS.values():
+            root = rf"{provider.title} +http://127\.0\.0\.1:\d+/\S+/{provider.hosts[0]}\n"
+            assert re.search(root, told)
+        left = [psutil.Process(demo.process.pid), *demo.children()]
+        assert len(left) > 1
+        assert demo.stop() == 0
+        assert not [process for process in left if process.is_running()]
+
+
+def test_what_it_says_to_paste_works(programs: Programs):
+    with programs.started("demo", *PORTS) as demo:
+        told = _ready(demo).partition("Now you.")[2].replace("\\\n", " ")
+        creates = re.findall(r"^curl .*", told, re.MULTILINE)
+        selects = re.findall(r"^.* db query .*", told, re.MULTILINE)
+        assert len(creates) == len(selects) == len(PROVIDERS)
+        for create, select in zip(creates, selects, strict=True):
+            answer = subprocess.run(
+                shlex.split(create), capture_output=True, text=True, check=True, timeout=30
+            )
+            record = re.search(r'"id": ?"(\w+)"', answer.stdout)
+            assert record is not None, answer.stdout
+            asked = shlex.split(select)
+            rows = programs.done(*asked[asked.index("--data-dir") :]).out
+            assert record[1] in rows
+        assert demo.stop() == 0
+
+
+def test_a_second_run_keeps_the_data_and_the_addresses(programs: Programs):
+    with programs.started("demo", *PORTS) as demo:
+        first = _ready(demo)
+        assert demo.stop() == 0
+    with programs.started("demo", *PORTS) as demo:
+        second = _ready(demo)
+        rows = _rows(programs)
+        assert demo.stop() == 0
+    assert len(rows) == 2
+    assert len({row["id"] for row in rows}) == 2
+    root = re.compile(r"127\.0\.0\.1:\d+/(\S+)/api\.airtable\.com")
+    first_root, second_root = root.search(first), root.search(second)
+    assert first_root is not None
+    assert second_root is not None
+    assert first_root[1] == second_root[1]
+
+
+def test_it_listens_on_this_machine_only(programs: Programs):
+    with programs.started("demo", *PORTS) as demo:
+        _ready(demo)
+        ports = listening(demo.process.pid)
+        assert len(ports) >= 3
+        addresses = {
+            connection.laddr.ip
+            for pid in {pid for pid, _ in ports}
+            for connection in psutil.Process(pid).net_connections(kind="inet")
+            if connection.status == psutil.CONN_LISTEN
+        }
+        assert addresses <= {"127.0.0.1", "::1"}
+
+
+def test_a_busy_port_is_named_with_the_way_out_and_nothing_stays(programs: Programs):
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = str(busy.getsockname()[1])
+        ended = programs.run("demo", "--sandbox-port", "0", "--gateway-port", port)
+    assert ended.code == 1
+    assert f"port {port} on 127.0.0.1 is taken" in ended.err
+    assert "HTTPPROXY_GATEWAY_PORT" in ended.err
+    assert programs.run("--data-dir", ".httpproxy/demo", "db", "url").code == 1
+
+
+def test_once_ends_by_itself(programs: Programs):
+    told = programs.done("demo", "--once", *PORTS).out
+    assert "Httpproxy-Commit: applied" in told
