@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from answers import PASSING
 from cases import (
     AIRTABLE,
     ANSWER_REMOVED,
     ANSWER_SET,
-    PASSING,
     REQUEST_REMOVED,
     REQUEST_SET,
     Case,

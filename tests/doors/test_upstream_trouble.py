@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from cases import AIRTABLE, JSON_TYPE, PAYLOAD, TASKS, UNSOUND
+from answers import UNSOUND
+from cases import AIRTABLE, JSON_TYPE, PAYLOAD, TASKS
 from neighbours.deadends import blackhole, refusing
 from neighbours.door import Door
 from neighbours.problem import assert_problem
