@@ -37,6 +37,23 @@ class Accounts:
         self._clock = clock
         self._known: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
 
+    def named(self, live: Live, variables: Mapping[str, str]) -> bool:
+        """Whether the path alone shows that the call is the account's own.
+
+        False where paths name no account: ask `verified`. Raises Rejected (403).
+        """
+        provider = live.provider
+        if provider.account_variable is None:
+            return False
+        account = variables.get(provider.account_variable)
+        if account is not None and account != live.sync.account:
+            raise Rejected(
+                "path_of_another_account",
+                f"This sync belongs to {live.sync.account}; the path names another"
+                f" {provider.account_variable}. Use that one's own API root.",
+            )
+        return True
+
     async def verified(
         self, live: Live, variables: Mapping[str, str], headers: MultiMapping[str]
     ) -> bool:
@@ -44,15 +61,7 @@ class Accounts:
 
         Raises Rejected: 403 for another account, 502 if the API would not tell.
         """
-        provider = live.provider
-        if provider.account_variable is not None:
-            named = variables.get(provider.account_variable)
-            if named is not None and named != live.sync.account:
-                raise Rejected(
-                    "path_of_another_account",
-                    f"This sync belongs to {live.sync.account}; the path names another"
-                    f" {provider.account_variable}. Use that one's own API root.",
-                )
+        if self.named(live, variables):
             return True
         token = _bearer(headers)
         if token is None:

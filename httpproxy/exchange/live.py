@@ -126,10 +126,13 @@ class Directory:
     def __len__(self) -> int:
         return len(self._by_digest)
 
+    def known(self, unique_id: str) -> Live | None:
+        """The sync with this unique id, if this process has heard of it."""
+        return self._by_digest.get(sha256(unique_id.encode()).digest())
+
     async def find(self, unique_id: str) -> Live | None:
         """The sync with this unique id, None if there is none."""
-        live = self._by_digest.get(sha256(unique_id.encode()).digest())
-        return live if live is not None else await self._look_up(unique_id)
+        return self.known(unique_id) or await self._look_up(unique_id)
 
     async def _look_up(self, unique_id: str) -> Live | None:
         if not await self._lookups.allows(None):

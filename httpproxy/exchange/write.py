@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import Rejected
@@ -54,8 +54,7 @@ NOTHING: Final = Receipt("none")
 DEFERRED: Final = Receipt("deferred")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A call as a door hands it in. `verified`: the token is the account's own."""
 
     live: Live
@@ -115,9 +114,11 @@ class Writes:
         return live.tables
 
     async def _send(self, call: Call) -> Response:
-        live, route = call.live, call.match.route
+        allotment, route = call.live.allotment, call.match.route
         priority = Priority.READ if route.action is Action.READ else Priority.WRITE
-        permit = await permit_for(live.allotment, route.budget, priority, self.timeouts.permit)
+        permit = allotment.limiter.take(allotment.lane(route.budget), priority)
+        if permit is None:
+            permit = await permit_for(allotment, route.budget, priority, self.timeouts.permit)
         try:
             response = await self.client.send(call.request)
         except UpstreamError as error:

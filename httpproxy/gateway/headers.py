@@ -21,6 +21,9 @@ from httpproxy.exchange.problems import Rejected
 CONNECTION: Final = istr("Connection")
 CONTENT_LENGTH: Final = istr("Content-Length")
 EXPECT: Final = istr("Expect")
+HOST: Final = istr("Host")
+PROXY_STATUS: Final = istr("Proxy-Status")  # RFC 9209
+RECEIPT: Final = istr("Httpproxy-Commit")
 MAX_FORWARDS: Final = istr("Max-Forwards")
 VIA: Final = istr("Via")
 TRANSFER_ENCODING: Final = istr("Transfer-Encoding")

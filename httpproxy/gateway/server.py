@@ -35,7 +35,10 @@ from httpproxy.gateway.address import Address, parse
 from httpproxy.gateway.answer import Answer
 from httpproxy.gateway.headers import (
     EXPECT,
+    HOST,
     MAX_FORWARDS,
+    PROXY_STATUS,
+    RECEIPT,
     TRANSFER_ENCODING,
     forwarded,
     hops_left,
@@ -52,7 +55,7 @@ MAX_HEADERS: Final = 256
 # Also the end of a body whose chunks break off: aiohttp's parser stops at a bad chunk
 # without telling who reads the body.
 BODY_SECONDS: Final = 120.0
-_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
+_HOST_FORM: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
 _SERVED: Final = frozenset({HttpVersion10, HttpVersion11})
 _ALLOW: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _PARSER_PROBLEMS: Final = {
@@ -90,7 +93,10 @@ class Gateway:
             if _asks_about_us(request):
                 return self._own_options(request_id)
             address = parse(request.raw_path, MAX_TARGET)
-            live = await self._live(address)
+            directory = self._d.directory
+            unique_id = address.unique_id
+            found = directory.known(unique_id) or await directory.find(unique_id)
+            live = _serving(found, address.host)
             refusal = live.provider.refusal
             response, receipt = await self._exchange(request, address, live, request_id)
         except Rejected as rejected:
@@ -105,12 +111,6 @@ class Gateway:
             return self.problem(failure, request.method, request_id, refusal)
         return self._relayed(response, receipt, request_id)
 
-    async def _live(self, address: Address) -> Live:
-        live = await self._d.directory.find(address.unique_id)
-        if live is not None and address.host in live.provider.hosts:
-            return live
-        raise Rejected("unknown_address", _no_such_address(address.host, live))
-
     async def _exchange(
         self, request: web.BaseRequest, address: Address, live: Live, request_id: str
     ) -> tuple[Response, Receipt]:
@@ -121,9 +121,13 @@ class Gateway:
                 f"{live.provider.title} has no {request.method} at this path that this proxy"
                 " knows; call the API directly.",
             )
-        verified = await self._d.accounts.verified(live, match.variables, request.headers)
-        sent_body = await self._body(request)
-        headers = forwarded(request.headers, len(sent_body), self._d.pseudonym)
+        accounts, incoming = self._d.accounts, request.headers
+        verified = accounts.named(live, match.variables) or await accounts.verified(
+            live, match.variables, incoming
+        )
+        bodied = request.can_read_body or TRANSFER_ENCODING in incoming
+        sent_body = await self._body(request) if bodied else b""
+        headers = forwarded(incoming, len(sent_body), self._d.pseudonym)
         if request.method == "OPTIONS" and (hops := hops_left(headers)):
             headers[MAX_FORWARDS] = str(hops - 1)
         call = Call(
@@ -165,8 +169,8 @@ class Gateway:
         status = f"{self._d.pseudonym}; received-status={response.status}"
         if receipt.outcome == "deferred":
             status += '; details="commit-deferred"'
-        headers.add("Proxy-Status", status)
-        headers["Httpproxy-Commit"] = _receipt(receipt, request_id)
+        headers.add(PROXY_STATUS, status)
+        headers[RECEIPT] = _receipt(receipt, request_id)
         return Answer(response.status, response.reason, headers, response.body)
 
     def problem(
@@ -181,8 +185,8 @@ class Gateway:
                 "Content-Type": "application/problem+json",
                 "Cache-Control": "no-store",
                 "Date": formatdate(usegmt=True),
-                "Proxy-Status": f'{status}; details="{rejected.code}"',
-                "Httpproxy-Commit": _receipt(NOTHING, request_id),
+                PROXY_STATUS: f'{status}; details="{rejected.code}"',
+                RECEIPT: _receipt(NOTHING, request_id),
             }
         )
         if rejected.retry_after is not None:
@@ -204,8 +208,8 @@ class Gateway:
             {
                 "Allow": _ALLOW,
                 "Date": formatdate(usegmt=True),
-                "Proxy-Status": self._d.pseudonym,
-                "Httpproxy-Commit": _receipt(NOTHING, request_id),
+                PROXY_STATUS: self._d.pseudonym,
+                RECEIPT: _receipt(NOTHING, request_id),
             }
         )
         return Answer(204, "No Content", headers, b"")
@@ -224,11 +228,11 @@ def _receipt(receipt: Receipt, request_id: str) -> str:
 def _check_version(request: web.BaseRequest) -> None:
     if request.version not in _SERVED:
         raise Rejected("version_not_supported", "Speak HTTP/1.1.")
-    host = request.headers.get("Host")
+    host = request.headers.get(HOST)
     if host is None:
         if request.version == HttpVersion11:
             raise Rejected("bad_host", "HTTP/1.1 asks for a Host header.")
-    elif not host or not _HOST.fullmatch(host):
+    elif not host or not _HOST_FORM.fullmatch(host):
         raise Rejected("bad_host", "The Host header is a host name and perhaps a port.")
 
 
@@ -250,6 +254,12 @@ def _asks_about_us(request: web.BaseRequest) -> bool:
     return request.method == "OPTIONS" and (
         request.raw_path == "*" or hops_left(request.headers) == 0
     )
+
+
+def _serving(live: Live | None, host: str) -> Live:
+    if live is not None and host in live.provider.hosts:
+        return live
+    raise Rejected("unknown_address", _no_such_address(host, live))
 
 
 def _no_such_address(host: str, live: Live | None) -> str:

@@ -203,9 +203,19 @@ class Limiter:
         Raises WaitExpired, at once if it is certain that the time will not do; and
         LookupError for a lane without a budget.
         """
+        permit = self.take(key, priority)
+        if permit is None:
+            line = self._lines[key]
+            await self._wait(line, priority, timeout)
+            self.grants[priority] += 1
+            permit = Permit(line)
+        return permit
+
+    def take(self, key: Key, priority: Priority) -> Permit | None:
+        """A permit if one is due at once, None if it has to be waited for."""
         line = self._lines.get(key) or self._open(key)
         if not line.lane.take(self._clock()):
-            await self._wait(line, priority, timeout)
+            return None
         self.grants[priority] += 1
         return Permit(line)
 
