@@ -29,7 +29,7 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypedDict
+from typing import Final, Self
 
 import aiohttp
 from aiohttp import (
@@ -75,15 +75,6 @@ class SlowParser(Exception):
 
 class UnusableAuthorities(Exception):
     """The file of certificate authorities cannot be read, or holds none."""
-
-
-class _Arguments(TypedDict):
-    """Keyword arguments of ClientSession.request."""
-
-    headers: CIMultiDict[str]
-    data: bytes | io.BytesIO | None
-    allow_redirects: bool
-    middlewares: tuple[aiohttp.ClientMiddlewareType, ...]
 
 
 class UpstreamClient:
@@ -150,12 +141,18 @@ class UpstreamClient:
 
         Raises UpstreamError; its `sent` says whether the API can have seen the call.
         """
-        url = self._url(request)
-        arguments = _arguments(request)
+        url, method = self._url(request), request.method
+        fields = wire.headers_for(request)
         deadline = self._deadlines.start()
         try:
-            answer = await self._session.request(request.method, url, **arguments)
-            deadline.answer = answer
+            answer = deadline.answer = await self._session.request(
+                method,
+                url,
+                headers=fields,
+                data=_data(request.body),
+                allow_redirects=False,
+                middlewares=_middlewares(method, framed="Content-Length" in fields),
+            )
             return await self._whole(answer)
         except asyncio.CancelledError:
             self._check_time(deadline)
@@ -222,9 +219,11 @@ class UpstreamClient:
 
     async def _whole(self, answer: ClientResponse) -> Response:
         """The whole answer, or an error and a closed connection."""
+        status, headers = answer.status, answer.headers
         try:
+            if not 200 <= status <= 599:
+                raise UpgradeAnswered if status == 101 else Malformed  # noqa: TRY301
             length = answer.content_length
-            _check_answer(answer)
             if length is not None and length <= self._limit:
                 body = await answer.read()
             else:
@@ -232,7 +231,7 @@ class UpstreamClient:
         except BaseException:
             answer.close()
             raise
-        status, headers, reason = answer.status, answer.headers, answer.reason or ""
+        reason = answer.reason or ""
         if wire.has_stray_bytes(headers, reason):
             return self._cleaned(status, headers, body, reason)
         return Response(status, headers, body, reason)
@@ -273,13 +272,6 @@ def require_c_parser() -> None:
         raise SlowParser
 
 
-def _check_answer(answer: ClientResponse) -> None:
-    if answer.status == 101:
-        raise UpgradeAnswered
-    if not 200 <= answer.status <= 599:
-        raise Malformed
-
-
 async def _once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
     """Middleware: a lost connection is an error of ours, which aiohttp does not resend."""
     try:
@@ -294,19 +286,10 @@ async def _unframed(request: ClientRequest, handler: ClientHandlerType) -> Clien
     return await handler(request)
 
 
-def _arguments(request: Request) -> _Arguments:
-    """What aiohttp is told of a request, its URL aside. Raises Unsendable."""
-    headers = wire.headers_for(request)
-    body = request.body
-    data: bytes | io.BytesIO | None = None
-    if body:
-        data = body if len(body) < _STREAMED else io.BytesIO(body)
-    return _Arguments(
-        headers=headers,
-        data=data,
-        allow_redirects=False,
-        middlewares=_middlewares(request.method, framed="Content-Length" in headers),
-    )
+def _data(body: bytes) -> bytes | io.BytesIO | None:
+    if not body:
+        return None
+    return body if len(body) < _STREAMED else io.BytesIO(body)
 
 
 _ONCE: Final = (_once,)

@@ -29,7 +29,8 @@ class Deadline:
     __slots__ = ("answer", "at", "cancelling", "passed", "suspect", "task")
 
     def __init__(self, task: asyncio.Task[object], at: float) -> None:
-        self.task, self.at = task, at
+        self.task = task
+        self.at = at
         self.cancelling = task.cancelling()
         self.answer: ClientResponse | None = None
         self.passed = self.suspect = False
@@ -52,7 +53,7 @@ class Deadlines:
     def start(self) -> Deadline:
         """The current task's time begins."""
         loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
+        task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a deadline needs a task to cancel")
         deadline = Deadline(task, loop.time() + self._timeout)

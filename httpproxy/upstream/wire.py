@@ -8,6 +8,7 @@ silently, and answers a control character with an exception in the middle of thi
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from multidict import CIMultiDict
@@ -15,11 +16,14 @@ from multidict import CIMultiDict
 from httpproxy.upstream.errors import Unsendable
 from providers.http import Headers, Request
 
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Z-]+")  # upper case: aiohttp makes it so
-_TOKENS: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _TARGET: Final = re.compile(r"/[!-~]*")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_NOT_OURS: Final = ("Transfer-Encoding", "Connection", "Upgrade", "Expect", "Trailer")
+_NOT_OURS: Final = frozenset(
+    {"transfer-encoding", "connection", "upgrade", "expect", "trailer"}
+)
 _FRAMED: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -31,34 +35,37 @@ def headers_for(request: Request) -> CIMultiDict[str]:
     names that are repeated in another spelling take the first one's, since aiohttp
     would keep only the last of them.
     """
-    _check_line(request)
-    fields = CIMultiDict(request.headers)
-    _check_fields(fields)
-    fields["Host"] = request.host
-    body = request.body
-    if body or "Content-Length" in fields or request.method in _FRAMED:
-        fields["Content-Length"] = str(len(body))
-    if len({name.lower() for name in fields}) != len(fields):
-        return _spelled_alike(fields)
-    return fields
-
-
-def _check_line(request: Request) -> None:
-    if not _METHOD.fullmatch(request.method) or request.method == "CONNECT":
-        raise Unsendable("the method cannot be forwarded")
+    method, body = request.method, request.body
+    if method not in _METHODS:
+        _check_method(method)
     if not _TARGET.fullmatch(request.target):
         raise Unsendable("the request target has characters that are not allowed in one")
-
-
-def _check_fields(fields: CIMultiDict[str]) -> None:
-    if fields and not _TOKENS.fullmatch("".join(fields)):
-        raise Unsendable("a header field's name has characters that are not allowed in one")
+    fields = CIMultiDict(request.headers)
+    names = "\n".join([name for name, _ in fields.items()])  # keys() leaves duplicates out
+    repeated = _repeats(names, len(fields))
     values = "".join(fields.values())
     if not (values.isascii() and values.isprintable()):
         _check_text(values)
-    for name in _NOT_OURS:
-        if name in fields:
-            raise Unsendable(f"{name} belongs to one connection and is not forwarded")
+    fields["Host"] = request.host
+    if body or method in _FRAMED or "Content-Length" in fields:
+        fields["Content-Length"] = str(len(body))
+    return _spelled_alike(fields) if repeated else fields
+
+
+def _check_method(method: str) -> None:
+    if not _METHOD.fullmatch(method) or method == "CONNECT":
+        raise Unsendable("the method cannot be forwarded")
+
+
+@lru_cache(maxsize=1024)  # clients send the same fields again and again
+def _repeats(names: str, count: int) -> bool:
+    """Whether one of `count` names, joined by newlines, comes twice. Raises Unsendable."""
+    each = names.lower().split("\n") if count else []
+    if len(each) != count or not all(map(_NAME.fullmatch, each)):
+        raise Unsendable("a header field's name has characters that are not allowed in one")
+    for name in _NOT_OURS.intersection(each):
+        raise Unsendable(f"{name} belongs to one connection and is not forwarded")
+    return len(set(each)) < count
 
 
 def _check_text(text: str) -> None:
@@ -86,7 +93,7 @@ def readable(text: str) -> str:
 
 def has_stray_bytes(headers: Headers, reason: str) -> bool:
     """Whether an answer's head has bytes that were not UTF-8."""
-    if reason.isascii() and all(map(str.isascii, headers.values())):
+    if reason.isascii() and "".join(headers.values()).isascii():
         return False
     return any(_stray(text) for text in (reason, *headers.values()))
 
