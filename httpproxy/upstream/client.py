@@ -222,7 +222,7 @@ class UpstreamClient:
         status, headers = answer.status, answer.headers
         try:
             if not 200 <= status <= 599:
-                raise UpgradeAnswered if status == 101 else Malformed  # noqa: TRY301
+                raise UpgradeAnswered if status == 101 else Malformed  # noqa: TRY301  the handler closes
             length = answer.content_length
             if length is not None and length <= self._limit:
                 body = await answer.read()
