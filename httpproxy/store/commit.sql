@@ -1,0 +1,90 @@
+-- What a commit does beside writing to users' tables (tables.sql). Parameters are $1….
+
+-- name: begin
+BEGIN
+
+-- name: end
+COMMIT
+
+-- name: settle_session
+-- A batch never waits long for a lock: one locked table may not hold up all others.
+-- Every step looks up a few rows by key; a plan made while a table was empty must not
+-- scan it when it has grown.
+SELECT set_config('lock_timeout', '250ms', false),
+    set_config('enable_seqscan', 'off', false),
+    set_config('enable_hashjoin', 'off', false),
+    set_config('enable_mergejoin', 'off', false),
+    set_config('timezone', 'UTC', false),
+    set_config('datestyle', 'ISO, YMD', false)
+
+-- name: read_clock
+-- A new value of the clock.
+SELECT nextval('httpproxy.clock') AS tick
+
+-- name: forward_clock
+-- A database that was put back (a lagging standby, a backup) has a clock that has been
+-- put back too; what this process has seen is never given out again.
+WITH held AS MATERIALIZED (SELECT pg_advisory_xact_lock(7304519282161402)),
+now AS MATERIALIZED (SELECT nextval('httpproxy.clock') AS tick FROM held)
+SELECT CASE WHEN tick < $1::bigint THEN setval('httpproxy.clock', $1::bigint) ELSE tick END AS tick
+FROM now
+
+-- name: guard
+-- The interval rule. An image is let through if no image of its record was obtained
+-- while it was on its way, or if both are whole and the upstream's own version says that
+-- it is the newer one. $1: c collection · r record id · s start · u version · f whole ·
+-- d deleted. Answers with the clock, and the images that were refused.
+WITH now AS MATERIALIZED (
+    SELECT nextval('httpproxy.clock') AS tick
+), given AS MATERIALIZED (
+    SELECT g.*, now.tick
+    FROM now, jsonb_to_recordset($1) AS g(
+        c integer, r text, s bigint, u timestamptz, f boolean, d boolean)
+), granted AS (
+    INSERT INTO httpproxy.meta AS m
+        (collection, record_id, start_seq, end_seq, updated_at, deleted, partial)
+    SELECT c, r, s, tick, u, d, NOT f FROM given ORDER BY c, r
+    ON CONFLICT (collection, record_id) DO UPDATE
+    SET start_seq = excluded.start_seq, end_seq = excluded.end_seq,
+        updated_at = excluded.updated_at, deleted = excluded.deleted,
+        partial = excluded.partial
+    WHERE m.end_seq <= excluded.start_seq
+        OR (NOT m.partial AND NOT excluded.partial AND NOT m.deleted AND NOT excluded.deleted
+            AND excluded.updated_at > m.updated_at)
+    RETURNING collection, record_id
+)
+SELECT now.tick, g.c, g.r
+FROM now LEFT JOIN (
+    SELECT c, r FROM given
+    EXCEPT ALL
+    SELECT collection, record_id FROM granted
+) g ON true
+
+-- name: lock_meta
+-- Holds what is known of some records, in their order. $1: c collection · r record id.
+SELECT FROM httpproxy.meta m
+JOIN jsonb_to_recordset($1) AS g(c integer, r text) ON m.collection = g.c AND m.record_id = g.r
+ORDER BY m.collection, m.record_id
+FOR UPDATE OF m
+
+-- name: mark
+-- Records, or with r '' collections, that are to be read again.
+-- $1: c collection · r record id · k key · w why.
+INSERT INTO httpproxy.dirty (collection, record_id, key, reason)
+SELECT c, r, k, w FROM jsonb_to_recordset($1) AS g(c integer, r text, k text[], w text)
+ORDER BY c, r
+ON CONFLICT (collection, record_id) DO UPDATE
+SET reason = excluded.reason, mark = nextval('httpproxy.clock')
+
+-- name: ping
+-- Whether the database is there.
+SELECT
+
+-- name: try_version
+-- Whether an upstream's version is a moment: an error says no.
+SELECT $1::timestamptz
+
+-- name: quarantine
+-- An image that the user's table refuses.
+INSERT INTO httpproxy.quarantine (collection, record_id, image, sqlstate, error, request_id)
+VALUES ($1::integer, $2, $3, $4, $5, $6)

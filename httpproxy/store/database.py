@@ -1,0 +1,156 @@
+"""Connections to the one Postgres, and its migrations.
+
+`Database` opens with the newest schema or not at all. The files of `migrations/` are
+applied in the order of their numbers, each once, under a lock that is the
+transaction's own (it holds under pgbouncer too), so that any number of processes may
+start at once. A database that is newer than this program is refused: it has columns
+whose meaning we do not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from types import TracebackType
+from typing import Any, Final, Self
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from httpproxy.store.errors import NotMigratable, renamed
+from httpproxy.store.queries import load
+
+QUERIES: Final = load("queries.sql")
+OLDEST_POSTGRES: Final = 14
+
+Connection = AsyncConnection[DictRow]
+
+
+def connect_parameters(prepare: bool) -> dict[str, Any]:
+    """How every connection of ours is made.
+
+    `prepare` off suits poolers that hand out another server with every transaction.
+    """
+    return {
+        "application_name": "httpproxy",
+        "connect_timeout": 10,
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "prepare_threshold": 2 if prepare else None,
+    }
+
+
+class Database:
+    """A pool for ordinary queries. Opened with `async with`, which also migrates.
+
+    Raises Unavailable, NotMigratable.
+    """
+
+    def __init__(self, dsn: str, *, prepare: bool = True, connections: int = 4) -> None:
+        self._dsn = dsn
+        self._prepare = prepare
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            dsn,
+            connection_class=AsyncConnection[DictRow],
+            kwargs={**connect_parameters(prepare), "autocommit": True, "row_factory": dict_row},
+            min_size=1,
+            max_size=connections,
+            timeout=5.0,
+            open=False,
+            name="httpproxy",
+            check=AsyncConnectionPool.check_connection,
+        )
+
+    def __repr__(self) -> str:
+        return "Database()"  # a DSN holds a password
+
+    async def __aenter__(self) -> Self:
+        with renamed():
+            await migrate(self._dsn)
+            await self._pool.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection in autocommit mode."""
+        with renamed():
+            async with self._pool.connection() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection inside a transaction that commits when the block ends well."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+
+async def migrate(dsn: str) -> int:
+    """Brings the database to this program's schema; returns how many files it took.
+
+    Raises NotMigratable, and psycopg's errors.
+    """
+    parameters = connect_parameters(prepare=False)
+    async with await AsyncConnection.connect(
+        dsn, row_factory=dict_row, autocommit=True, **parameters
+    ) as connection:
+        _require_postgres(connection.info.server_version // 10000)
+        async with connection.transaction():
+            await connection.execute(QUERIES["lock_migrations"])
+            return await _migrate(connection)
+
+
+def _require_postgres(major: int) -> None:
+    if major < OLDEST_POSTGRES:
+        raise NotMigratable(
+            f"this is Postgres {major}; httpproxy needs {OLDEST_POSTGRES} or newer"
+        )
+
+
+async def _migrate(connection: Connection) -> int:
+    row = await (await connection.execute(QUERIES["find_migrations"])).fetchone()
+    if row is None or row["found"] is None:
+        await _execute_file(connection, QUERIES["create_schema"])
+    done = await (await connection.execute(QUERIES["read_migrations"])).fetchall()
+    applied = {row["version"]: row["name"] for row in done}
+    known = migrations()
+    newer = sorted(set(applied) - set(known))
+    if newer:
+        raise NotMigratable(
+            f"the database has migration {newer[-1]} ({applied[newer[-1]]}), which this"
+            " version of httpproxy does not know; run the version that made it, or newer"
+        )
+    missing = [version for version in sorted(known) if version not in applied]
+    for version in missing:
+        name, text = known[version]
+        await _execute_file(connection, text)
+        await connection.execute(
+            QUERIES["record_migration"], {"version": version, "name": name}
+        )
+    return len(missing)
+
+
+async def _execute_file(connection: Connection, text: str) -> None:
+    # Without parameters psycopg sends a text of several statements as it is.
+    await connection.execute(text.encode(), prepare=False)
+
+
+def migrations() -> dict[int, tuple[str, str]]:
+    """This program's migrations: number -> (name, SQL)."""
+    found: dict[int, tuple[str, str]] = {}
+    for file in files(__package__).joinpath("migrations").iterdir():
+        number, _, rest = file.name.partition("_")
+        if rest.endswith(".sql"):
+            name = rest.removesuffix(".sql")
+            found[int(number)] = (name, file.read_text(encoding="utf-8"))
+    return found

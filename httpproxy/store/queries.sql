@@ -1,0 +1,201 @@
+-- The house's own statements, by name. Parameters are psycopg's.
+
+-- name: lock_migrations
+-- One process migrates at a time; the lock goes with the transaction.
+SELECT pg_advisory_xact_lock(7304519282161401)
+
+-- name: find_migrations
+-- Whether this database has ever been migrated.
+SELECT to_regclass('httpproxy.migration') AS found
+
+-- name: create_schema
+-- The house's schema and the record of its migrations.
+CREATE SCHEMA IF NOT EXISTS httpproxy;
+CREATE TABLE httpproxy.migration (
+    version    integer PRIMARY KEY,
+    name       text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+
+-- name: read_migrations
+-- What has been applied.
+SELECT version, name FROM httpproxy.migration
+
+-- name: record_migration
+-- A migration that has just been applied.
+INSERT INTO httpproxy.migration (version, name) VALUES (%(version)s, %(name)s)
+
+-- name: next_revision
+-- The number of a change to the registry. Holds the row until the change commits.
+UPDATE httpproxy.revision SET value = value + 1 RETURNING value
+
+-- name: save_credential
+-- An account's credential, over the one it had.
+INSERT INTO httpproxy.credential (id, provider, account, kind, secret)
+VALUES (%(id)s, %(provider)s, %(account)s, %(kind)s, %(secret)s)
+ON CONFLICT (provider, account) DO UPDATE
+SET kind = excluded.kind, secret = excluded.secret, updated_at = now()
+RETURNING id
+
+-- name: credential_id
+-- The id of an account's credential.
+SELECT id FROM httpproxy.credential WHERE provider = %(provider)s AND account = %(account)s
+
+-- name: read_secret
+-- A sealed secret.
+SELECT secret FROM httpproxy.credential WHERE id = %(id)s
+
+-- name: drop_unused_credential
+-- A credential that no sync uses any more.
+DELETE FROM httpproxy.credential c
+WHERE c.id = %(id)s AND NOT EXISTS (SELECT FROM httpproxy.sync s WHERE s.credential_id = c.id)
+
+-- name: taken_schemas
+-- Schema names that are in use by a sync or by anything else in the database.
+SELECT schema_name AS name, true AS by_sync FROM httpproxy.sync
+UNION ALL
+SELECT nspname, false FROM pg_namespace
+
+-- name: insert_sync
+-- A new sync.
+INSERT INTO httpproxy.sync
+    (id, provider, name, account, unique_id, digest, schema_name, owns_schema, status,
+    credential_id, rates, revision)
+VALUES (%(id)s, %(provider)s, %(name)s, %(account)s, %(unique_id)s, %(digest)s,
+    %(schema_name)s, %(owns_schema)s, 'active', %(credential_id)s, %(rates)s, %(revision)s)
+
+-- name: read_syncs
+-- Every sync, oldest first.
+SELECT id, provider, name, account, unique_id, schema_name, status, credential_id, rates
+FROM httpproxy.sync ORDER BY created_at, id
+
+-- name: read_sync
+-- The sync of this id, or else of this name.
+SELECT id, provider, name, account, unique_id, schema_name, status, credential_id, rates
+FROM httpproxy.sync WHERE id = %(wanted)s OR name = %(wanted)s
+ORDER BY id <> %(wanted)s LIMIT 1
+
+-- name: read_sync_by_digest
+-- The sync with this SHA-256 of its unique id.
+SELECT id, provider, name, account, unique_id, schema_name, status, credential_id, rates
+FROM httpproxy.sync WHERE digest = %(digest)s
+
+-- name: read_changed_syncs
+-- Syncs that changed after a revision.
+SELECT id, provider, name, account, unique_id, schema_name, status, credential_id, rates,
+    revision
+FROM httpproxy.sync WHERE revision > %(revision)s ORDER BY revision
+
+-- name: read_deleted_syncs
+-- Syncs that were deleted after a revision.
+SELECT id, revision FROM httpproxy.deleted_sync WHERE revision > %(revision)s ORDER BY revision
+
+-- name: lock_sync
+-- Holds a sync while its tables are changed.
+SELECT id, owns_schema FROM httpproxy.sync WHERE id = %(id)s FOR UPDATE
+
+-- name: touch_sync
+-- Tells other processes that a sync has changed.
+UPDATE httpproxy.sync SET revision = %(revision)s WHERE id = %(id)s
+
+-- name: delete_events
+-- The events of a deleted sync.
+DELETE FROM httpproxy.event WHERE sync_id = %(id)s
+
+-- name: delete_meta
+-- What was known of a deleted sync's records.
+DELETE FROM httpproxy.meta USING httpproxy.collection c
+WHERE meta.collection = c.id AND c.sync_id = %(id)s
+
+-- name: delete_dirty
+-- What was to be read again of a deleted sync.
+DELETE FROM httpproxy.dirty USING httpproxy.collection c
+WHERE dirty.collection = c.id AND c.sync_id = %(id)s
+
+-- name: delete_quarantine
+-- What a deleted sync's tables refused.
+DELETE FROM httpproxy.quarantine USING httpproxy.collection c
+WHERE quarantine.collection = c.id AND c.sync_id = %(id)s
+
+-- name: delete_sync
+-- A sync with its collections and fields.
+DELETE FROM httpproxy.sync WHERE id = %(id)s
+
+-- name: record_deleted_sync
+-- For other processes' polls.
+INSERT INTO httpproxy.deleted_sync (id, revision) VALUES (%(id)s, %(revision)s)
+
+-- name: read_collections
+-- A sync's collections, in the provider's order.
+SELECT c.id AS number, c.sync_id, s.schema_name, c.upstream_id, c.name, c.table_name,
+    c.aliases, c.key, c.version
+FROM httpproxy.collection c JOIN httpproxy.sync s ON s.id = c.sync_id
+WHERE c.sync_id = %(id)s ORDER BY c.position, c.id
+
+-- name: read_fields
+-- The fields of a sync's collections, removed ones included.
+SELECT f.collection_id AS number, f.upstream_id, f.name, f.type, f.column_type,
+    f.column_name, f.fixed_name, f.writable, f.empty, f.removed_at IS NOT NULL AS removed
+FROM httpproxy.field f JOIN httpproxy.collection c ON c.id = f.collection_id
+WHERE c.sync_id = %(id)s ORDER BY f.collection_id, f.position, f.upstream_id
+
+-- name: read_relations
+-- The names that are in use in a schema.
+SELECT relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema_name)s
+
+-- name: read_attributes
+-- A table's columns in fact, the user's own included.
+SELECT a.attname AS name FROM pg_attribute a
+JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema_name)s AND c.relname = %(table_name)s
+    AND a.attnum > 0 AND NOT a.attisdropped
+
+-- name: insert_collection
+-- A new collection.
+INSERT INTO httpproxy.collection
+    (sync_id, upstream_id, name, table_name, aliases, key, position)
+VALUES (%(sync_id)s, %(upstream_id)s, %(name)s, %(table_name)s, %(aliases)s, %(key)s,
+    %(position)s)
+RETURNING id
+
+-- name: update_collection
+-- A collection whose names or layout changed.
+UPDATE httpproxy.collection
+SET name = %(name)s, aliases = %(aliases)s,
+    version = version + %(step)s
+WHERE id = %(number)s
+
+-- name: save_field
+-- A field and its column.
+INSERT INTO httpproxy.field
+    (collection_id, upstream_id, name, type, column_type, column_name, fixed_name, writable,
+    empty, position, removed_at)
+VALUES (%(number)s, %(upstream_id)s, %(name)s, %(type)s, %(column_type)s, %(column_name)s,
+    %(fixed_name)s, %(writable)s, %(empty)s, %(position)s, NULL)
+ON CONFLICT (collection_id, upstream_id) DO UPDATE
+SET name = excluded.name, type = excluded.type, column_type = excluded.column_type,
+    column_name = excluded.column_name, writable = excluded.writable, empty = excluded.empty,
+    position = excluded.position, removed_at = NULL
+
+-- name: remove_fields
+-- Fields that are gone upstream; their columns stay.
+UPDATE httpproxy.field SET removed_at = now()
+WHERE collection_id = %(number)s AND upstream_id = ANY(%(gone)s) AND removed_at IS NULL
+
+-- name: mark_dirty
+-- Records (or, with record_id '', a collection) that are to be read again.
+INSERT INTO httpproxy.dirty AS d (collection, record_id, key, reason)
+SELECT c.id, g.record_id, g.key, g.reason
+FROM jsonb_to_recordset(%(marks)s) AS g(
+    collection text, record_id text, key text[], reason text)
+JOIN httpproxy.collection c ON c.sync_id = %(sync_id)s AND c.upstream_id = g.collection
+ORDER BY c.id, g.record_id
+ON CONFLICT (collection, record_id) DO UPDATE
+SET reason = excluded.reason, mark = nextval('httpproxy.clock')
+
+-- name: read_dirty
+-- What is to be read again of a sync, longest waiting first.
+SELECT c.upstream_id AS collection, d.key, d.reason, d.mark, d.since
+FROM httpproxy.dirty d JOIN httpproxy.collection c ON c.id = d.collection
+WHERE c.sync_id = %(sync_id)s ORDER BY d.since, d.record_id LIMIT %(limit)s

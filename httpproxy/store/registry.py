@@ -1,0 +1,322 @@
+"""The registry: credentials, syncs, collections and their tables, dirty marks.
+
+Every change to a sync draws a revision under a lock, so that `changed_since` misses
+none and other processes learn of it with one cheap poll. Secrets are sealed before
+they reach the database (`vault`).
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from base64 import b32encode
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from typing import Any, Final
+
+import psycopg
+from psycopg.sql import Identifier
+from psycopg.types.json import Jsonb
+
+from httpproxy.store import layout, statements
+from httpproxy.store.database import QUERIES, Connection, Database
+from httpproxy.store.errors import InUse, NameTaken, StoreError, Unavailable
+from httpproxy.store.tables import Column, SyncTables, free_name, snake_case
+from httpproxy.store.vault import Secret, Vault
+from providers.record import Collection, Dirty
+from providers.spec import Budget
+
+log = logging.getLogger(__name__)
+
+_RESERVED: Final = frozenset({"httpproxy", "public", "information_schema"})
+_CREDENTIALS: Final = "httpproxy.credential"
+FOLLOW_ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """An account of a provider and where its records are kept.
+
+    `unique_id` is the first segment of the API root: who knows it may try tokens, so
+    it is not shown by `repr`. `rates` are the allotment per budget.
+    """
+
+    id: str
+    provider: str
+    name: str
+    account: str
+    unique_id: str = field(repr=False)
+    schema_name: str
+    status: str
+    credential_id: str | None
+    rates: tuple[Budget, ...]
+
+
+class Registry:
+    """Reads and changes the registry. Raises Unavailable when the database is away."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database = database
+        self._vault = vault
+
+    async def create_sync(  # noqa: PLR0913  # one per column of the row
+        self,
+        *,
+        provider: str,
+        name: str,
+        account: str,
+        schema_name: str | None,
+        credential_kind: str,
+        secret: str,
+        rates: Sequence[Budget],
+        collections: Sequence[Collection],
+    ) -> Sync:
+        """A new sync with its schema and tables, in one transaction.
+
+        The credential replaces the one that the account had. Without `schema_name` one
+        is made from the provider and the name. Raises NameTaken.
+        """
+        async with self._database.transaction() as connection:
+            revision = await _next_revision(connection)
+            schema, owned = await _schema_for(connection, schema_name, provider, name)
+            credential_id = await self._save_credential(
+                connection, provider, account, credential_kind, secret
+            )
+            unique_id = secrets.token_urlsafe(24)
+            sync = Sync(
+                "sync_" + _random_id(),
+                provider,
+                name,
+                account,
+                unique_id,
+                schema,
+                "active",
+                credential_id,
+                tuple(rates),
+            )
+            await _insert(connection, sync, owned, revision)
+            if owned:
+                await connection.execute(
+                    statements.compose("create_schema", {"schema": Identifier(schema)})
+                )
+            await layout.make_tables(connection, sync.id, schema, collections)
+            return sync
+
+    async def _save_credential(
+        self, connection: Connection, provider: str, account: str, kind: str, secret: str
+    ) -> str:
+        whose = {"provider": provider, "account": account}
+        known = await (await connection.execute(QUERIES["credential_id"], whose)).fetchone()
+        credential_id = known["id"] if known else "cred_" + _random_id()
+        sealed = self._vault.seal(Secret(secret), _CREDENTIALS, credential_id, "secret")
+        await connection.execute(
+            QUERIES["save_credential"],
+            {**whose, "id": credential_id, "kind": kind, "secret": sealed},
+        )
+        return str(credential_id)
+
+    async def syncs(self) -> list[Sync]:
+        """Every sync, oldest first."""
+        return [_sync(row) for row in await self._rows("read_syncs", {})]
+
+    async def sync(self, id_or_name: str) -> Sync | None:
+        """The sync of this id, or else of this name."""
+        rows = await self._rows("read_sync", {"wanted": id_or_name})
+        return _sync(rows[0]) if rows else None
+
+    async def sync_by_digest(self, digest: bytes) -> Sync | None:
+        """The sync whose unique id has this SHA-256."""
+        rows = await self._rows("read_sync_by_digest", {"digest": digest})
+        return _sync(rows[0]) if rows else None
+
+    async def changed_since(self, cursor: int) -> tuple[list[Sync], list[str], int]:
+        """What changed after `cursor`: syncs, ids of deleted syncs, the next cursor.
+
+        Start with 0. Two index lookups when nothing changed.
+        """
+        since = {"revision": cursor}
+        changed = await self._rows("read_changed_syncs", since)
+        deleted = await self._rows("read_deleted_syncs", since)
+        last = max((row["revision"] for row in (*changed, *deleted)), default=cursor)
+        return [_sync(row) for row in changed], [row["id"] for row in deleted], last
+
+    async def delete_sync(self, sync: Sync, *, drop_tables: bool) -> None:
+        """Forgets a sync, and with `drop_tables` its tables. Raises InUse."""
+        named = {"id": sync.id}
+        async with self._database.transaction() as connection:
+            held = await (await connection.execute(QUERIES["lock_sync"], named)).fetchone()
+            if held is None:
+                return
+            revision = await _next_revision(connection)
+            if drop_tables:
+                await _drop_tables(connection, sync, owned=held["owns_schema"])
+            for query in ("events", "meta", "dirty", "quarantine", "sync"):
+                await connection.execute(QUERIES[f"delete_{query}"], named)
+            await connection.execute(
+                QUERIES["record_deleted_sync"], {**named, "revision": revision}
+            )
+            await connection.execute(
+                QUERIES["drop_unused_credential"], {"id": sync.credential_id}
+            )
+
+    async def secret(self, sync: Sync) -> str:
+        """The sync's stored credential. Raises KeyMismatch, LookupError if it has none."""
+        rows = await self._rows("read_secret", {"id": sync.credential_id})
+        if not rows or sync.credential_id is None:
+            raise LookupError(f"sync {sync.id} has no stored credential")
+        place = (_CREDENTIALS, sync.credential_id, "secret")
+        return self._vault.open(bytes(rows[0]["secret"]), *place).reveal()
+
+    async def tables(self, sync: Sync) -> SyncTables:
+        """The sync's tables as they are now."""
+        async with self._database.transaction() as connection:
+            return layout.sync_tables(await layout.read_layouts(connection, sync.id))
+
+    async def follow(self, sync: Sync, collections: Sequence[Collection]) -> SyncTables:
+        """Lets the tables follow what discovery found; collections not named stay.
+
+        Commits go on meanwhile: a table is locked for the moment of its change. Raises
+        Unavailable if another session holds a table for seconds on end.
+        """
+        for found in collections:
+            await self._follow(sync, found)
+        return await self.tables(sync)
+
+    async def _follow(self, sync: Sync, found: Collection) -> None:
+        for attempt in range(FOLLOW_ATTEMPTS):
+            try:
+                return await self._follow_once(sync, found)
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+                log.warning("collection %s: table is locked (%d)", found.id, attempt + 1)
+                held = error
+        raise Unavailable(f"the table of {found.name} is locked by another session") from held
+
+    async def _follow_once(self, sync: Sync, found: Collection) -> None:
+        async with self._database.transaction() as connection:
+            await connection.execute(QUERIES["lock_sync"], {"id": sync.id})
+            known = {
+                each.table.collection.id: each
+                for each in await layout.read_layouts(connection, sync.id)
+            }
+            before = known.get(found.id)
+            added: tuple[Column, ...] = ()
+            if before is None:
+                await layout.make_tables(connection, sync.id, sync.schema_name, [found])
+            else:
+                plan = await layout.follow_table(connection, before, found)
+                if plan is None:
+                    return
+                added = plan.added
+            revision = await _next_revision(connection)
+            touched = {"id": sync.id, "revision": revision}
+            await connection.execute(QUERIES["touch_sync"], touched)
+        if before is not None and added:
+            async with self._database.connection() as connection:
+                await layout.move_values(connection, before.table, added)
+            await self.mark_dirty(sync, [Dirty(found.id, None, "fields were added")])
+
+    async def mark_dirty(self, sync: Sync, marks: Sequence[Dirty]) -> None:
+        """Remembers what is to be read again. Marks of unknown collections are dropped."""
+        if marks:
+            async with self._database.connection() as connection:
+                await save_marks(connection, sync.id, marks)
+
+    async def _rows(self, query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        async with self._database.connection() as connection:
+            return await (await connection.execute(QUERIES[query], parameters)).fetchall()
+
+
+async def save_marks(connection: Connection, sync_id: str, marks: Sequence[Dirty]) -> None:
+    """Dirty marks, one per record: the last of several counts."""
+    by_place = {(m.collection, ":".join(m.key or ())): m for m in marks}
+    rows = [
+        {
+            "collection": collection,
+            "record_id": record_id,
+            "key": list(mark.key) if mark.key else None,
+            "reason": mark.reason,
+        }
+        for (collection, record_id), mark in by_place.items()
+    ]
+    await connection.execute(QUERIES["mark_dirty"], {"marks": Jsonb(rows), "sync_id": sync_id})
+
+
+async def _next_revision(connection: Connection) -> int:
+    row = await (await connection.execute(QUERIES["next_revision"])).fetchone()
+    if row is None:
+        raise StoreError("httpproxy.revision is empty: restore its one row")
+    return int(row["value"])
+
+
+async def _schema_for(
+    connection: Connection, wanted: str | None, provider: str, name: str
+) -> tuple[str, bool]:
+    """The schema's name, and whether it is to be made (and so is ours to drop)."""
+    rows = await (await connection.execute(QUERIES["taken_schemas"])).fetchall()
+    taken = {row["name"] for row in rows} | _RESERVED
+    if wanted is None:
+        stem = snake_case(name) or provider
+        stem = stem if stem.startswith(snake_case(provider)) else f"{provider}_{stem}"
+        return free_name(stem, provider, taken), True
+    ours = wanted == "httpproxy" or wanted.startswith("pg_") or wanted == "information_schema"
+    if ours or not wanted or any(row["name"] == wanted for row in rows if row["by_sync"]):
+        raise NameTaken("schema_name", wanted)
+    return wanted, wanted not in taken
+
+
+async def _insert(connection: Connection, sync: Sync, owned: bool, revision: int) -> None:
+    row = {
+        "id": sync.id,
+        "provider": sync.provider,
+        "name": sync.name,
+        "account": sync.account,
+        "unique_id": sync.unique_id,
+        "digest": sha256(sync.unique_id.encode()).digest(),
+        "schema_name": sync.schema_name,
+        "owns_schema": owned,
+        "credential_id": sync.credential_id,
+        "rates": Jsonb([asdict(rate) for rate in sync.rates]),
+        "revision": revision,
+    }
+    try:
+        await connection.execute(QUERIES["insert_sync"], row)
+    except psycopg.errors.UniqueViolation as error:
+        if error.diag.constraint_name == "sync_name_key":
+            raise NameTaken("name", sync.name) from error
+        raise
+
+
+async def _drop_tables(connection: Connection, sync: Sync, *, owned: bool) -> None:
+    try:
+        for each in await layout.read_layouts(connection, sync.id):
+            parts = statements.names(each.table)
+            await connection.execute(statements.compose("drop_table", parts))
+    except psycopg.errors.DependentObjectsStillExist as error:
+        raise InUse(f"{error.diag.message_primary}: {error.diag.message_detail}") from error
+    if not owned:
+        return
+    parts = {"schema": Identifier(sync.schema_name)}
+    try:
+        async with connection.transaction():
+            await connection.execute(statements.compose("drop_schema", parts))
+    except psycopg.errors.DependentObjectsStillExist:
+        log.warning("schema %s stays: it holds more than our tables", sync.schema_name)
+
+
+def _sync(row: Mapping[str, Any]) -> Sync:
+    return Sync(
+        row["id"],
+        row["provider"],
+        row["name"],
+        row["account"],
+        row["unique_id"],
+        row["schema_name"],
+        row["status"],
+        row["credential_id"],
+        tuple(Budget(**rate) for rate in row["rates"]),
+    )
+
+
+def _random_id() -> str:
+    return b32encode(secrets.token_bytes(13)).decode().lower()[:20]

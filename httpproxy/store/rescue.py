@@ -1,0 +1,191 @@
+"""A commit that the database did not take, on its own.
+
+What is done depends on the trouble (`troubles`): a locked table is tried again later;
+a changed layout is read again, or repaired if the user has dropped something; a value
+that its column cannot hold is set aside in `_extra`; and what the user's own rules
+refuse goes to the quarantine, with the record marked to be read again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+
+from httpproxy.store import layout
+from httpproxy.store.batch import Applied, Pending, Place, mark
+from httpproxy.store.database import connect_parameters
+from httpproxy.store.errors import SetAside
+from httpproxy.store.tables import GONE, Row, Table, row_of
+from httpproxy.store.troubles import Trouble, trouble_of
+from httpproxy.store.writer import UNREADABLE, Outcome, Writer
+from providers.record import Image
+
+log = logging.getLogger(__name__)
+
+_TRIES: Final = 4  # a commit may need a layout, then a repair, then a value set aside
+_NOT_FOUND: Final = "a record was named by a value that no row, or more than one, holds"
+
+
+class Rescue:
+    """Deals with one commit at a time, and remembers the layouts it had to learn.
+
+    misfits      values that were set aside because their column could not hold them
+    quarantined  images that the user's tables refused
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._learnt: dict[int, Table] = {}
+        self.misfits = 0
+        self.quarantined = 0
+
+    def layout(self, table: Table) -> Table:
+        """The table as it is now, as far as we know."""
+        learnt = self._learnt.get(table.number)
+        return table if learnt is None or learnt.version <= table.version else learnt
+
+    async def transact(self, writer: Writer, item: Pending) -> Outcome | None:
+        """Commits one item, whatever it takes; None if it is to be tried again later.
+
+        Raises psycopg.Error if the database is away.
+        """
+        trouble: Trouble | None = None
+        last: Exception = SetAside(len(item.images), "nothing was tried")
+        for _ in range(_TRIES):
+            try:
+                if trouble is Trouble.LAYOUT:
+                    await self._learn(writer, item)
+                elif trouble is Trouble.VALUE:
+                    await self._set_aside(writer, item)
+                await self.look_up(writer, item)
+                return await writer.transact([item], self.layout)
+            except (psycopg.Error, *UNREADABLE) as error:
+                trouble, last = trouble_of(error), error
+            if trouble is Trouble.AWAY:
+                raise last
+            if trouble is Trouble.BUSY:
+                return None
+            if trouble is Trouble.REFUSED:
+                break
+        if len(item.images) > 1:
+            return await self._each(writer, item)
+        return await self._quarantine(writer, item, last)
+
+    async def look_up(self, writer: Writer, item: Pending) -> None:
+        """Finds the keys of records that are named by a value. Where that fits none, or
+        more than one, the collection is marked to be read again."""
+        if not item.by_match:
+            return
+        lost = await writer.look_up(item, self.layout)
+        numbers = {item.commit.tables.tables[image.collection].number for image in lost}
+        await writer.mark([mark(number, None, _NOT_FOUND) for number in numbers])
+
+    async def _learn(self, writer: Writer, item: Pending) -> None:
+        """Reads the layouts of the item's tables; repairs those that we knew rightly."""
+        parameters = connect_parameters(prepare=False)
+        async with await AsyncConnection.connect(
+            self._dsn, row_factory=dict_row, autocommit=True, **parameters
+        ) as connection:
+            found = await layout.read_layouts(connection, item.commit.sync_id)
+            now = {each.table.number: each.table for each in found}
+            for known in self._tables(item):
+                table = now.get(known.number)
+                if table is None:
+                    continue
+                self._learnt[table.number] = table
+                if table.version == known.version:
+                    async with connection.transaction():
+                        await layout.repair(connection, table)
+                    await writer.mark([mark(table.number, None, "the table was repaired")])
+
+    def _tables(self, item: Pending) -> Iterable[Table]:
+        tables = item.commit.tables.tables
+        return [self.layout(tables[name]) for name in {i.collection for i in item.images}]
+
+    async def _set_aside(self, writer: Writer, item: Pending) -> None:
+        """Moves values that their columns refuse to `_extra`."""
+        item.careful = True
+        tables = item.commit.tables.tables
+        fitting = [
+            await self._fitting(writer, self.layout(tables[image.collection]), image)
+            for image in item.images
+        ]
+        item.images = tuple(fitting)
+
+    async def _fitting(self, writer: Writer, table: Table, image: Image) -> Image:
+        version = image.updated_at
+        if version is not None and not await writer.takes_version(version):
+            image = replace(image, updated_at=None)
+        if image.kind in GONE:
+            return image
+        row = row_of(table, image)["v"]
+        if not isinstance(row, dict) or await writer.takes(table, row):
+            return image
+        values, extra = dict(image.values), dict(image.extra)
+        for column in table.columns:
+            name, field = column.name, column.field
+            if name in row and not await writer.takes(table, {name: row[name]}):
+                values[field.id] = None
+                extra[field.name] = row[name]
+                self.misfits += 1
+        return replace(image, values=values, extra=extra)
+
+    async def _each(self, writer: Writer, item: Pending) -> Outcome | None:
+        """Image by image: one of them is what the table refuses."""
+        tick, overlaps, refused = 0, frozenset[Place](), 0
+        for image in item.images:
+            part = replace(item, images=(image,), settle=_nobody)
+            outcome = await self.transact(writer, part)
+            if outcome is None:
+                return None
+            if part.refused is not None:
+                refused += 1
+                item.refused = SetAside(refused, str(part.refused))
+            tick, overlaps = max(tick, outcome.tick), overlaps | outcome.overlaps
+        return Outcome(tick, overlaps)
+
+    async def _quarantine(
+        self, writer: Writer, item: Pending, why: Exception
+    ) -> Outcome | None:
+        """Keeps an image that the table refuses where the operator can see it."""
+        request_id, state = item.commit.request_id, None
+        if isinstance(why, psycopg.Error):
+            state = why.sqlstate
+        try:
+            for image in item.images:
+                number = item.commit.tables.tables[image.collection].number
+                await writer.quarantine(
+                    (number, image.record_id), _told(image), (state, str(why)), request_id
+                )
+                await writer.mark([mark(number, image.key, "the table refused it")])
+        except psycopg.Error as error:
+            if trouble_of(error) is Trouble.AWAY:
+                raise
+            log.exception("request %s: cannot even be set aside", request_id)
+            return None
+        self.quarantined += len(item.images)
+        log.error("request %s: set aside in httpproxy.quarantine: %s", request_id, why)
+        item.refused = SetAside(len(item.images), str(why))
+        return Outcome(0, frozenset())
+
+
+def _told(image: Image) -> Row:
+    return {
+        "collection": image.collection,
+        "key": list(image.key),
+        "kind": image.kind.value,
+        "values": dict(image.values),
+        "extra": dict(image.extra),
+        "updated_at": image.updated_at,
+        "data": image.data,
+    }
+
+
+def _nobody(_: Applied | Exception) -> bool:
+    return False

@@ -1,0 +1,199 @@
+"""The statements on a user's table, composed from the templates of tables.sql.
+
+The only place where names of the user's making become SQL; psycopg quotes them. A
+statement is composed once per layout of a table and then kept as bytes, with `$1`
+for its parameter, so that no text is built or parsed on the way of a commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, LiteralString
+
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from httpproxy.store.queries import load
+from httpproxy.store.tables import EXTRA, INSERTED_AT, UPDATED_AT, Column, Table
+from providers.record import ColumnType
+
+_TEMPLATES: Final = load("tables.sql")
+
+TYPES: Final[Mapping[ColumnType, SQL]] = {
+    ColumnType.TEXT: SQL("text"),
+    ColumnType.NUMERIC: SQL("numeric"),
+    ColumnType.BOOLEAN: SQL("boolean"),
+    ColumnType.DATE: SQL("date"),
+    ColumnType.TIMESTAMPTZ: SQL("timestamptz"),
+    ColumnType.TEXT_ARRAY: SQL("text[]"),
+    ColumnType.JSONB: SQL("jsonb"),
+}
+
+# From jsonb; NULL where the value does not fit. Migration 0001 defines them.
+_CASTS: Final[Mapping[ColumnType, SQL]] = {
+    ColumnType.TEXT: SQL("httpproxy.as_text({})"),
+    ColumnType.NUMERIC: SQL("httpproxy.as_numeric({})"),
+    ColumnType.BOOLEAN: SQL("httpproxy.as_boolean({})"),
+    ColumnType.DATE: SQL("httpproxy.as_date({})"),
+    ColumnType.TIMESTAMPTZ: SQL("httpproxy.as_timestamptz({})"),
+    ColumnType.TEXT_ARRAY: SQL("httpproxy.as_text_array({})"),
+    ColumnType.JSONB: SQL("httpproxy.as_jsonb({})"),
+}
+
+COMMA: Final = SQL(", ")
+
+# On a merge, what the image answers for leaves `_extra`; what it cannot place enters.
+_NEW_EXTRA: Final = SQL(
+    "CASE WHEN g.f THEN coalesce(g.x, '{{}}')"
+    " ELSE (coalesce(t.{0}, '{{}}') - coalesce(g.n, '{{}}')) || coalesce(g.x, '{{}}') END"
+).format(Identifier(EXTRA))
+
+
+class Statements:
+    """What a commit may do to one table; `archive` is None if it has no such column."""
+
+    __slots__ = ("archive", "delete", "judge", "try_values", "upsert")
+
+    def __init__(self, table: Table) -> None:
+        parts = _parts(table)
+        self.upsert = _bytes("upsert", parts)
+        self.delete = _bytes("delete", parts)
+        self.judge = _bytes("judge", parts)
+        self.try_values = _bytes("try_values", parts)
+        archived = table.archived_column
+        self.archive = (
+            _bytes("archive", {**parts, "archived": Identifier(archived)}) if archived else None
+        )
+
+
+def _bytes(name: str, parts: Mapping[str, Composable]) -> bytes:
+    return compose(name, parts).as_bytes(None)
+
+
+def compose(name: str, parts: Mapping[str, Composable]) -> Composed:
+    """The template of this name with its identifiers and literals."""
+    return SQL(_TEMPLATES[name]).format(**parts)
+
+
+def _parts(table: Table) -> dict[str, Composable]:
+    key = [Identifier(column.name) for column in table.key]
+    columns = [Identifier(column.name) for column in table.columns]
+    kept = [*(c for c in columns if c not in key), Identifier(EXTRA)]
+    return {
+        **names(table),
+        "number": Literal(table.number),
+        "version": Literal(table.version),
+        "sync_id": Literal(table.sync_id),
+        "collection_id": Literal(table.collection.id),
+        "first_key": key[0],
+        "key": COMMA.join(key),
+        "is_row": SQL(" AND ").join(
+            SQL("t.{} = (g.k->>{})::{}").format(
+                Identifier(column.name), Literal(n), TYPES[column.field.column_type]
+            )
+            for n, column in enumerate(table.key)
+        ),
+        "columns": COMMA.join(columns),
+        "new_columns": _each("n.{}", columns),
+        "new_extra": _NEW_EXTRA,
+        "new_values": SQL(", ").join([*(SQL("n.{}").format(c) for c in kept[:-1]), _NEW_EXTRA]),
+        "old_values": _each("t.{}", kept),
+        "excluded_values": _each("excluded.{}", kept),
+        "assignments": _each("{0} = excluded.{0}", kept),
+    }
+
+
+def _each(pattern: LiteralString, columns: list[Identifier]) -> Composed:
+    return COMMA.join(SQL(pattern).format(column) for column in columns)
+
+
+def names(table: Table) -> dict[str, Composable]:
+    """The identifiers that every statement on a table may name."""
+    return {
+        "schema": Identifier(table.schema_name),
+        "table": Identifier(table.schema_name, table.name),
+        "extra": Identifier(EXTRA),
+        "inserted_at": Identifier(INSERTED_AT),
+        "updated_at": Identifier(UPDATED_AT),
+    }
+
+
+def create_table(table: Table) -> Composed:
+    """Makes the table, unless it is there."""
+    definitions = COMMA.join(_definition(column) for column in table.columns)
+    key = COMMA.join(Identifier(column.name) for column in table.key)
+    return compose("create_table", {**names(table), "definitions": definitions, "key": key})
+
+
+def add_columns(table: Table) -> Composed:
+    """Adds whatever columns are missing."""
+    additions = COMMA.join(
+        SQL("ADD COLUMN IF NOT EXISTS {}").format(_definition(column))
+        for column in table.columns
+    )
+    return compose("add_columns", {**names(table), "additions": additions})
+
+
+def _definition(column: Column) -> Composed:
+    return SQL("{} {}").format(Identifier(column.name), TYPES[column.field.column_type])
+
+
+def rename_column(table: Table, column: str, new_name: str) -> Composed:
+    """Gives a column another name; views that show it go on."""
+    parts = {"column": Identifier(column), "new_name": Identifier(new_name)}
+    return compose("rename_column", {**names(table), **parts})
+
+
+def change_type(table: Table, column: Column, to: ColumnType) -> tuple[Composed, Composed]:
+    """What sets values aside that the new type cannot hold, and what changes the type."""
+    name = Identifier(column.name)
+    parts = {
+        **names(table),
+        "column": name,
+        "type": TYPES[to],
+        "converted": _conversion(column.field.column_type, to, name),
+        "field_name": Literal(column.field.name),
+    }
+    return compose("keep_unfit", parts), compose("change_type", parts)
+
+
+def _conversion(old: ColumnType, to: ColumnType, name: Identifier) -> Composed:
+    value = SQL("to_jsonb({})").format(name)
+    if to is ColumnType.TEXT_ARRAY and old not in (to, ColumnType.JSONB):
+        return SQL("CASE WHEN {0} IS NOT NULL THEN ARRAY[httpproxy.as_text({1})] END").format(
+            name, value
+        )
+    return _CASTS[to].format(value)
+
+
+def move_over(table: Table, column: Column) -> Composed:
+    """Moves values from `_extra` into their column, where they fit."""
+    field = column.field
+    value = SQL("({} -> {})").format(Identifier(EXTRA), Literal(field.name))
+    parts = {
+        **names(table),
+        "column": Identifier(column.name),
+        "field_name": Literal(field.name),
+        "converted": _CASTS[field.column_type].format(value),
+        "fits": SQL("jsonb_typeof({}) = 'string'").format(value)
+        if field.column_type is ColumnType.TEXT
+        else SQL("true"),
+    }
+    return compose("move_over", parts)
+
+
+def rename_extra(table: Table, old: str, new: str) -> Composed:
+    """Gives values in `_extra` the field's new name."""
+    parts = {"field_name": Literal(old), "new_field_name": Literal(new)}
+    return compose("rename_extra", {**names(table), **parts})
+
+
+def find_match(table: Table, field_id: str) -> bytes:
+    """Finds the key of the rows that hold a value, given as text in `$1`."""
+    return compose(
+        "find_match",
+        {
+            **names(table),
+            "key": COMMA.join(Identifier(column.name) for column in table.key),
+            "match": Identifier(table.names[field_id]),
+        },
+    ).as_bytes(None)

@@ -1,0 +1,167 @@
+-- Statements on a user's table. What stands in braces is composed by statements.py.
+-- $1 is one jsonb parameter, an array of rows; an absent member is NULL:
+--   r record id · k key · f whole record · d archived or deleted · v values by column
+--   x what no column holds · n upstream names in v · u upstream version
+--   a the record as the API spelled it · o origin · q request id
+-- Names of ours begin with an underscore: no column of a field's does.
+
+-- name: upsert
+-- Writes the rows that the guard let through, and an event for each one that changed.
+WITH _given AS MATERIALIZED (
+    SELECT g.*
+    FROM jsonb_to_recordset($1) AS g(
+        r text, k jsonb, f boolean, v jsonb, x jsonb, n text[], u timestamptz, a jsonb,
+        o text, q text)
+    JOIN httpproxy.meta m
+        ON m.collection = {number} AND m.record_id = g.r
+        AND m.end_seq = currval('httpproxy.clock')
+    WHERE httpproxy.require_layout({number}, {version})
+), _built AS MATERIALIZED (
+    SELECT g.r AS _r, g.u AS _u, g.a AS _a, g.o AS _o, g.q AS _q,
+        t.{first_key} IS NOT NULL AS _existed, {new_columns}, {new_extra} AS {extra}
+    FROM _given g
+    LEFT JOIN {table} t ON {is_row}
+    CROSS JOIN LATERAL jsonb_populate_record(CASE WHEN g.f THEN NULL::{table} ELSE t END, g.v) n
+), _written AS (
+    INSERT INTO {table} AS t ({columns}, {extra})
+    SELECT {columns}, {extra} FROM _built ORDER BY _r
+    ON CONFLICT ({key}) DO UPDATE
+    SET {assignments}, {updated_at} = now()
+    WHERE ROW({old_values}) IS DISTINCT FROM ROW({excluded_values})
+    RETURNING {key}
+)
+INSERT INTO httpproxy.event
+    (sync_id, collection_id, upstream_id, upstream_updated_at, event, data, origin, request_id)
+SELECT {sync_id}, {collection_id}, _r, _u,
+    CASE WHEN _existed THEN 'updated' ELSE 'created' END, _a, _o, _q
+FROM _written JOIN _built USING ({key})
+ORDER BY _r
+
+-- name: delete
+-- Removes the rows of records that are gone upstream, with an event each.
+WITH _given AS MATERIALIZED (
+    SELECT g.*
+    FROM jsonb_to_recordset($1) AS g(
+        r text, k jsonb, u timestamptz, a jsonb, o text, q text)
+    JOIN httpproxy.meta m
+        ON m.collection = {number} AND m.record_id = g.r
+        AND m.end_seq = currval('httpproxy.clock')
+    WHERE httpproxy.require_layout({number}, {version})
+), _gone AS (
+    DELETE FROM {table} t USING _given g WHERE {is_row}
+    RETURNING g.r, g.u, g.a, g.o, g.q
+)
+INSERT INTO httpproxy.event
+    (sync_id, collection_id, upstream_id, upstream_updated_at, event, data, origin, request_id)
+SELECT {sync_id}, {collection_id}, r, u, 'deleted', a, o, q FROM _gone ORDER BY r
+
+-- name: archive
+-- Marks rows as archived, with an event for each one that was not.
+WITH _given AS MATERIALIZED (
+    SELECT g.*
+    FROM jsonb_to_recordset($1) AS g(
+        r text, k jsonb, u timestamptz, a jsonb, o text, q text)
+    JOIN httpproxy.meta m
+        ON m.collection = {number} AND m.record_id = g.r
+        AND m.end_seq = currval('httpproxy.clock')
+    WHERE httpproxy.require_layout({number}, {version})
+), _gone AS (
+    UPDATE {table} t SET {archived} = true, {updated_at} = now()
+    FROM _given g WHERE {is_row} AND t.{archived} IS DISTINCT FROM true
+    RETURNING g.r, g.u, g.a, g.o, g.q
+)
+INSERT INTO httpproxy.event
+    (sync_id, collection_id, upstream_id, upstream_updated_at, event, data, origin, request_id)
+SELECT {sync_id}, {collection_id}, r, u, 'deleted', a, o, q FROM _gone ORDER BY r
+
+-- name: judge
+-- Images that the guard refused, their meta rows locked; $2 is the clock when their
+-- answers had come. The row's own content only moves the record's end on; an older
+-- version than the row's is history; the rest nobody can order.
+WITH _given AS MATERIALIZED (
+    SELECT g.*
+    FROM jsonb_to_recordset($1) AS g(
+        r text, k jsonb, f boolean, d boolean, v jsonb, x jsonb, n text[], u timestamptz)
+    WHERE httpproxy.require_layout({number}, {version})
+), _judged AS MATERIALIZED (
+    SELECT g.r, CASE
+        WHEN g.f AND NOT m.partial AND NOT m.deleted AND NOT g.d AND g.u < m.updated_at
+            THEN 'older'
+        WHEN g.v IS NULL AND m.deleted THEN 'same'
+        WHEN g.v IS NOT NULL AND t.{first_key} IS NOT NULL AND m.deleted = g.d
+            AND ROW({new_values}) IS NOT DISTINCT FROM ROW({old_values})
+            THEN 'same'
+        ELSE 'overlap' END AS verdict
+    FROM _given g
+    JOIN httpproxy.meta m ON m.collection = {number} AND m.record_id = g.r
+    LEFT JOIN {table} t ON {is_row}
+    CROSS JOIN LATERAL jsonb_populate_record(CASE WHEN g.f THEN NULL::{table} ELSE t END, g.v) n
+), _advanced AS (
+    UPDATE httpproxy.meta m SET end_seq = greatest(m.end_seq, $2::bigint)
+    FROM _judged j
+    WHERE m.collection = {number} AND m.record_id = j.r AND j.verdict = 'same'
+)
+SELECT r, verdict FROM _judged
+
+-- name: try_values
+-- Whether the columns take these values: an error says no.
+SELECT FROM jsonb_populate_record(NULL::{table}, $1)
+
+-- name: find_match
+-- The keys of the rows that hold a value; two tell that it is not unique.
+SELECT {key} FROM {table} WHERE {match}::text = $1 LIMIT 2
+
+-- name: create_schema
+-- A sync's schema.
+CREATE SCHEMA IF NOT EXISTS {schema}
+
+-- name: create_table
+-- A collection's table.
+CREATE TABLE IF NOT EXISTS {table} (
+    {definitions},
+    {extra} jsonb NOT NULL DEFAULT '{{}}',
+    {inserted_at} timestamptz NOT NULL DEFAULT now(),
+    {updated_at} timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY ({key})
+)
+
+-- name: add_columns
+-- Whatever of a table's columns is missing.
+ALTER TABLE {table}
+    {additions},
+    ADD COLUMN IF NOT EXISTS {extra} jsonb NOT NULL DEFAULT '{{}}',
+    ADD COLUMN IF NOT EXISTS {inserted_at} timestamptz NOT NULL DEFAULT now(),
+    ADD COLUMN IF NOT EXISTS {updated_at} timestamptz NOT NULL DEFAULT now()
+
+-- name: rename_column
+-- A field that has another name now.
+ALTER TABLE {table} RENAME COLUMN {column} TO {new_name}
+
+-- name: keep_unfit
+-- Before a column changes its type: values that the new type cannot hold, set aside.
+UPDATE {table} SET {extra} = {extra} || jsonb_build_object({field_name}, to_jsonb({column}))
+WHERE {column} IS NOT NULL AND {converted} IS NULL
+
+-- name: change_type
+-- A field that has another type now.
+ALTER TABLE {table} ALTER COLUMN {column} TYPE {type} USING {converted}
+
+-- name: move_over
+-- Values that waited in _extra for their column.
+UPDATE {table}
+SET {column} = {converted}, {extra} = {extra} - {field_name}
+WHERE {extra} ? {field_name} AND {fits} AND {converted} IS NOT NULL
+
+-- name: rename_extra
+-- Values in _extra of a field that has another name now.
+UPDATE {table}
+SET {extra} = ({extra} - {field_name}) || jsonb_build_object({new_field_name}, {extra} -> {field_name})
+WHERE {extra} ? {field_name}
+
+-- name: drop_table
+-- A deleted sync's table.
+DROP TABLE IF EXISTS {table}
+
+-- name: drop_schema
+-- A deleted sync's schema, if nothing of the user's is left in it.
+DROP SCHEMA IF EXISTS {schema}

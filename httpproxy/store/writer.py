@@ -1,0 +1,216 @@
+"""The connection that commits: a batch as one pipelined transaction.
+
+    BEGIN
+    guard     one statement over all collections: who may pass (docs/decisions/0002)
+    upsert    per table; likewise delete and archive: rows and events
+    COMMIT
+
+All of it leaves in one go and costs one round trip. A second one follows only for
+images that the guard refused. What a batch of many tables costs is one lookup and one
+write per record and table, whatever the number of exchanges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import psycopg
+from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg.rows import TupleRow
+from psycopg.types.json import Jsonb
+
+from httpproxy.store import batch
+from httpproxy.store.batch import Layouts, Pending, Place, Step
+from httpproxy.store.database import connect_parameters
+from httpproxy.store.encoding import encoded, encoded_with_care
+from httpproxy.store.queries import load
+from httpproxy.store.statements import Statements, find_match
+from httpproxy.store.tables import Row, Table
+from providers.record import Image
+
+SQL: Final = {name: text.encode() for name, text in load("commit.sql").items()}
+UNREADABLE: Final = (TypeError, ValueError, RecursionError)  # of encoding a value
+_STATEMENTS_KEPT: Final = 2000
+_PREPARED: Final = 500
+_NETWORK_PATIENCE_MS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a batch: the clock, and the places of its overlaps."""
+
+    tick: int
+    overlaps: frozenset[Place]
+
+
+class Writer:
+    """One connection and what is prepared on it. Made by `open_writer`."""
+
+    def __init__(self, connection: AsyncConnection[TupleRow], prepare: bool) -> None:
+        self._connection = connection
+        self._prepare = prepare or None  # None: as the connection is set
+        self._statements: dict[int, tuple[int, Statements]] = {}
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    async def forward_clock(self, seen: int) -> int:
+        """A new value of the clock, beyond what has been seen."""
+        rows = await (await self._connection.execute(SQL["forward_clock"], [seen])).fetchall()
+        tick: int = rows[0][0]
+        return tick
+
+    async def ping(self) -> None:
+        """Raises psycopg.Error if the database is away."""
+        await self._connection.execute(SQL["ping"])
+
+    async def mark(self, marks: list[Row]) -> None:
+        """Remembers what is to be read again (`batch.mark`)."""
+        if marks:
+            await self._connection.execute(SQL["mark"], [_jsonb(marks, careful=True)])
+
+    async def quarantine(
+        self, place: Place, image: Row, why: tuple[str | None, str], request_id: str
+    ) -> None:
+        """Keeps an image that a table refuses; `why` is a SQLSTATE and a message."""
+        kept = _jsonb(image, careful=True)
+        parameters = (*place, kept, *why, request_id)
+        await self._connection.execute(SQL["quarantine"], parameters)
+
+    async def transact(self, items: Sequence[Pending], layouts: Layouts) -> Outcome:
+        """Commits a batch. Raises psycopg.Error, or what encoding a value raises."""
+        careful = any(item.careful for item in items)
+        guard = _jsonb(batch.guard_rows(items), careful)
+        written = [self._prepared(step, careful) for step in batch.steps(items, layouts)]
+        marks = batch.marks(items)
+        if marks:
+            written.append((SQL["mark"], (_jsonb(marks, careful=True),)))
+        answer = await self._pipeline([(SQL["guard"], (guard,)), *written])
+        rows = await answer[0].fetchall()
+        tick = rows[0][0]
+        refused = {(number, record) for _, number, record in rows if number is not None}
+        if not refused:
+            return Outcome(tick, frozenset())
+        return Outcome(tick, frozenset(await self._judge(items, refused, tick, layouts)))
+
+    async def _judge(
+        self, items: Iterable[Pending], refused: set[Place], tick: int, layouts: Layouts
+    ) -> set[Place]:
+        """The places of the refused images that nothing can order."""
+        found = batch.judgements(items, refused, layouts)
+        places = [{"c": number, "r": record} for number, record in sorted(refused)]
+        try:
+            judged = [self._prepared(step, careful=True) for step in found]
+            asked = [(statement, (*rows, tick)) for statement, rows in judged]
+            lock = (SQL["lock_meta"], (_jsonb(places, careful=True),))
+            answers = await self._pipeline([lock, *asked])
+            open_ = set(refused)
+            for step, answer in zip(found, answers[1:], strict=True):
+                for record, verdict in await answer.fetchall():
+                    if verdict != "overlap":
+                        open_.discard((step.table.number, record))
+        except psycopg.DataError:
+            return refused  # a value that cannot be compared: read it again
+        return open_
+
+    async def _pipeline(
+        self, statements: Sequence[tuple[bytes, Sequence[Any]]]
+    ) -> list[AsyncRawCursor[TupleRow]]:
+        """Runs statements in one transaction and one round trip."""
+        connection, cursors = self._connection, []
+        try:
+            async with connection.pipeline():
+                await connection.execute(SQL["begin"])
+                for statement, parameters in statements:
+                    cursor = AsyncRawCursor(connection)
+                    await cursor.execute(statement, parameters, prepare=self._prepare)
+                    cursors.append(cursor)
+                await connection.execute(SQL["end"])
+        except psycopg.Error:
+            if not connection.closed:
+                await connection.rollback()
+            raise
+        return cursors
+
+    def _prepared(self, step: Step, careful: bool) -> tuple[bytes, tuple[Jsonb]]:
+        statement = getattr(self.statements(step.table), step.statement)
+        return statement, (_jsonb(step.rows, careful),)
+
+    def statements(self, table: Table) -> Statements:
+        """The statements on a table, composed once per layout."""
+        known = self._statements.get(table.number)
+        if known is not None and known[0] == table.version:
+            return known[1]
+        if len(self._statements) >= _STATEMENTS_KEPT:
+            self._statements.pop(next(iter(self._statements)))
+        made = Statements(table)
+        self._statements[table.number] = (table.version, made)
+        return made
+
+    async def look_up(self, item: Pending, layouts: Layouts) -> list[Image]:
+        """Gives the item's images that name records by a value their keys.
+
+        Returns the images that fit no record, or more than one: they are left out.
+        """
+        found: list[Image] = []
+        lost: list[Image] = []
+        for image in item.images:
+            if image.match is None:
+                found.append(image)
+                continue
+            field_id, value = image.match
+            table = layouts(item.commit.tables.tables[image.collection])
+            rows: list[TupleRow] = []
+            if field_id in table.names:
+                cursor = await self._connection.execute(find_match(table, field_id), [value])
+                rows = await cursor.fetchall()
+            if len(rows) == 1:
+                key = tuple(str(part) for part in rows[0])
+                found.append(replace(image, key=key, match=None))
+            else:
+                lost.append(image)
+        item.images = tuple(found)
+        item.place_again()
+        return lost
+
+    async def takes(self, table: Table, values: dict[str, Any]) -> bool:
+        """Whether the table's columns take these values."""
+        try:
+            await self._connection.execute(
+                self.statements(table).try_values, [_jsonb(values, careful=True)]
+            )
+        except psycopg.DataError:
+            return False
+        return True
+
+    async def takes_version(self, updated_at: str) -> bool:
+        """Whether Postgres reads this as a moment."""
+        try:
+            await self._connection.execute(SQL["try_version"], [updated_at])
+        except psycopg.DataError:
+            return False
+        return True
+
+
+def _jsonb(rows: Any, careful: bool) -> Jsonb:
+    return Jsonb(encoded_with_care(rows) if careful else encoded(rows), dumps=_as_is)
+
+
+def _as_is(text: bytes) -> bytes:
+    return text
+
+
+async def open_writer(dsn: str, *, prepare: bool) -> Writer:
+    """Connects. Raises psycopg.Error."""
+    connection = await AsyncConnection.connect(
+        dsn,
+        autocommit=True,
+        cursor_factory=AsyncRawCursor,
+        tcp_user_timeout=_NETWORK_PATIENCE_MS,
+        **connect_parameters(prepare),
+    )
+    connection.prepared_max = _PREPARED
+    await connection.execute(SQL["settle_session"])
+    return Writer(connection, prepare)

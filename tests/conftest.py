@@ -1,0 +1,71 @@
+"""What every test may ask for: a Postgres of the test run's own, and fresh databases.
+
+One server per test process (so xdist's workers do not meet), started by our own
+launcher and stopped with it; one migrated template; one database per test that asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from httpproxy.store.database import migrate
+from httpproxy.store.embedded import EmbeddedPostgres
+
+_NUMBERS = count()
+_TEMPLATE = "template_migrated"
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn() -> Iterator[str]:
+    """The DSN of the run's server, not durable and therefore quick."""
+    # Not pytest's own folder: the server's user must be able to reach it under root.
+    folder = Path(tempfile.mkdtemp(prefix="httpproxy-tests-"))
+    folder.chmod(0o755)
+    quick = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    try:
+        with EmbeddedPostgres(folder, settings=quick) as server:
+            yield server.dsn
+    finally:
+        shutil.rmtree(folder)
+
+
+def dsn_of(server_dsn: str, database: str) -> str:
+    """The DSN of another database of the same server."""
+    return f"{server_dsn.rsplit('/', 1)[0]}/{database}"
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_dsn: str) -> str:
+    """The name of a database with all migrations."""
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {_TEMPLATE}")
+    asyncio.run(migrate(dsn_of(postgres_dsn, _TEMPLATE)))
+    return _TEMPLATE
+
+
+@pytest.fixture
+def empty_database_dsn(postgres_dsn: str) -> Iterator[str]:
+    """A fresh database without anything in it."""
+    yield from _database(postgres_dsn, "template1")
+
+
+@pytest.fixture
+def database_dsn(postgres_dsn: str, template_database: str) -> Iterator[str]:
+    """A fresh database, migrated."""
+    yield from _database(postgres_dsn, template_database)
+
+
+def _database(server_dsn: str, template: str) -> Iterator[str]:
+    name = f"test_{next(_NUMBERS)}"
+    with psycopg.connect(server_dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        yield dsn_of(server_dsn, name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
