@@ -146,9 +146,7 @@ class Writes:
         change = _meaning(call, response, tables)
         if change.schema_changed:
             self.spawn(self.settlement.rediscover(call.live), "rediscover")
-        if change.dirty and not change.images:
-            await self.registry.mark_dirty(call.live.sync, change.dirty)
-        if not change.images:
+        if not change.images and not change.dirty:
             return Receipt("unmapped") if change.unmapped else NOTHING
         commit = Commit(tables, change, start, call.live.sync.id, "proxy", call.request_id)
         try:
@@ -157,7 +155,7 @@ class Writes:
         except TimeoutError:
             log.warning("request %s: the database is slow or away; deferred", call.request_id)
             return DEFERRED
-        return await self._receipt(call, tables, applied)
+        return await self._receipt(call, tables, applied) if change.images else NOTHING
 
     async def _receipt(self, call: Call, tables: SyncTables, applied: Applied) -> Receipt:
         if not applied.overlaps:
