@@ -95,7 +95,9 @@ def test_a_dissociation_removes_the_pair(prefix: str):
     assert marks(change) == {("0-1", (CHARLES,)), ("0-2", (ANALYTICAL,))}
 
 
-@pytest.mark.parametrize("prefix", ["/crm/v3/objects", "/crm/objects/v3", "/crm/objects/2026-03"])
+@pytest.mark.parametrize(
+    "prefix", ["/crm/v3/objects", "/crm/objects/v3", "/crm/objects/2026-03"]
+)
 @pytest.mark.parametrize("type_", ["4", "contact_to_deal"])
 def test_associations_by_type_in_the_path(prefix: str, type_: str):
     path = f"{prefix}/contacts/{MARY}/associations/deals/{ENGINE}/{type_}"
@@ -126,7 +128,10 @@ def inputs(*ids: tuple[str, str], **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("path", "more"),
     [
-        ("/crm/v3/associations/contacts/companies/batch/create", {"type": "contact_to_company"}),
+        (
+            "/crm/v3/associations/contacts/companies/batch/create",
+            {"type": "contact_to_company"},
+        ),
         (f"{V4}/contacts/companies/batch/create", {"types": DEFAULT}),
         (f"{V4}/contacts/companies/batch/associate/default", {}),
         ("/crm/associations/2026-03/0-1/0-2/batch/create", {"types": DEFAULT}),
@@ -147,7 +152,9 @@ def test_a_batch_adds_what_did_not_fail(path: str, more: Any):
     ],
 )
 def test_a_batch_archive_removes_the_requests_pairs(path: str):
-    body = {"inputs": [{"from": {"id": CHARLES}, "to": [{"id": ANALYTICAL}, {"id": COMPILERS}]}]}
+    body = {
+        "inputs": [{"from": {"id": CHARLES}, "to": [{"id": ANALYTICAL}, {"id": COMPILERS}]}]
+    }
     change = Portal().write("POST", path, body, SCHEMA)
     assert pairs(change) == [
         (COMPANY_CONTACT, (ANALYTICAL, CHARLES), ImageKind.DELETE),

@@ -55,7 +55,11 @@ def test_a_create_merges_what_the_answer_says_under_every_spelling(prefix: str, 
         SCHEMA,
     )
     image = only(change)
-    assert (image.collection, image.key, image.kind) == ("0-1", ("50000000008",), ImageKind.MERGE)
+    assert (image.collection, image.key, image.kind) == (
+        "0-1",
+        ("50000000008",),
+        ImageKind.MERGE,
+    )
     expected = {
         "$id": "50000000008",
         "$archived": False,
@@ -118,7 +122,10 @@ def test_an_unknown_property_is_kept_aside_and_asks_for_rediscovery():
 
 
 def test_a_value_that_does_not_fit_is_kept_aside_without_rediscovery():
-    record = {"id": "7", "properties": {"score": "a lot", "birthday": "soon", "email": {"a": 1}}}
+    record = {
+        "id": "7",
+        "properties": {"score": "a lot", "birthday": "soon", "email": {"a": 1}},
+    }
     change = answered(SCHEMA, ("POST", f"{V3}/contacts", {}), record, 201)
     image = only(change)
     assert image.extra == {"score": "a lot", "birthday": "soon", "email": {"a": 1}}
@@ -308,9 +315,12 @@ JSON_VALUES = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["id", "properties", "results", "inputs", "from", "to", "types", "labels"]
-                + ["associations", "objectId", "updatedAt", "associationTypeId", "email", "score"]
-                + ["fromObjectId", "toObjectId", "objectWriteTraceId", "idProperty", "archived"]
+                (
+                    *("id", "properties", "results", "inputs", "from", "to", "types", "labels"),
+                    *("associations", "objectId", "updatedAt", "associationTypeId", "email"),
+                    *("fromObjectId", "toObjectId", "objectWriteTraceId", "idProperty"),
+                    *("archived", "score"),
+                )
             ),
             inner,
             max_size=4,
@@ -322,7 +332,9 @@ READING = [r for r in ROUTES if r.read is not None and "legacy" not in r.name]
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(st.sampled_from(READING), JSON_VALUES, JSON_VALUES, st.sampled_from([200, 201, 204, 207]))
+@given(
+    st.sampled_from(READING), JSON_VALUES, JSON_VALUES, st.sampled_from([200, 201, 204, 207])
+)
 def test_no_json_makes_a_reader_raise_anything_but_unreadable(
     which: Any, asked: Any, told: Any, status: int
 ):
@@ -335,7 +347,9 @@ def test_no_json_makes_a_reader_raise_anything_but_unreadable(
         change = which.read(Exchange(call, response, match.variables), SCHEMA)
     except Unreadable:
         return
-    assert all(image.collection in {c.id for c in SCHEMA.collections} for image in change.images)
+    assert all(
+        image.collection in {c.id for c in SCHEMA.collections} for image in change.images
+    )
     assert all(image.key or image.match for image in change.images)
 
 

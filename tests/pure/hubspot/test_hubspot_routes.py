@@ -169,8 +169,11 @@ def test_what_is_not_in_the_table_has_no_route(method: str, path: str):
         st.text(),
         st.lists(
             st.sampled_from(
-                ["crm", "v3", "v4", "objects", "associations", "{type}", "..", "%2F", "%", "%ff"]
-                + ["batch", "search", "contacts", "", "é", "2026-03", "\n", "*", "{rest...}"]
+                (
+                    *("crm", "v3", "v4", "objects", "associations", "{type}", "..", "%2F", "%"),
+                    *("batch", "search", "contacts", "", "é", "2026-03", "\n", "*"),
+                    *("%ff", "{rest...}"),
+                )
             )
         ).map(lambda parts: "/" + "/".join(parts)),
     ),
