@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import pytest_asyncio
 from neighbours.door import Door
@@ -15,6 +17,7 @@ from neighbours.recorder import Recorder
 
 OpenDoor = Callable[..., AbstractAsyncContextManager[Door]]
 
+_NUMBERS = count()
 MAX_BODY = 3 * 1024 * 1024  # the table of refusals sends 4 MiB
 
 
@@ -30,6 +33,16 @@ def upstream(recorder: Recorder) -> Iterator[Recorder]:
     recorder.forget()
     yield recorder
     recorder.forget()
+
+
+@pytest.fixture(scope="module")
+def module_dsn(postgres_dsn: str, template_database: str) -> Iterator[str]:
+    """A fresh, migrated database for all tests of a module."""
+    name = f"module_{next(_NUMBERS)}"
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}")
+        yield f"{postgres_dsn.rsplit('/', 1)[0]}/{name}"
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

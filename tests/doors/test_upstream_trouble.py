@@ -152,17 +152,3 @@ async def test_an_answer_over_the_limit_is_502_and_was_sent(
     assert problem["sent"] == "yes"
     assert problem["retry_safe"] is False
     assert len(upstream.seen) == 1
-
-
-async def test_a_database_that_is_away_stops_a_write_before_it_is_sent(
-    open_door, upstream: Recorder
-) -> None:
-    async with open_door(upstream.url, database_away=True) as door:
-        answer = await ask(door)
-        read = await ask(door, "GET")
-    assert answer.status == 502
-    problem = assert_problem(answer)
-    assert (problem["code"], problem["sent"]) == ("database_unavailable", "no")
-    assert int(answer.get("Retry-After")) >= 1
-    assert read.status == 200
-    assert [s.method for s in upstream.seen] == ["GET"]
