@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from httpproxy.exchange.problems import Refusal
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.tables import SyncTables
 from httpproxy.upstream.limiter import Limiter
@@ -43,6 +44,16 @@ class Api:
 APIS: Final[Mapping[str, Api]] = {
     name: Api(provider, Router(provider)) for name, provider in PROVIDERS.items()
 }
+
+HOST_HINTS: Final[Mapping[str, str]] = {
+    wrong: right for p in PROVIDERS.values() for wrong, right in p.host_hints.items()
+}
+"""Host names that users mistake for an API's -> the right one."""
+
+REFUSALS: Final[Mapping[str, Refusal]] = {
+    host: p.refusal for p in PROVIDERS.values() for host in (*p.hosts, *p.host_hints)
+}
+"""Host name -> how the clients that call it want to be refused."""
 
 
 class Allotment:

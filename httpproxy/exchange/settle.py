@@ -100,8 +100,8 @@ class Settlement:
         if live.tables is None or sync.id in self._awaited:
             return
         self._awaited.add(sync.id)
-        while not await self._pace.allows(sync.id):
-            await asyncio.sleep(REDISCOVERY_SECONDS / 5)
+        if not await self._pace.allows(sync.id):
+            await asyncio.sleep(REDISCOVERY_SECONDS)
         self._awaited.discard(sync.id)
         wanted = tuple(collection.id for collection in live.tables.schema.collections)
         try:

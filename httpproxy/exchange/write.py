@@ -25,6 +25,7 @@ from httpproxy.store.tables import SyncTables
 from httpproxy.upstream.client import UpstreamClient
 from httpproxy.upstream.errors import UpstreamError
 from httpproxy.upstream.lane import Priority
+from httpproxy.upstream.limiter import Permit
 from httpproxy.upstream.retry import pause_asked
 from providers.http import Request, Response
 from providers.record import Change, Dirty
@@ -90,10 +91,13 @@ class Writes:
         Raises Rejected if the call was not sent, or was and no answer came.
         """
         if call.match.route.action is Action.READ:
-            return await self._send(call), NOTHING
+            permit = await self._permit(call, Priority.READ)
+            return await self._send(call, permit), NOTHING
         tables = await self._tables(call.live)
+        permit = await self._permit(call, Priority.WRITE)
+        # After the wait: what was committed meanwhile lies before this call, not beside it.
         start = self.committer.clock()
-        response = await self._send(call)
+        response = await self._send(call, permit)
         if not response.ok:
             return response, NOTHING
         try:
@@ -113,12 +117,14 @@ class Writes:
                 raise _database_away() from error
         return live.tables
 
-    async def _send(self, call: Call) -> Response:
-        allotment, route = call.live.allotment, call.match.route
-        priority = Priority.READ if route.action is Action.READ else Priority.WRITE
-        permit = allotment.limiter.take(allotment.lane(route.budget), priority)
+    async def _permit(self, call: Call, priority: Priority) -> Permit:
+        allotment, budget = call.live.allotment, call.match.route.budget
+        permit = allotment.limiter.take(allotment.lane(budget), priority)
         if permit is None:
-            permit = await permit_for(allotment, route.budget, priority, self.timeouts.permit)
+            permit = await permit_for(allotment, budget, priority, self.timeouts.permit)
+        return permit
+
+    async def _send(self, call: Call, permit: Permit) -> Response:
         try:
             response = await self.client.send(call.request)
         except UpstreamError as error:

@@ -28,7 +28,7 @@ from aiohttp.http_exceptions import LineTooLong
 from multidict import CIMultiDict
 
 from httpproxy.exchange.account import Accounts
-from httpproxy.exchange.live import Directory, Live
+from httpproxy.exchange.live import HOST_HINTS, REFUSALS, Directory, Live
 from httpproxy.exchange.problems import Refusal, Rejected, body
 from httpproxy.exchange.write import NOTHING, Call, Receipt, Writes
 from httpproxy.gateway.address import Address, parse
@@ -93,11 +93,11 @@ class Gateway:
             if _asks_about_us(request):
                 return self._own_options(request_id)
             address = parse(request.raw_path, MAX_TARGET)
+            refusal = REFUSALS.get(address.host)
             directory = self._d.directory
             unique_id = address.unique_id
             found = directory.known(unique_id) or await directory.find(unique_id)
             live = _serving(found, address.host)
-            refusal = live.provider.refusal
             response, receipt = await self._exchange(request, address, live, request_id)
         except Rejected as rejected:
             return self.problem(rejected, request.method, request_id, refusal)
@@ -259,12 +259,13 @@ def _asks_about_us(request: web.BaseRequest) -> bool:
 def _serving(live: Live | None, host: str) -> Live:
     if live is not None and host in live.provider.hosts:
         return live
-    raise Rejected("unknown_address", _no_such_address(host, live))
+    raise Rejected("unknown_address", _no_such_address(host))
 
 
-def _no_such_address(host: str, live: Live | None) -> str:
-    if live is not None and host in live.provider.host_hints:
-        return f"Use {live.provider.host_hints[host]} in place of {host} after the unique id."
+def _no_such_address(host: str) -> str:
+    """The same whether the unique id exists or not: who guesses ids learns nothing."""
+    if host in HOST_HINTS:
+        return f"Use {HOST_HINTS[host]} in place of {host} after the unique id."
     return (
         "No sync has this unique id, or it is not for this API host."
         " `httpproxy sync show` prints the API root to prepend."
