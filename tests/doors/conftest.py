@@ -11,8 +11,10 @@ from typing import Any
 import psycopg
 import pytest
 import pytest_asyncio
+from neighbours.airtable_house import AirtableHouse, open_airtable
 from neighbours.door import Door
 from neighbours.house import House, add_sync, open_house
+from neighbours.hubspot_house import HubSpotHouse, open_hubspot
 from neighbours.recorder import Recorder
 
 OpenDoor = Callable[..., AbstractAsyncContextManager[Door]]
@@ -66,6 +68,24 @@ async def door(house: House) -> Door:
 async def hub(house: House) -> Door:
     """The door to a HubSpot sync of portal 123456."""
     return house.door(await add_sync(house, "hubspot"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def airtable(
+    module_dsn: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[AirtableHouse]:
+    """A sandboxed base behind the gateway."""
+    async with open_airtable(module_dsn, tmp_path_factory.mktemp("airtable")) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hubspot(
+    module_dsn: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[HubSpotHouse]:
+    """A sandboxed portal behind the gateway."""
+    async with open_hubspot(module_dsn, tmp_path_factory.mktemp("hubspot")) as opened:
+        yield opened
 
 
 @pytest.fixture

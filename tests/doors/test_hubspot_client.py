@@ -230,6 +230,107 @@ async def test_associations(hubspot: HubSpotHouse) -> None:
     await asyncio.to_thread(scenario)
 
 
+async def test_associations_of_the_legacy_paths(hubspot: HubSpotHouse) -> None:
+    def scenario() -> None:
+        client = hubspot.client()
+        contact = client.crm.contacts.basic_api.create(
+            simple_public_object_input_for_create=new(email="v3@x.example")
+        )
+        company = client.crm.companies.basic_api.create(
+            simple_public_object_input_for_create={"properties": {"name": "v3"}}
+        )
+        pair = (company.id, contact.id)
+        one = {"from": {"id": contact.id}, "to": {"id": company.id}}
+        inputs = {"inputs": [{**one, "type": "contact_to_company"}]}
+        root = "/crm/v3/associations/contacts/companies/batch"
+        assert hubspot.post(f"{root}/create", inputs).ok
+        assert pair in hubspot.pairs()
+        assert hubspot.post(f"{root}/archive", inputs).ok
+        assert pair not in hubspot.pairs()
+
+    await asyncio.to_thread(scenario)
+
+
+@pytest.mark.parametrize(
+    "family", ["/crm/v3/objects", "/crm/objects/v3", "/crm/objects/2026-03"]
+)
+@pytest.mark.parametrize("spelling", ["contacts", "contact", "0-1"])
+async def test_every_path_family_and_spelling_reaches_the_table(
+    family: str, spelling: str, hubspot: HubSpotHouse
+) -> None:
+    def scenario() -> None:
+        email = f"{family.replace('/', '.')[1:]}.{spelling}@x.example"
+        answer = hubspot.post(f"{family}/{spelling}", {"properties": {"email": email}})
+        assert answer.status_code == 201
+        assert row(hubspot, answer.json()["id"])["email"] == email
+
+    await asyncio.to_thread(scenario)
+
+
+async def test_calls_that_the_client_spells_itself(hubspot: HubSpotHouse) -> None:
+    def scenario() -> None:
+        answer = hubspot.client().api_request(
+            {
+                "method": "POST",
+                "path": "/crm/v3/objects/contacts",
+                "body": {"properties": {"email": "raw@x.example"}},
+            }
+        )
+        assert row(hubspot, answer.json()["id"])["email"] == "raw@x.example"
+
+    await asyncio.to_thread(scenario)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "deflate"])
+async def test_compressed_answers_are_committed(coding: str, hubspot: HubSpotHouse) -> None:
+    def scenario() -> None:
+        hubspot.apis.order({"kind": "compress", "coding": coding, "method": "POST"})
+        email = f"{coding}@x.example"
+        answer = hubspot.post("/crm/v3/objects/contacts", {"properties": {"email": email}})
+        assert answer.headers["Content-Encoding"] == coding
+        assert answer.headers["Httpproxy-Commit"].startswith("applied; rows=1; ")
+        found = [r for r in hubspot.rows("contact").values() if r["email"] == email]
+        assert len(found) == 1
+
+    await asyncio.to_thread(scenario)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\U0001f600", "x" * 60_000])
+async def test_values_that_postgres_cannot_hold_never_fail_an_answer(
+    text: str, hubspot: HubSpotHouse
+) -> None:
+    def scenario() -> None:
+        body = {"properties": {"firstname": text}}
+        answer = hubspot.post("/crm/v3/objects/contacts", body)
+        assert answer.status_code == 201
+        kept = text.replace("\0", "\ufffd")
+        assert hubspot.rows("contact")[answer.json()["id"]]["firstname"] == kept
+
+    await asyncio.to_thread(scenario)
+
+
+async def test_an_unknown_property_is_kept_and_becomes_a_column(hubspot: HubSpotHouse) -> None:
+    def create() -> str:
+        hubspot.add_property("added_later", "number", "number")
+        made = hubspot.client().crm.contacts.basic_api.create(
+            simple_public_object_input_for_create=new(added_later="1.5")
+        )
+        return str(made.id)
+
+    made = await asyncio.to_thread(create)
+    first = hubspot.rows("contact")[made]
+    assert Decimal(first.get("added_later", (first["_extra"] or {}).get("added_later"))) == (
+        Decimal("1.5")
+    )
+    for _ in range(100):
+        if "added_later" in hubspot.rows("contact")[made]:
+            break
+        await asyncio.sleep(0.1)
+    found = hubspot.rows("contact")[made]
+    assert found["added_later"] == Decimal("1.5")
+    assert "added_later" not in (found["_extra"] or {})
+
+
 async def test_what_the_api_refuses_changes_nothing_and_reads_as_its_own_words(
     hubspot: HubSpotHouse,
 ) -> None:
