@@ -20,7 +20,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from providers.airtable.fields import DERIVED_TYPES, linked_table, settled, to_column
+from providers.airtable.fields import (
+    CREATED_TIME,
+    DERIVED_TYPES,
+    linked_table,
+    settled,
+    to_column,
+)
 from providers.body import read_json
 from providers.record import (
     JSON,
@@ -180,11 +186,9 @@ def record_image(
             extra[field.name] = raw
         open_cells = open_cells or not settled(raw)
     values["$id"] = record_id
-    created = collection.by_id.get("$created_time")
-    if created is not None:
-        values[created.id], fits = to_column(created, record.get("createdTime"))
-        if not fits:
-            extra[created.name] = record.get("createdTime")
+    values[CREATED_TIME.id], fits = to_column(CREATED_TIME, record.get("createdTime"))
+    if not fits:
+        extra[CREATED_TIME.name] = record.get("createdTime")
     image = Image(
         collection=collection.id,
         key=(record_id,),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,6 +89,8 @@ def test_a_link_carries_the_table_that_it_leads_to():
     assert linked_table(link) == "tblP"
     assert linked_table(field("multipleRecordLinks")) is None
     assert linked_table(field("singleLineText")) is None
+    assert field("hologram", linkedTableId="tblP").type == "hologram"
+    assert linked_table(replace(link, type="hologram:tblP")) is None
 
 
 @pytest.mark.parametrize("raw", [{"specialValue": "NaN"}, {"error": "#ERROR!"}, [1, 2], "x"])
@@ -127,6 +131,25 @@ def test_a_stored_value_is_written_as_airtable_takes_it(kind, stored, written):
     assert from_column(field(kind), stored) == written
 
 
+@pytest.mark.parametrize("kind", sorted(set(DOCUMENTED) - COMPUTED))
+def test_an_empty_cell_is_written_as_empty(kind):
+    assert from_column(field(kind), None) in (None, [])
+
+
+def test_json_that_is_not_the_types_own_is_written_as_it_is():
+    assert from_column(field("singleCollaborator"), "x") == "x"
+    assert from_column(field("multipleAttachments"), ["x"]) == ["x"]
+
+
+def test_a_null_is_an_empty_cell():
+    assert to_column(field("checkbox"), None) == (False, True)
+
+
+def test_only_dates_lose_their_midnight():
+    assert to_column(field("singleLineText"), "T00:00:00.000Z") == ("T00:00:00.000Z", True)
+    assert to_column(field("date"), 5) == (None, False)
+
+
 @pytest.mark.parametrize("kind", sorted(COMPUTED))
 def test_a_computed_field_takes_no_value(kind):
     with pytest.raises(ReadOnly):
@@ -137,6 +160,7 @@ def test_a_cell_that_is_still_being_worked_on_is_not_settled():
     assert not settled([{"id": "att1", "url": "u", "filename": "f"}])
     assert not settled({"state": "loading", "value": None})
     assert settled([{"id": "att1", "url": "u", "filename": "f", "type": "text/plain"}])
+    assert settled([{"id": "usr1", "email": "a@b.co"}])
     assert settled({"state": "generated", "value": "x"})
     assert settled(["recA"])
     assert settled("text")

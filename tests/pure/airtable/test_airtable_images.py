@@ -194,6 +194,12 @@ def test_a_value_that_does_not_fit_is_null_and_kept_under_the_fields_name():
     assert not change.schema_changed
 
 
+def test_a_time_of_creation_that_is_none_is_kept_aside():
+    change = commit("POST", NAMED, record() | {"createdTime": "long ago"}, {"fields": {}})
+    assert change.images[0].values["$created_time"] is None
+    assert change.images[0].extra == {"createdTime": "long ago"}
+
+
 def test_a_field_that_calls_itself_a_system_field_is_kept_apart():
     change = commit("POST", NAMED, record(Name="x") | {"fields": {"$id": "recEvil"}}, {})
     assert change.images[0].key == ("recA",)
@@ -240,6 +246,12 @@ def test_a_delete_elsewhere_is_counted():
     assert commit("DELETE", "/v0/appX/tblO", answer) == Change(unmapped=1)
 
 
+def test_a_delete_marks_no_table_that_the_sync_does_not_cover():
+    answer = {"id": "recA", "deleted": True}
+    change = commit("DELETE", "/v0/appX/tblT/recA", answer, schema=Schema((TASKS,)))
+    assert marks(change) == []
+
+
 # Linked tables ---------------------------------------------------------------------
 
 
@@ -274,6 +286,21 @@ def test_a_request_that_cannot_be_read_may_have_touched_any_link():
     assert marks(commit("PATCH", f"{NAMED}/recA", record())) == [("tblP", None)]
 
 
+def test_a_link_in_any_record_of_a_batch_counts():
+    asked = {"records": [{"id": "recA", "fields": {}}, {"id": "recB", "fields": {"fldP": []}}]}
+    answer = {"records": [record("recA"), record("recB")]}
+    assert marks(commit("PATCH", NAMED, answer, asked)) == [("tblP", None)]
+    asked["records"].pop()
+    assert marks(commit("PATCH", NAMED, answer, asked)) == []
+
+
+@pytest.mark.parametrize(
+    "asked", [[1], "x", {"records": 5}, {"records": [5]}, {"records": [{"fields": 5}]}]
+)
+def test_an_odd_request_does_not_stand_in_the_way_of_its_answer(asked):
+    assert values(commit("POST", NAMED, record(Name="x"), asked))["Name"] == "x"
+
+
 def test_a_linked_table_that_the_sync_does_not_cover_is_no_concern():
     schema = Schema((TASKS,))
     asked = {"fields": {"Projects": ["recP"]}}
@@ -282,7 +309,8 @@ def test_a_linked_table_that_the_sync_does_not_cover_is_no_concern():
 
 def test_a_cell_that_airtable_is_working_on_is_read_again():
     files = [{"id": "att1", "url": "u", "filename": "f"}]
-    change = commit("POST", NAMED, record(Files=files), {"fields": {"Files": [{"url": "u"}]}})
+    answer = record(Files=files, Name="x")
+    change = commit("POST", NAMED, answer, {"fields": {"Files": [{"url": "u"}]}})
     assert marks(change) == [("tblT", ("recA",))]
     assert values(change)["Files"] == files
 

@@ -53,6 +53,8 @@ def test_no_other_answer_asks_for_silence(status):
         ({"errors": [{"error": "A", "message": "b"}]}, ("A", "b")),
         ({"error": 5}, ("", "")),
         ({"errors": []}, ("", "")),
+        ({"errors": {"type": "A"}}, ("", "")),
+        ({"error": {"type": "A"}, "errors": [{"error": "B"}]}, ("A", "")),
         ([], ("", "")),
         ({}, ("", "")),
     ],

@@ -58,14 +58,9 @@ def test_a_wrong_token_is_told_to_be_replaced():
 
 @pytest.mark.parametrize(
     "body",
-    [
-        b"<html>",
-        b"[]",
-        b"{}",
-        b'{"tables":[{"id":1}]}',
-        b'{"tables":[{"id":"t","name":"n","fields":5}]}',
-    ],
-)
+    [b"<html>", b"[]", b"{}", b'{"tables":"x"}', b'{"tables":[{"id":1}]}',
+     b'{"tables":[{"id":"t","name":"n","fields":"x"}]}'],
+)  # fmt: skip
 def test_metadata_of_another_shape_is_refused_not_guessed(body):
     conversation = AIRTABLE.discover(BASE, None)
     next(conversation)
@@ -109,6 +104,7 @@ def test_many_records_are_read_a_hundred_at_a_time_and_page_by_page():
     conversation = AIRTABLE.read_records(tasks, [(f"rec{n}",) for n in range(150)])
     first = json.loads(next(conversation).body)
     assert first["filterByFormula"].count("RECORD_ID()") == 100
+    assert "offset" not in first
     page = {"records": [{"id": "rec0", "createdTime": "", "fields": {}}], "offset": "itr/rec1"}
     more = conversation.send(Response(200, headers(), json.dumps(page).encode()))
     assert json.loads(more.body) == first | {"offset": "itr/rec1"}
@@ -136,8 +132,19 @@ def test_an_answer_that_is_no_list_deletes_nothing(answer):
         conversation.send(answer)
 
 
+def test_a_refused_reading_names_the_scope_it_needs():
+    account = Account(READER_TOKEN)
+    tasks = collection(account.discover(), "Tasks")
+    account.sandbox.world.tokens[READER_TOKEN].scopes = []
+    with pytest.raises(Refused) as raised:
+        account.converse(AIRTABLE.read_records(tasks, [("recA",)]))
+    assert "data.records:read" in raised.value.remedy
+
+
 def test_a_collection_from_elsewhere_does_not_say_which_base_to_ask():
-    tasks = replace(collection(Account().discover(), "Tasks"), aliases=frozenset({"other"}))
+    tasks = replace(
+        collection(Account().discover(), "Tasks"), aliases=frozenset({"other", "appX/tblOther"})
+    )
     with pytest.raises(ValueError, match="which base"):
         next(AIRTABLE.read_records(tasks, [("recA",)]))
 
