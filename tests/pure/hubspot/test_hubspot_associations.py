@@ -109,6 +109,12 @@ def test_associations_by_type_in_the_path(prefix: str, type_: str):
     assert (CONTACT_DEAL, (MARY, ENGINE)) in marks(gone), "another type may remain"
 
 
+def test_an_empty_answer_to_an_association_takes_the_paths_word():
+    path = f"/crm/v3/objects/contacts/{MARY}/associations/deals/{ENGINE}/4"
+    change = answered(SCHEMA, ("PUT", path, None), b"", 204)
+    assert pairs(change) == [(CONTACT_DEAL, (MARY, ENGINE), ImageKind.MERGE)]
+
+
 def test_within_one_type_both_directions_are_rows():
     body = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 13}]
     path = f"/crm/v4/objects/companies/{ANALYTICAL}/associations/companies/{COMPILERS}"

@@ -104,6 +104,15 @@ def test_without_a_selection_it_is_whatever_the_token_may_read():
     assert {c.id for c in narrow if c.key == ("$id",)} == {"0-1", "0-2"}
 
 
+@pytest.mark.parametrize("status", [401, 429, 502])
+def test_trouble_does_not_make_a_type_disappear(status: int):
+    conversation = discover("48000001", None)
+    next(conversation)
+    assert conversation.send(Response(200, body=b"{}")).path == "/crm/v3/properties/0-1"
+    with pytest.raises(Refused):
+        conversation.send(Response(status))
+
+
 def test_a_missing_scope_is_refused_with_its_name():
     with pytest.raises(Refused) as refused:
         Portal(token=READ_ONLY_TOKEN).schema("deals")

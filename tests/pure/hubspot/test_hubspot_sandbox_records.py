@@ -75,6 +75,11 @@ def test_a_duplicate_email_is_a_conflict_that_names_the_other():
     assert portal.ask("POST", f"{V3}/contacts", body)[0] == 201
 
 
+def test_a_record_may_keep_its_own_unique_values():
+    body = {"properties": {"email": "grace@compilers.example", "score": "1"}}
+    assert Portal().call("PATCH", f"{V3}/contacts/{GRACE}", body)["properties"]["score"] == "1"
+
+
 def test_another_unique_value_is_refused_with_its_holder():
     portal = Portal()
     for contact in (GRACE, MARY):
