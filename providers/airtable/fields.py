@@ -21,6 +21,8 @@ from providers.values import Misfit, fit
 
 LINK: Final = "multipleRecordLinks"
 
+_LINKED_TO: Final = f"{LINK}:"
+
 ID: Final = Field("$id", "id", "id", ColumnType.TEXT, writable=False, column_name="id")
 CREATED_TIME: Final = Field(
     "$created_time",
@@ -159,7 +161,7 @@ def field_from_metadata(field: Mapping[str, JSON]) -> Field:
     return Field(
         id=str(field["id"]),
         name=str(field["name"]),
-        type=f"{LINK}:{linked}" if kind == LINK and linked else kind,
+        type=f"{_LINKED_TO}{linked}" if kind == LINK and linked else kind,
         column_type=found.column_type,
         writable=found.writable,
         empty=found.empty,
@@ -168,8 +170,7 @@ def field_from_metadata(field: Mapping[str, JSON]) -> Field:
 
 def linked_table(field: Field) -> str | None:
     """The id of the table that a link field leads to; None for every other field."""
-    kind, _, table = field.type.partition(":")
-    return table if kind == LINK and table else None
+    return field.type[len(_LINKED_TO) :] if field.type.startswith(_LINKED_TO) else None
 
 
 _MIDNIGHT: Final = "T00:00:00.000Z"

@@ -156,8 +156,8 @@ def record_images(
     """
     records = tuple(records)
     keys = {name for record in records for name in _object(record.get("fields"))}
-    ids = sum(name in collection.by_id for name in keys)
-    names = sum(name in collection.by_name for name in keys)
+    ids = len(keys & collection.by_id.keys())
+    names = len(keys & collection.by_name.keys())
     as_id = by_id if ids == names else ids > names
     known = collection.by_id if as_id else collection.by_name
     return tuple(record_image(collection, record, known) for record in records)
@@ -177,14 +177,15 @@ def record_image(
     unknown, open_cells = False, False
     for name, raw in _object(record.get("fields")).items():
         field = known.get(name)
-        if field is None or field.id.startswith("$"):
+        if field is None or field.id[0] == "$":
             extra[name], unknown = raw, True
             continue
         values[field.id], fits = to_column(field, raw)
         shown.add(field.id)
         if not fits:
             extra[field.name] = raw
-        open_cells = open_cells or not settled(raw)
+        if isinstance(raw, list | dict) and not settled(raw):
+            open_cells = True
     values["$id"] = record_id
     values[CREATED_TIME.id], fits = to_column(CREATED_TIME, record.get("createdTime"))
     if not fits:
@@ -272,8 +273,7 @@ def _linked_by_write(
     found: list[str] = []
     for field in collection.fields:
         linked = linked_table(field)
-        there = schema.find(linked) if linked else None
-        if there is None:
+        if linked is None or (there := schema.find(linked)) is None:
             continue
         written = touched is None or field.id in touched or field.name in touched
         if written or (_derives(there) and any(i.values.get(field.id) for i in images)):
