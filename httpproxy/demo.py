@@ -117,7 +117,7 @@ def _invite(demo: Demo, provider: Provider, say: Say) -> None:
     """A create to paste, and the SELECT that shows its row."""
     example = provider.sandbox.example
     request = provider.authorize(example.request, provider.sandbox.token)
-    latest = _WHERE.sub("", example.select.rstrip().rstrip(";"))
+    latest = _WHERE.sub("", " ".join(example.select.rstrip("; \n").split()))
     schema = demo.syncs[provider.name].schema_name
     select = f"{latest} order by _sync_inserted_at desc limit 1".format(
         schema=schema, record_id=""
@@ -151,7 +151,7 @@ def _send(request: Request, url: str) -> Response:
 
 
 def _curl(request: Request, url: str) -> str:
-    lines = [f"curl -sS -X {request.method} {shlex.quote(url)}"]
+    lines = [f"curl -sS -i -w '\\n' -X {request.method} {shlex.quote(url)}"]
     lines += [f"-H {shlex.quote(f'{n}: {v}')}" for n, v in request.headers.items()]
     if request.body:
         lines.append(f"-d {shlex.quote(request.body.decode())}")

@@ -69,7 +69,7 @@ def _bind_error(error: BaseException, port: int) -> OSError | None:
     if isinstance(error, BaseExceptionGroup):
         return next(filter(None, (_bind_error(e, port) for e in error.exceptions)), None)
     # asyncio's own words; the errno alone would also fit a connection of ours.
-    if isinstance(error, OSError) and f"{port}" in str(error) and "bind" in str(error):
+    if isinstance(error, OSError) and f", {port}): " in str(error) and "bind" in str(error):
         return error
     return None
 

@@ -109,9 +109,9 @@ async def _version(office: Office) -> Finding:
     began = time.perf_counter()
     connection = await psycopg.AsyncConnection.connect(office.dsn, connect_timeout=10)
     async with connection:
-        version = connection.info.server_version
+        version, host = connection.info.server_version, connection.info.host
         await connection.execute("select 1")
-    where = "the embedded one" if office.settings.database_url is None else connection.info.host
+    where = "the embedded one" if office.settings.database_url is None else f"on {host}"
     took = 1000 * (time.perf_counter() - began)
     said = f"Postgres {version // 10_000} ({where}), connects in {took:.0f} ms"
     return Finding(Level.OK, "database", said)

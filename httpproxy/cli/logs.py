@@ -13,7 +13,9 @@ from typing import Any, Final
 import orjson
 
 _SECRET: Final = re.compile(
-    r"(?P<before>\b(?:Bearer|Basic)\s+|://[^\s:/@]*:|\b(?:hapikey|token|password)=)[^\s@&\"']+",
+    r"(?:(?<=bearer )|(?<=basic ))[\w.~+/=-]{8,}"  # an Authorization
+    r"|(?<=://)[^\s/@]*(?=@)"  # user and password of a URL
+    r"|(?:(?<=hapikey=)|(?<=password=)|(?<=token=))[^\s&\"']+",
     re.IGNORECASE,
 )
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
@@ -21,7 +23,7 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 
 def masked(text: str) -> str:
     """The text without what proves somebody's identity."""
-    return _SECRET.sub(r"\g<before>…", text)
+    return _SECRET.sub("…", text)
 
 
 class TextFormatter(logging.Formatter):

@@ -91,7 +91,7 @@ class Programs:
         ended = subprocess.run(
             [sys.executable, "-m", "httpproxy", *arguments],
             cwd=self.folder,
-            env=clean_environment(**self.variables, **variables),
+            env=clean_environment(**{**self.variables, **variables}),
             input=stdin,
             capture_output=True,
             text=True,
@@ -113,7 +113,7 @@ class Programs:
         process = subprocess.Popen(
             [sys.executable, "-m", "httpproxy", *arguments],
             cwd=self.folder,
-            env=clean_environment(**self.variables, **variables),
+            env=clean_environment(**{**self.variables, **variables}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -144,12 +144,12 @@ def _listen(running: Running) -> None:
         running.hear(line)
 
 
-def listening(pid: int) -> list[tuple[int, int]]:
-    """(pid, port) of every listening socket of a process and its children."""
+def listening(pid: int) -> set[str]:
+    """The addresses on which a process and its children listen."""
     parent = psutil.Process(pid)
-    return [
-        (process.pid, connection.laddr.port)
+    return {
+        connection.laddr.ip
         for process in (parent, *parent.children(recursive=True))
         for connection in process.net_connections(kind="inet")
         if connection.status == psutil.CONN_LISTEN
-    ]
+    }

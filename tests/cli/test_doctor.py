@@ -84,7 +84,7 @@ def test_a_key_that_does_not_open_the_credential_is_a_problem(at_work: Programs)
 def test_a_collection_that_is_gone_upstream_is_a_problem(at_work: Programs):
     _make(at_work, "airtable")
     with psycopg.connect(at_work.variables["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute("update httpproxy.collection set provider_id = 'tblGone0000000000'")
+        connection.execute("update httpproxy.collection set upstream_id = 'tblGone0000000000'")
     found = _findings(at_work, 1)
     gone = next(f for about, f in found.items() if about.endswith(": Tasks"))
     assert gone["said"] == "the account has no such collection"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -135,8 +138,7 @@ def test_a_sync_that_is_not_there_ends_with_3(at_work: Programs, command: str):
 
 def test_the_token_is_in_no_argument_that_others_can_see(at_work: Programs):
     started = subprocess.Popen(
-        ["python", "-m", "httpproxy", *MAKE_AIRTABLE],
-        executable=psutil.Process().exe(),
+        [sys.executable, "-m", "httpproxy", *MAKE_AIRTABLE],
         cwd=at_work.folder,
         env=clean_environment(**at_work.variables),
         stdin=subprocess.PIPE,
@@ -148,9 +150,11 @@ def test_the_token_is_in_no_argument_that_others_can_see(at_work: Programs):
     assert started.stdin is not None
     started.stdin.write(AIRTABLE.token)
     started.stdin.close()
+    program = psutil.Process(started.pid)
     while started.poll() is None:
-        for process in (p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"]):
-            seen.update(process.info["cmdline"])
+        with suppress(psutil.NoSuchProcess):
+            for process in (program, *program.children(recursive=True)):
+                seen.update(process.cmdline())
         time.sleep(0.02)
     assert started.returncode == 0
     assert "create" in seen
@@ -177,7 +181,7 @@ def test_syncs_can_be_made_while_serve_runs_on_the_embedded_database(sandboxed: 
         ]
         servers = serving.children()
         assert servers
-        assert serving.stop() == 0
+        assert serving.stop(signal.SIGTERM) == 0
         assert not [server for server in servers if server.is_running()]
     # And while it does not: the command starts the database for itself, and ends it.
     assert [s["name"] for s in sandboxed.done("sync", "list", "--json").json] == [made["name"]]
