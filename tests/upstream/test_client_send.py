@@ -273,18 +273,24 @@ async def test_long_fields_of_an_answer_are_handed_on(client, upstream):
     assert len(response.headers["X-Long"]) == 32_768
 
 
+async def test_many_fields_of_an_answer_are_handed_on(client, upstream):
+    upstream.replies.append(http(200, *((f"X-{number}", "a") for number in range(250))))
+    assert len((await client.send(call())).headers) == 251
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH"])
 @pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize("body", [b"", b"{}"])
 async def test_a_call_whose_connection_drops_is_made_exactly_once(
-    client, upstream, method, fresh
+    client, upstream, method, fresh, body
 ):
     if not fresh:
         await client.send(call("POST"))
         upstream.seen.clear()
     upstream.replies.append(raw())
     with pytest.raises(Exception, match="lost before it answered"):
-        await client.send(call(method, "/v0/appX/Tasks", body=b"{}"))
-    await asyncio.sleep(0.05)
+        await client.send(call(method, "/v0/appX/Tasks", body=body))
+    await asyncio.sleep(0.02)
     assert len(upstream.seen) == 1
 
 

@@ -155,16 +155,17 @@ async def test_a_pause_holds_those_who_wait_already_and_then_lets_them_go(limite
     assert 0.1 <= time.monotonic() - start < 1
 
 
-async def test_release_and_withdraw_count_once(limiter):
-    limiter.lane(KEY, Budget("standard", 2, 60))
+@pytest.mark.parametrize("end", ["release", "withdraw"])
+async def test_a_permit_comes_back_once_however_often_it_is_given_back(limiter, end):
+    limiter.lane(KEY, Budget("standard", 3, 60))
     first = await limiter.acquire(KEY, Priority.WRITE, 0)
     await limiter.acquire(KEY, Priority.WRITE, 0)
-    first.withdraw()
-    first.withdraw()
-    first.release()
+    for give_back in (end, end, "release", "withdraw"):
+        getattr(first, give_back)()
     (state,) = limiter.states()
     assert state.running == 1
-    await limiter.acquire(KEY, Priority.WRITE, 0)
+    for _ in range(1 if end == "release" else 2):
+        await limiter.acquire(KEY, Priority.WRITE, 0)
     with pytest.raises(WaitExpired):
         await limiter.acquire(KEY, Priority.WRITE, 0)
 
@@ -199,6 +200,18 @@ async def test_a_waiter_cancelled_at_any_moment_leaks_no_permit(limiter, after_g
     permit.withdraw()
     (state,) = limiter.states()
     assert state.running == 0
+    assert sum(state.waiting.values()) == 0
+
+
+async def test_a_cancelled_waiter_leaves_its_place_at_once(limiter):
+    limiter.lane(KEY, one_per(60))
+    await limiter.acquire(KEY, Priority.WRITE, 0)
+    doomed = asyncio.ensure_future(limiter.acquire(KEY, Priority.WRITE, FOREVER))
+    await settled()
+    doomed.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await doomed
+    (state,) = limiter.states()
     assert sum(state.waiting.values()) == 0
 
 
