@@ -66,7 +66,7 @@ def _candidates(named: Path | None) -> Iterator[Path]:
         yield Path(place) / "pginstall" / "bin"
     config = shutil.which("pg_config")
     if config is not None:
-        told = subprocess.run(
+        told = subprocess.run(  # noqa: S603  # as found on the PATH
             [config, "--bindir"], capture_output=True, text=True, check=False, timeout=10
         )
         if told.stdout.strip():
@@ -82,7 +82,7 @@ def _binaries(folder: Path) -> Binaries | None:
     if not ((folder / "postgres").exists() and (folder / "initdb").exists()):
         return None
     try:
-        told = subprocess.run(
+        told = subprocess.run(  # noqa: S603  # a program called postgres
             [folder / "postgres", "--version"],
             capture_output=True,
             text=True,

@@ -12,8 +12,7 @@ COMMIT
 -- scan it when it has grown.
 SELECT set_config('lock_timeout', '250ms', false),
     set_config('enable_seqscan', 'off', false),
-    set_config('enable_hashjoin', 'off', false),
-    set_config('enable_mergejoin', 'off', false),
+    set_config('jit', 'off', false),
     set_config('timezone', 'UTC', false),
     set_config('datestyle', 'ISO, YMD', false)
 

