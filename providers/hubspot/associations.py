@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from providers.body import storable_text
 from providers.hubspot import images
 from providers.hubspot.images import answer, asked, id_of, object_of, objects_of, partly_failed
 from providers.hubspot.objects import find_objects, find_pair, is_pair, pairs_of, type_alias
@@ -113,7 +114,8 @@ def _dirty_records(ends: Ends, link: Link) -> Iterator[Dirty]:
 
 
 def _of_path(exchange: Exchange) -> Link:
-    return Link(exchange.variables["from_id"], exchange.variables["to_id"])
+    ids = (exchange.variables[name] for name in ("from_id", "to_id"))
+    return Link(*map(storable_text, ids))
 
 
 def associated(exchange: Exchange, schema: Schema) -> Change:

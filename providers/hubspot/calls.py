@@ -24,6 +24,9 @@ _REMEDIES: Final = {
 }
 
 
+_CHECK: Final = "Check the names of the objects, and that the token is of the right portal."
+
+
 def get(path: str) -> Request:
     return Request("GET", HOST, path, headers(_ACCEPT))
 
@@ -72,7 +75,8 @@ def _remedy(status: int, body: dict[str, JSON]) -> str:
         return f"Add the scope {' or '.join(scopes)} to the private app."
     if status == 403:
         return "Give the private app the scopes that reading these objects takes."
-    return _REMEDIES.get(status, "Try again; HubSpot's status page may know more.")
+    other = "Try again; HubSpot's status page may know more." if status >= 500 else _CHECK
+    return _REMEDIES.get(status, other)
 
 
 def missing_scopes(body: dict[str, JSON]) -> tuple[str, ...]:

@@ -109,14 +109,15 @@ def _pairs(objects: Sequence[Collection]) -> Discovery:
     """Every pair between the collections that HubSpot has association types for."""
     aliases: dict[str, frozenset[str]] = {}
     ends: dict[str, tuple[Collection, Collection]] = {}
-    for origin in objects:
-        for target in objects:
-            found = yield from _association_types(origin, target)
-            if found is None:
-                continue
+    for at, origin in enumerate(objects):
+        for target in objects[at:]:
+            there = yield from _association_types(origin, target)
+            if there is None:
+                continue  # association types are never of one direction only
+            back = yield from _association_types(target, origin)
             name = pair_id(origin, target)
             ends[name] = (origin, target)
-            aliases[name] = aliases.get(name, frozenset()) | found
+            aliases[name] = there | (back or frozenset())
     return tuple(pair_collection(*ends[name], aliases[name]) for name in sorted(ends))
 
 

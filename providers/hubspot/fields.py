@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -69,8 +70,14 @@ def to_column(type_: ColumnType, value: JSON) -> JSON:
     """
     if value is None or value == "":
         return None
+    if not isinstance(value, str):
+        return fit(type_, value)
+    if type_ is ColumnType.TEXT:
+        return value
+    if type_ is ColumnType.TIMESTAMPTZ:
+        return _to_moment(value)
     read = _READERS.get(type_)
-    return fit(type_, read(value) if read is not None and isinstance(value, str) else value)
+    return fit(type_, value if read is None else read(value))
 
 
 def to_property(type_: ColumnType, value: JSON) -> str:
@@ -89,19 +96,17 @@ def to_property(type_: ColumnType, value: JSON) -> str:
 def moment(value: JSON) -> str | None:
     """ISO 8601 with an offset, if the value is a moment at all."""
     try:
-        stamp = fit(
-            ColumnType.TIMESTAMPTZ, _to_moment(value) if isinstance(value, str) else None
-        )
+        return _to_moment(value) if isinstance(value, str) else None
     except Misfit:
         return None
-    return stamp if isinstance(stamp, str) else None
 
 
 def _to_boolean(text: str) -> JSON:
     return {"true": True, "false": False}.get(text.lower(), text)
 
 
-def _to_moment(text: str) -> JSON:
+@lru_cache(maxsize=256)  # an answer says the same moment up to four times
+def _to_moment(text: str) -> str:
     if _is_milliseconds(text):
         return _since_epoch(text).isoformat()
     try:
@@ -153,7 +158,6 @@ def _since_epoch(text: str) -> datetime:
 _READERS: Final[Mapping[ColumnType, Callable[[str], JSON]]] = {
     ColumnType.BOOLEAN: _to_boolean,
     ColumnType.DATE: _to_date,
-    ColumnType.TIMESTAMPTZ: _to_moment,
     ColumnType.TEXT_ARRAY: _to_options,
     ColumnType.JSONB: _to_json,
 }

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from providers.body import read_json
+from providers.body import read_json, storable_text
 from providers.http import Request, Response
 from providers.hubspot.fields import moment, to_column
 from providers.hubspot.objects import find_objects, pairs_of
@@ -89,9 +89,11 @@ def record_image(
         return None
     values: dict[str, JSON] = {"$id": key}
     extra: dict[str, JSON] = {}
-    for field_id, member in (("$created_at", "createdAt"), ("$updated_at", "updatedAt")):
-        if (stamp := moment(record.get(member))) is not None:
-            values[field_id] = stamp
+    created_at, updated_at = moment(record.get("createdAt")), moment(record.get("updatedAt"))
+    if created_at is not None:
+        values["$created_at"] = created_at
+    if updated_at is not None:
+        values["$updated_at"] = updated_at
     archived = record.get("archived")
     if isinstance(archived, bool):
         values["$archived"] = archived
@@ -111,7 +113,7 @@ def record_image(
         kind=kind,
         values=values,
         extra=extra,
-        updated_at=moment(record.get("updatedAt")),
+        updated_at=updated_at,
         data=record,
     )
 
@@ -125,6 +127,7 @@ def gone_image(
     """
     if not key:
         return None
+    key = storable_text(key)  # a path may hold what no text of Postgres does
     if id_property in ("", "hs_object_id"):
         return Image(collection.id, (key,), kind)
     if id_property not in collection.by_name:
@@ -165,7 +168,8 @@ def record(exchange: Exchange, schema: Schema) -> Change:
     if named is None or id_property(exchange.request) or named == id_of(body.get("id")):
         return change
     # The path's id was merged away: its row, if we still have one, is to be looked at.
-    return merged((change, Change(dirty=(Dirty(collection.id, (named,), "merged away"),))))
+    old = Dirty(collection.id, (storable_text(named),), "merged away")
+    return merged((change, Change(dirty=(old,))))
 
 
 def records(exchange: Exchange, schema: Schema) -> Change:

@@ -8,15 +8,13 @@ from typing import Final
 from providers.hubspot.sandbox import links, records
 from providers.hubspot.sandbox.batch import completed
 from providers.hubspot.sandbox.errors import invalid
-from providers.hubspot.sandbox.links import Wanted
+from providers.hubspot.sandbox.links import Ends, Wanted
 from providers.hubspot.sandbox.objects import PREFIXES, page
 from providers.hubspot.sandbox.paths import EMPTY, Answer, Call, Path, below
-from providers.hubspot.sandbox.state import AssociationType, ObjectKind
+from providers.hubspot.sandbox.state import AssociationType
 from providers.record import JSON
 
 LARGEST_PAGE: Final = 500
-
-Ends = tuple[ObjectKind, ObjectKind]
 
 
 def ends_of(call: Call, access: str) -> Ends:

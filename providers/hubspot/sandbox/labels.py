@@ -7,8 +7,9 @@ from typing import Final
 
 from providers.hubspot.sandbox import links
 from providers.hubspot.sandbox.association_types import add_type
-from providers.hubspot.sandbox.associations import Ends, ends_of
+from providers.hubspot.sandbox.associations import ends_of
 from providers.hubspot.sandbox.errors import invalid, not_found
+from providers.hubspot.sandbox.links import Ends
 from providers.hubspot.sandbox.paths import EMPTY, Answer, Call, Path, below
 from providers.hubspot.sandbox.state import AssociationType
 from providers.hubspot.sandbox.values import as_text
@@ -71,8 +72,9 @@ def delete_label(call: Call) -> Answer:
         key = f"{one.id}>{other.id}"
         kept = [t for t in call.portal.association_types[key] if t.id not in gone]
         call.portal.association_types[key] = kept
-        for listed in call.portal.links.get(key, {}).values():
-            listed[:] = [t for t in listed if t not in gone]
+        for pairs in call.portal.links.get(key, {}).values():
+            for listed in pairs.values():
+                listed[:] = [t for t in listed if t not in gone]
     return EMPTY
 
 

@@ -14,6 +14,8 @@ from providers.hubspot.sandbox.state import AssociationType, ObjectKind, Portal,
 from providers.hubspot.sandbox.values import as_text
 from providers.record import JSON
 
+Ends = tuple[ObjectKind, ObjectKind]
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -39,9 +41,7 @@ def default_type(portal: Portal, origin: ObjectKind, target: ObjectKind) -> Asso
     return found
 
 
-def type_ids(
-    portal: Portal, ends: tuple[ObjectKind, ObjectKind], specs: JSON
-) -> tuple[int, ...]:
+def type_ids(portal: Portal, ends: Ends, specs: JSON) -> tuple[int, ...]:
     """The ids of `[{"associationCategory", "associationTypeId"}]`. Raises ApiError."""
     known = {(t.category, t.id) for t in types_between(portal, *ends)}
     found = []
@@ -111,79 +111,67 @@ def add(call: Call, wanted: Wanted, from_id: str) -> None:
     inverse = {t.id: t.inverse for t in types_between(portal, *ends)}
     unlabelled = default_type(portal, *ends).id
     for type_id in dict.fromkeys((*wanted.types, unlabelled)):
-        _insert(portal, f"{ends[0].id}>{ends[1].id}", f"{from_id}>{wanted.to_id}", type_id)
-        back = inverse[type_id]
-        _insert(portal, f"{ends[1].id}>{ends[0].id}", f"{wanted.to_id}>{from_id}", back)
+        _insert(portal, ends, (from_id, wanted.to_id), type_id)
+        _insert(portal, (ends[1], ends[0]), (wanted.to_id, from_id), inverse[type_id])
     _touch(call, ends, (from_id, wanted.to_id))
 
 
-def _insert(portal: Portal, ends: str, pair: str, type_id: int) -> None:
-    listed = portal.links.setdefault(ends, {}).setdefault(pair, [])
+def _insert(portal: Portal, ends: Ends, pair: tuple[str, str], type_id: int) -> None:
+    there = portal.links.setdefault(f"{ends[0].id}>{ends[1].id}", {})
+    listed = there.setdefault(pair[0], {}).setdefault(pair[1], [])
     if type_id not in listed:
         listed.append(type_id)
 
 
 def remove(
-    call: Call,
-    ends: tuple[ObjectKind, ObjectKind],
-    pair: tuple[str, str],
-    types: Iterable[int] | None = None,
+    call: Call, ends: Ends, pair: tuple[str, str], types: Iterable[int] | None = None
 ) -> None:
     """Removes an association, or only some of its types; what is not there is no error."""
     portal = call.portal
-    there = _links(portal, *ends).get(">".join(pair), [])
+    there = _of(portal, *ends, pair[0]).get(pair[1], [])
     inverse = {t.id: t.inverse for t in types_between(portal, *ends)}
     for type_id in list(there if types is None else types):
-        _discard(portal, f"{ends[0].id}>{ends[1].id}", f"{pair[0]}>{pair[1]}", type_id)
-        back = inverse.get(type_id, -1)
-        _discard(portal, f"{ends[1].id}>{ends[0].id}", f"{pair[1]}>{pair[0]}", back)
+        _discard(portal, ends, pair, type_id)
+        _discard(portal, (ends[1], ends[0]), (pair[1], pair[0]), inverse.get(type_id, -1))
     _touch(call, ends, pair)
 
 
-def _discard(portal: Portal, ends: str, pair: str, type_id: int) -> None:
-    pairs = portal.links.get(ends, {})
-    listed = pairs.get(pair, [])
+def _discard(portal: Portal, ends: Ends, pair: tuple[str, str], type_id: int) -> None:
+    there = _of(portal, *ends, pair[0])
+    listed = there.get(pair[1], [])
     if type_id in listed:
         listed.remove(type_id)
     if not listed:
-        pairs.pop(pair, None)
+        there.pop(pair[1], None)
 
 
 def drop_all(portal: Portal, kind: ObjectKind, key: str) -> None:
     """Every association of a record that is gone for good."""
-    for ends, pairs in portal.links.items():
-        one, _, other = ends.partition(">")
-        for pair in list(pairs):
-            left, _, right = pair.partition(">")
-            if (one == kind.id and left == key) or (other == kind.id and right == key):
-                del pairs[pair]
+    for other in portal.kinds.values():
+        for to_id in portal.links.get(f"{kind.id}>{other.id}", {}).pop(key, {}):
+            _of(portal, other, kind, to_id).pop(key, None)
 
 
 def move_all(portal: Portal, kind: ObjectKind, old: str, new: str) -> None:
-    """A merge: what belonged to the old record belongs to the new one."""
-    if old == new:
-        return
-    for ends, pairs in portal.links.items():
-        one, _, other = ends.partition(">")
-        for pair in list(pairs):
-            left, _, right = pair.partition(">")
-            moved = (
-                new if one == kind.id and left == old else left,
-                new if other == kind.id and right == old else right,
-            )
-            if moved == (left, right):
+    """A merge: what belonged to the old record belongs to the new one, but not itself."""
+    for other in portal.kinds.values():
+        inverse = {t.id: t.inverse for t in types_between(portal, kind, other)}
+        for to_id, listed in _of(portal, kind, other, old).items():
+            if (other.id, to_id) == (kind.id, new):
                 continue
-            listed = pairs.pop(pair)
-            if moved[0] != moved[1] or one != other:
-                for type_id in listed:
-                    _insert(portal, ends, ">".join(moved), type_id)
+            for type_id in listed:
+                _insert(portal, (kind, other), (new, to_id), type_id)
+                if type_id in inverse:
+                    _insert(portal, (other, kind), (to_id, new), inverse[type_id])
 
 
 # --- looking ----------------------------------------------------------------------------
 
 
-def _links(portal: Portal, origin: ObjectKind, target: ObjectKind) -> dict[str, list[int]]:
-    return portal.links.get(f"{origin.id}>{target.id}", {})
+def _of(
+    portal: Portal, origin: ObjectKind, target: ObjectKind, key: str
+) -> dict[str, list[int]]:
+    return portal.links.get(f"{origin.id}>{target.id}", {}).get(key, {})
 
 
 def of_record(
@@ -191,11 +179,10 @@ def of_record(
 ) -> Iterator[tuple[str, list[AssociationType]]]:
     """The ids associated with a record, each with its types; archived ones are hidden."""
     types = {t.id: t for t in types_between(portal, origin, target)}
-    for pair, listed in _links(portal, origin, target).items():
-        left, _, right = pair.partition(">")
-        found = target.records.get(right)
-        if left == from_id and found is not None and found.archived is None:
-            yield right, [types[t] for t in listed if t in types]
+    for to_id, listed in _of(portal, origin, target, from_id).items():
+        found = target.records.get(to_id)
+        if found is not None and found.archived is None:
+            yield to_id, [types[t] for t in listed if t in types]
 
 
 # --- what follows from it ---------------------------------------------------------------
@@ -203,7 +190,7 @@ def of_record(
 _COUNTS = {"0-1": "contacts", "0-3": "deals"}
 
 
-def _touch(call: Call, ends: tuple[ObjectKind, ObjectKind], pair: tuple[str, str]) -> None:
+def _touch(call: Call, ends: Ends, pair: tuple[str, str]) -> None:
     """Computed properties that count or name associated records."""
     for kind, key, other in ((ends[0], pair[0], ends[1]), (ends[1], pair[1], ends[0])):
         found = kind.records.get(key)

@@ -17,6 +17,7 @@ from providers.hubspot.sandbox.values import Values, as_text, checked, order_of
 from providers.record import JSON
 
 _SOURCE = "INTEGRATION"
+_REMEMBERED = 20  # values of a property that its history goes back
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,11 @@ def _write(call: Call, kind: ObjectKind, record: Record, values: Values) -> None
         if record.properties.get(name) == value and name in record.properties:
             continue
         record.properties[name] = value
-        record.history.setdefault(name, []).insert(0, [call.now, value])
+        past = record.history.setdefault(name, [])
+        past.insert(0, [call.now, value])
+        del past[_REMEMBERED:]
+        if value is not None and kind.properties.get(name, {}).get("hasUniqueValue") is True:
+            kind.holders.setdefault(name, {})[value] = record.id
     email = record.properties.get("email")
     if email and "hs_email_domain" in kind.properties:
         record.properties["hs_email_domain"] = email.partition("@")[2]
@@ -141,16 +146,12 @@ def _unique(kind: ObjectKind, values: Values, record: Record | None) -> None:
 
 
 def by_property(kind: ObjectKind, name: str, value: str) -> Record | None:
-    """The live record with this value."""
+    """The live record with this value of a unique property."""
     wanted = value.lower() if name == "email" else value
-    return next(
-        (
-            r
-            for r in kind.records.values()
-            if r.archived is None and r.properties.get(name) == wanted
-        ),
-        None,
-    )
+    found = kind.records.get(kind.holders.get(name, {}).get(wanted, ""))
+    if found is None or found.archived is not None or found.properties.get(name) != wanted:
+        return None
+    return found
 
 
 def find(

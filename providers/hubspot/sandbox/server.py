@@ -126,7 +126,7 @@ class HubSpotSandbox:
 
 def _is_search(request: Request) -> bool:
     path = request.path.rstrip("/")
-    return request.method == "POST" and path.startswith("/crm/") and path.endswith("/search")
+    return request.method == "POST" and "/objects/" in path and path.endswith("/search")
 
 
 def _correlation(number: int) -> str:

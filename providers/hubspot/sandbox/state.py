@@ -64,7 +64,8 @@ class ObjectKind:
     """An object type of one portal, with its records.
 
     `merged` leads from ids that were merged away to the id they became; `gone` holds
-    records that were deleted for good. `schema` is set for custom types alone.
+    records that were deleted for good; `holders` of a unique property's values are the
+    last records that were given them. `schema` is set for custom types alone.
     """
 
     id: str
@@ -81,6 +82,7 @@ class ObjectKind:
     records: dict[str, Record] = field(default_factory=dict)
     merged: dict[str, str] = field(default_factory=dict)
     gone: dict[str, Record] = field(default_factory=dict)
+    holders: dict[str, dict[str, str]] = field(default_factory=dict)
     schema: Definition | None = None
 
 
@@ -97,12 +99,12 @@ class AssociationType:
 
 @dataclass(slots=True)
 class Portal:
-    """One account. `links`: "0-1>0-2" -> "from>to" -> association type ids."""
+    """One account. `links`: "0-1>0-2" -> from -> to -> association type ids."""
 
     id: int
     kinds: dict[str, ObjectKind] = field(default_factory=dict)
     association_types: dict[str, list[AssociationType]] = field(default_factory=dict)
-    links: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    links: dict[str, dict[str, dict[str, list[int]]]] = field(default_factory=dict)
     owners: dict[str, Definition] = field(default_factory=dict)
     lists: dict[str, Definition] = field(default_factory=dict)
     next_record: int = FIRST_RECORD

@@ -141,6 +141,16 @@ def test_an_archive_marks_the_paths_record():
         assert not change.dirty
 
 
+def test_a_path_that_no_text_of_postgres_can_hold_is_made_one_that_it_can():
+    change = Portal().write("DELETE", f"{V3}/contacts/a%00b", schema=SCHEMA)
+    assert only(change).key == ("a\ufffdb",)
+    path = "/crm/v4/objects/contacts/a%00/associations/companies/%00"
+    change = answered(SCHEMA, ("DELETE", path, None), b"", 204)
+    assert only(change).key == ("\ufffd", "a\ufffd")
+    change = answered(SCHEMA, ("PATCH", f"{V3}/contacts/%00", {}), {"id": "7"})
+    assert ("0-1", ("\ufffd",)) in reasons(change)
+
+
 def test_an_archive_by_another_property_is_looked_up():
     target = f"{V3}/contacts/Mary%40Engines.example?idProperty=email"
     image = only(Portal().write("DELETE", target, schema=SCHEMA))

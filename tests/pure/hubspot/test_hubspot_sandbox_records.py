@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hubspot_portal import ANALYTICAL, CHARLES, ENGINE, GRACE, MARY, NOON, Portal
+from hubspot_portal import ANALYTICAL, CHARLES, COMPILERS, ENGINE, GRACE, MARY, NOON, Portal
 
 from providers.http import Headers, Request, headers
 from providers.hubspot.sandbox.kit import OTHER_TOKEN, READ_ONLY_TOKEN, create
@@ -200,6 +200,23 @@ def test_a_merge_makes_a_new_record_and_old_ids_lead_to_it():
     assert kept.call("POST", f"{V3}/contacts/merge", body)["id"] == GRACE
     same = {"primaryObjectId": MARY, "objectIdToMerge": MARY}
     assert portal.ask("POST", f"{V3}/contacts/merge", same)[0] == 400
+
+
+def test_a_merge_takes_along_what_nobody_sees_and_no_link_to_itself():
+    portal = Portal()
+    new = {"name": "old", "label": "Old", "type": "string", "fieldType": "text"}
+    portal.call("POST", "/crm/v3/properties/contacts", new)
+    portal.call("PATCH", f"{V3}/contacts/{MARY}", {"properties": {"old": "x"}})
+    portal.call("DELETE", "/crm/v3/properties/contacts/old")
+    between = f"/crm/v4/objects/contacts/{GRACE}/associations"
+    portal.call("PUT", f"{between}/default/contacts/{MARY}")
+    body = {"primaryObjectId": GRACE, "objectIdToMerge": MARY}
+    merged = portal.call("POST", f"{V3}/contacts/merge", body)["id"]
+    path = f"/crm/v4/objects/contacts/{merged}/associations/contacts"
+    assert portal.call("GET", path)["results"] == []
+    company = f"/crm/v4/objects/companies/{COMPILERS}/associations/contacts"
+    linked = portal.call("GET", company)["results"]
+    assert [str(each["toObjectId"]) for each in linked] == [merged]
 
 
 @pytest.mark.parametrize("listed", [False, True])
