@@ -7,7 +7,7 @@ access per segment and does not decode anything before the route is known
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -75,7 +75,23 @@ class Router:
         if method == "OPTIONS":
             found = next((m for m in _METHODS if _walk(tree, parts, 0, (), m)), None)
             return None if found is None else Match(_OPTIONS, _NO_VARIABLES)
-        return _walk(tree, parts, 0, (), "GET" if method == "HEAD" else method)
+        if method == "HEAD":
+            method = "GET"
+        return _straight(tree, parts, method) or _walk(tree, parts, 0, (), method)
+
+
+def _straight(node: _Node, parts: tuple[str, ...], method: str) -> Match | None:
+    """The way that `_walk` tries first, without turning back: nearly always the one."""
+    taken: list[str] = []
+    for part in parts:
+        following = node.literals.get(part)
+        if following is None:
+            following = node.variable
+            if following is None:
+                return None
+            taken.append(part)
+        node = following
+    return _bound(node.methods, method, taken)
 
 
 def _walk(
@@ -96,7 +112,7 @@ def _walk(
 
 
 def _bound(
-    table: Mapping[str, tuple[Route, tuple[str, ...]]], method: str, taken: tuple[str, ...]
+    table: Mapping[str, tuple[Route, tuple[str, ...]]], method: str, taken: Sequence[str]
 ) -> Match | None:
     found = table.get(method) or table.get("*")
     if found is None:

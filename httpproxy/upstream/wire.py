@@ -24,6 +24,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NOT_OURS: Final = frozenset(
     {"transfer-encoding", "connection", "upgrade", "expect", "trailer"}
 )
+_REMEMBERED: Final = 2_000  # characters
 _FRAMED: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -42,7 +43,9 @@ def headers_for(request: Request) -> CIMultiDict[str]:
         raise Unsendable("the request target has characters that are not allowed in one")
     fields = CIMultiDict(request.headers)
     names = "\n".join([name for name, _ in fields.items()])  # keys() leaves duplicates out
-    repeated = _repeats(names, len(fields))
+    # Remembered, but not what a stranger makes up to fill the memory.
+    check = _repeats if len(names) < _REMEMBERED else _repeats.__wrapped__
+    repeated = check(names, len(fields))
     values = "".join(fields.values())
     if not (values.isascii() and values.isprintable()):
         _check_text(values)
