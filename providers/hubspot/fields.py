@@ -114,7 +114,9 @@ def _to_moment(text: str) -> str:
         stamp = datetime.fromisoformat(text)
     except ValueError as error:
         raise Misfit from error
-    return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).isoformat()
+    held = (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).isoformat()
+    fit(ColumnType.TIMESTAMPTZ, held)
+    return held
 
 
 def _to_date(text: str) -> JSON:
