@@ -4,9 +4,11 @@
 Postgres cannot hold goes through `encoded_with_care`, which never refuses:
 
     U+0000 and lone surrogates     become U+FFFD
-    NaN and the infinities         become their names
-    integers of any size           are written out
+    integers beyond 64 bits        are written out
     more than 200 nested levels    the rest is kept as JSON text
+
+NaN and the infinities are not JSON and no parser of ours lets them in; should one be
+made on the way, it is NULL.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from providers.record import JSON
 
 # Whether it is U+0000 or an escaped backslash before "u0000", care sorts it out.
 _NUL: Final = b"\\u0000"
+_DECIMAL_BITS: Final = 14_000  # Python writes decimals of up to 4,300 digits
 
 
 def encoded(rows: object) -> bytes:
@@ -76,7 +79,7 @@ def _scalar(value: JSON) -> str:
     if isinstance(value, str):
         return json.dumps(storable_text(value), ensure_ascii=False)
     if isinstance(value, float) and not isfinite(value):
-        return json.dumps(str(value))
-    if isinstance(value, int) and value.bit_length() > 4096:
-        return json.dumps(hex(value))  # Python does not write so long a decimal
+        return "null"
+    if isinstance(value, int) and value.bit_length() > _DECIMAL_BITS:
+        return json.dumps(hex(value))
     return json.dumps(value)

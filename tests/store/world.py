@@ -13,7 +13,6 @@ from httpproxy.store.commit import Applied, Commit, Committer
 from httpproxy.store.database import Database
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.tables import SyncTables
-from httpproxy.store.vault import Vault
 from providers.record import JSON, Change, Collection, ColumnType, Field, Image, ImageKind
 from providers.spec import Budget
 
