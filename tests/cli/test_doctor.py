@@ -114,3 +114,13 @@ def test_the_clock_is_compared_with_the_date_of_the_answers():
         assert clock.ahead is None
     clock.note(Response(200, headers(("Date", formatdate(1_090, usegmt=True)))))
     assert clock.ahead == 90.0
+
+
+def test_a_token_of_another_account_is_a_problem(at_work: Programs):
+    _make(at_work, "hubspot")
+    with psycopg.connect(at_work.variables["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("update httpproxy.sync set account = '999'")
+    found = _findings(at_work, 1)
+    credential = found[f"sync hubspot-{HUBSPOT.account}: credential"]
+    assert credential["level"] == "problem"
+    assert f"belongs to {HUBSPOT.account}, the sync to 999" in credential["said"]
