@@ -122,6 +122,11 @@ def test_two_tokens_on_one_base_share_its_rate():
     assert [call(sandbox, NOON, token=t).status for t in tokens] == [200] * 5 + [429]
 
 
+def test_calls_that_concern_no_base_are_in_no_bases_rate():
+    sandbox = AIRTABLE.sandbox.create()
+    assert {call(sandbox, NOON, "/v0/meta/whoami").status for _ in range(20)} == {200}
+
+
 def test_a_limit_can_be_switched_off():
     sandbox = AIRTABLE.sandbox.create(base_rate=0, token_rate=0)
     assert {call(sandbox, NOON).status for _ in range(100)} == {200}
@@ -152,6 +157,16 @@ def test_answers_are_compressed_for_those_who_accept_it_if_switched_on(accepted,
     assert "Content-Encoding" not in plain.headers
     assert (answer.headers.get("Content-Encoding") == "gzip") is packed
     assert (gzip.decompress(answer.body) if packed else answer.body) == plain.body
+
+
+def test_an_empty_answer_is_not_compressed():
+    account = Account(gzip=True)
+    hook = {"specification": {"options": {"filters": {"dataTypes": ["tableData"]}}}}
+    webhook = account.post(f"//v0/bases/{BASE}/webhooks", hook).json["id"]
+    path = f"/v0/bases/{BASE}/webhooks/{webhook}"
+    answer = account.send(Request("DELETE", API, path, headers(("Accept-Encoding", "gzip"))))
+    assert (answer.status, answer.response.body) == (200, b"")
+    assert "Content-Encoding" not in answer.response.headers
 
 
 JSON = st.recursive(

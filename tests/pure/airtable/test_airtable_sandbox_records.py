@@ -226,6 +226,12 @@ def test_a_deleted_record_leaves_no_link(account):
     assert account.cells(PLAN)["Project count"] == 0
 
 
+def test_a_deleted_record_touches_only_what_was_linked_with_it(account):
+    before = account.cells(PLAN)["Modified"]
+    account.delete(f"/Projects/{GEMINI}")
+    assert account.cells(PLAN)["Modified"] == before
+
+
 @pytest.mark.parametrize(("switch", "changed"), [(True, True), (False, False)])
 def test_a_link_from_the_other_side_may_count_as_a_change(switch, changed):
     account = Account(inverse_modifies=switch)
