@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from httpproxy.cli import main
+from httpproxy.cli.root import main
 
 if __name__ == "__main__":
     main()

@@ -27,6 +27,8 @@ def masked(text: str) -> str:
 
 
 class TextFormatter(logging.Formatter):
+    """Time, level, logger and message in a line, an exception in those after it."""
+
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
@@ -35,6 +37,8 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and what `extra` adds."""
+
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
