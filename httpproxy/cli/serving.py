@@ -8,7 +8,7 @@ import click
 
 from httpproxy.cli.failures import explaining_port
 from httpproxy.cli.invocation import Invocation
-from httpproxy.cli.running import run, until_stopped
+from httpproxy.cli.running import run, settle_memory, until_stopped
 from httpproxy.demo import open_demo, present
 from httpproxy.sandbox.server import SandboxServer
 from httpproxy.sandbox.simulators import Simulators
@@ -49,6 +49,7 @@ async def _serve(settings: Settings) -> None:
                 click.echo(f"  {sync.name}: {service.api_root(sync)}")
             if not syncs:
                 click.echo("  no sync yet: `httpproxy sync create --help`")
+            settle_memory()
             await until_stopped(
                 "stopping when the calls under way are done; again ends at once"
             )
