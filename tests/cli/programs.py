@@ -153,3 +153,9 @@ def listening(pid: int) -> set[str]:
         for connection in process.net_connections(kind="inet")
         if connection.status == psutil.CONN_LISTEN
     }
+
+
+def still_there(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run a moment later; what only waits to be reaped does not."""
+    _, alive = psutil.wait_procs(processes, timeout=3)
+    return [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]

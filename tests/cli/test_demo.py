@@ -8,7 +8,7 @@ import socket
 
 import psutil
 from pasting import curl
-from programs import Programs, Running, listening
+from programs import Programs, Running, listening, still_there
 
 from providers.catalog import PROVIDERS
 
@@ -43,7 +43,7 @@ def test_the_demo_writes_shows_the_row_invites_and_ends_cleanly(programs: Progra
         left = [psutil.Process(demo.process.pid), *demo.children()]
         assert len(left) > 1
         assert demo.stop() == 0
-        assert not [process for process in left if process.is_running()]
+        assert not still_there(left)
 
 
 def test_what_it_says_to_paste_works(programs: Programs):

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from programs import Programs, clean_environment
+from programs import Programs, clean_environment, still_there
 
 from providers.catalog import PROVIDERS
 
@@ -182,7 +182,7 @@ def test_syncs_can_be_made_while_serve_runs_on_the_embedded_database(sandboxed: 
         servers = serving.children()
         assert servers
         assert serving.stop(signal.SIGTERM) == 0
-        assert not [server for server in servers if server.is_running()]
+        assert not still_there(servers)
     # And while it does not: the command starts the database for itself, and ends it.
     assert [s["name"] for s in sandboxed.done("sync", "list", "--json").json] == [made["name"]]
     assert sandboxed.run("db", "url").code == 1
