@@ -64,6 +64,7 @@ class Committer:
         self._clock = 0
         self._connected = False
         self._busy_since: float | None = None
+        self._now: Callable[[], float] = float  # the loop's clock, once there is a loop
         self._closing = False
         self._rescue = Rescue(dsn)
         self._marks: list[Row] = []
@@ -94,7 +95,7 @@ class Committer:
         if not self._connected:
             return False
         since = self._busy_since
-        return since is None or asyncio.get_running_loop().time() - since < STALL_SECONDS
+        return since is None or self._now() - since < STALL_SECONDS
 
     def clock(self) -> int:
         """`start` for an exchange that begins now. No database call.
@@ -109,6 +110,7 @@ class Committer:
             writer = await self._connect()
         except psycopg.Error as error:
             raise Unavailable(f"the database is away: {error}") from error
+        self._now = asyncio.get_running_loop().time
         await self._tasks.__aenter__()
         self._task = self._tasks.create_task(self._run(writer), name="committer")
         return self
@@ -186,24 +188,23 @@ class Committer:
         return writer
 
     async def _serve(self, writer: Writer) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await self._mark(writer)
-            batch = self._queue.take(loop.time())
+            batch = self._queue.take(self._now())
             self._room.set()
             if batch:
-                self._busy_since = loop.time()
+                self._busy_since = self._now()
                 await self._apply(writer, batch)
                 self._busy_since = None
             elif self._closing and not self._queue:
                 return
             else:
-                await self._wait(writer, loop.time())
+                await self._wait(writer)
 
-    async def _wait(self, writer: Writer, now: float) -> None:
+    async def _wait(self, writer: Writer) -> None:
         patience = PING_SECONDS
         if self._queue:
-            patience = max(self._queue.next_due() - now, 0.01)
+            patience = max(self._queue.next_due() - self._now(), 0.01)
         self._wake.clear()
         try:
             async with asyncio.timeout(patience):
@@ -225,17 +226,16 @@ class Committer:
 
     async def _apply_alone(self, writer: Writer, batch: Sequence[Pending]) -> None:
         """One by one: somewhere in the batch is what the database does not take."""
-        now = asyncio.get_running_loop().time
         for n, item in enumerate(batch):
             outcome = None
-            if not self._queue.is_held(item, now()):
+            if not self._queue.is_held(item, self._now()):
                 try:
                     outcome = await self._rescue.transact(writer, item)
                 except psycopg.Error:
                     self._queue.put_back(batch[n:])
                     raise
                 if outcome is None:
-                    self._queue.hold(item, now() + LOCKED_SECONDS)
+                    self._queue.hold(item, self._now() + LOCKED_SECONDS)
             if outcome is None:
                 self._queue.put_back([item])
             else:

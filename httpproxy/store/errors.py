@@ -6,6 +6,7 @@
     ├── NameTaken        the operator chose a name that another sync has
     ├── InUse            something of the user's depends on what is to be dropped
     ├── SetAside         an image that the database refused; it is in the quarantine
+    ├── Forgotten        the sync was deleted while a commit of it was on its way
     ├── KeyMismatch      a secret cannot be opened with this key
     └── EmbeddedError    the embedded Postgres cannot be started; says what to do
 
@@ -51,6 +52,10 @@ class SetAside(StoreError):
     def __init__(self, count: int, why: str) -> None:
         super().__init__(f"{count} image(s) are in httpproxy.quarantine: {why}")
         self.count = count
+
+
+class Forgotten(StoreError, LookupError):
+    """The sync, or the collection, is not in the registry any more."""
 
 
 class KeyMismatch(StoreError):

@@ -167,7 +167,7 @@ async def follow_table(
         await connection.execute(statements.add_columns(replace(table, columns=plan.added)))
     types = {field.id: field.column_type for field in refused}
     fields = [(_typed(field, types), column) for field, column in plan.fields]
-    if fields == [(k.field, k.column) for k in layout.kept] and not renamed:
+    if fields == [(k.field, k.column) for k in layout.kept if not k.removed] and not renamed:
         return None
     await _save_fields(connection, table.number, fields)
     await connection.execute(

@@ -9,7 +9,6 @@ refuse goes to the quarantine, with the record marked to be read again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -20,7 +19,7 @@ from psycopg.rows import dict_row
 from httpproxy.store import layout
 from httpproxy.store.batch import Applied, Pending, Place, mark
 from httpproxy.store.database import connect_parameters
-from httpproxy.store.errors import SetAside
+from httpproxy.store.errors import Forgotten, SetAside
 from httpproxy.store.tables import GONE, Row, Table, row_of
 from httpproxy.store.troubles import Trouble, trouble_of
 from httpproxy.store.writer import UNREADABLE, Outcome, Writer
@@ -29,6 +28,7 @@ from providers.record import Image
 log = logging.getLogger(__name__)
 
 _TRIES: Final = 4  # a commit may need a layout, then a repair, then a value set aside
+_NOTHING_DONE: Final = Outcome(0, frozenset())
 _NOT_FOUND: Final = "a record was named by a value that no row, or more than one, holds"
 
 
@@ -55,18 +55,20 @@ class Rescue:
 
         Raises psycopg.Error if the database is away.
         """
-        trouble: Trouble | None = None
-        last: Exception = SetAside(len(item.images), "nothing was tried")
-        for _ in range(_TRIES):
+        last: Exception | None = None
+        tries = 0
+        while tries < _TRIES:
             try:
-                if trouble is Trouble.LAYOUT:
-                    await self._learn(writer, item)
-                elif trouble is Trouble.VALUE:
-                    await self._set_aside(writer, item)
+                if last is not None and not await self._improve(writer, item, last):
+                    tries += 1
                 await self.look_up(writer, item)
                 return await writer.transact([item], self.layout)
             except (psycopg.Error, *UNREADABLE) as error:
-                trouble, last = trouble_of(error), error
+                last = error
+            except Forgotten as error:
+                item.refused = error
+                return _NOTHING_DONE
+            trouble = trouble_of(last)
             if trouble is Trouble.AWAY:
                 raise last
             if trouble is Trouble.BUSY:
@@ -77,6 +79,14 @@ class Rescue:
             return await self._each(writer, item)
         return await self._quarantine(writer, item, last)
 
+    async def _improve(self, writer: Writer, item: Pending, error: Exception) -> bool:
+        """Does what may help against the last error. True if another process had changed
+        the layout: that happens any number of times."""
+        if trouble_of(error) is Trouble.LAYOUT:
+            return await self._learn(writer, item)
+        await self._set_aside(writer, item)
+        return False
+
     async def look_up(self, writer: Writer, item: Pending) -> None:
         """Finds the keys of records that are named by a value. Where that fits none, or
         more than one, the collection is marked to be read again."""
@@ -86,25 +96,27 @@ class Rescue:
         numbers = {item.commit.tables.tables[image.collection].number for image in lost}
         await writer.mark([mark(number, None, _NOT_FOUND) for number in numbers])
 
-    async def _learn(self, writer: Writer, item: Pending) -> None:
-        """Reads the layouts of the item's tables; repairs those that we knew rightly."""
+    async def _learn(self, writer: Writer, item: Pending) -> bool:
+        """Reads the layouts of the item's tables, and repairs tables whose layout we had
+        right. Whether there was any news. Raises Forgotten."""
         parameters = connect_parameters(prepare=False)
         async with await AsyncConnection.connect(
             self._dsn, row_factory=dict_row, autocommit=True, **parameters
         ) as connection:
             found = await layout.read_layouts(connection, item.commit.sync_id)
             now = {each.table.number: each.table for each in found}
-            for known in self._tables(item):
-                table = now.get(known.number)
-                if table is None:
-                    continue
-                self._learnt[table.number] = table
-                if table.version == known.version:
-                    async with connection.transaction():
-                        await layout.repair(connection, table)
-                    await writer.mark([mark(table.number, None, "the table was repaired")])
+            known = self._tables(item)
+            if any(table.number not in now for table in known):
+                raise Forgotten(f"sync {item.commit.sync_id} is not in the registry any more")
+            self._learnt.update({table.number: now[table.number] for table in known})
+            same = [t for t in known if now[t.number].version == t.version]
+            for table in same:
+                async with connection.transaction():
+                    await layout.repair(connection, table)
+                await writer.mark([mark(table.number, None, "the table was repaired")])
+        return len(same) < len(known)
 
-    def _tables(self, item: Pending) -> Iterable[Table]:
+    def _tables(self, item: Pending) -> list[Table]:
         tables = item.commit.tables.tables
         return [self.layout(tables[name]) for name in {i.collection for i in item.images}]
 
@@ -151,7 +163,7 @@ class Rescue:
         return Outcome(tick, overlaps)
 
     async def _quarantine(
-        self, writer: Writer, item: Pending, why: Exception
+        self, writer: Writer, item: Pending, why: Exception | None
     ) -> Outcome | None:
         """Keeps an image that the table refuses where the operator can see it."""
         request_id, state = item.commit.request_id, None
@@ -172,7 +184,7 @@ class Rescue:
         self.quarantined += len(item.images)
         log.error("request %s: set aside in httpproxy.quarantine: %s", request_id, why)
         item.refused = SetAside(len(item.images), str(why))
-        return Outcome(0, frozenset())
+        return _NOTHING_DONE
 
 
 def _told(image: Image) -> Row:

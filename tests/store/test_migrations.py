@@ -1,0 +1,67 @@
+"""Migrations: each once, whoever starts first, and never backwards."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import psycopg
+import pytest
+
+from httpproxy.store.database import Database, migrate, migrations
+from httpproxy.store.errors import NotMigratable
+
+MIGRATE = """
+import asyncio, sys
+from httpproxy.store.database import migrate
+print(asyncio.run(migrate(sys.argv[1])))
+"""
+
+
+def test_four_processes_that_start_at_once_migrate_once(empty_database_dsn: str) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", MIGRATE, empty_database_dsn],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    told = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, told
+    applied = sorted(int(out) for out, _ in told)
+    assert applied == [0, 0, 0, len(migrations())]
+
+
+async def test_a_database_that_is_up_to_date_stays_as_it_is(database_dsn: str) -> None:
+    assert await migrate(database_dsn) == 0
+
+
+async def test_a_database_that_is_newer_is_refused_with_what_to_do(database_dsn: str) -> None:
+    with psycopg.connect(database_dsn) as connection:
+        connection.execute(
+            "INSERT INTO httpproxy.migration (version, name) VALUES (9999, 'from_tomorrow')"
+        )
+    with pytest.raises(NotMigratable, match=r"9999 \(from_tomorrow\).*newer"):
+        async with Database(database_dsn):
+            pass
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(
+    empty_database_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = migrations()
+    broken = {**known, 9000: ("broken", "CREATE TABLE httpproxy.half (); SELECT 1 / 0")}
+    monkeypatch.setattr("httpproxy.store.database.migrations", lambda: broken)
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await migrate(empty_database_dsn)
+    with psycopg.connect(empty_database_dsn) as connection:
+        row = connection.execute("SELECT to_regclass('httpproxy.half')").fetchone()
+    assert row == (None,)
+    monkeypatch.undo()
+    assert await migrate(empty_database_dsn) == len(known)
+
+
+def test_migrations_are_numbered_without_gaps() -> None:
+    assert sorted(migrations()) == list(range(1, len(migrations()) + 1))
