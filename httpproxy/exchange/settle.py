@@ -103,8 +103,10 @@ class Settlement:
         if not await self._pace.allows(sync.id):
             await asyncio.sleep(REDISCOVERY_SECONDS)
         self._awaited.discard(sync.id)
-        wanted = tuple(collection.id for collection in live.tables.schema.collections)
         try:
+            # A change elsewhere may have dropped them while we waited.
+            tables = live.tables or await self._registry.tables(sync)
+            wanted = tuple(collection.id for collection in tables.schema.collections)
             found = await self._calls.converse(
                 live, live.provider.discover(sync.account, wanted)
             )

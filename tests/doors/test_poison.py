@@ -25,8 +25,6 @@ RECORD_ID = "rec00000000000001"
 def record(
     name: bytes, *, more: bytes = b"", created: bytes = b"2026-01-02T03:04:05Z"
 ) -> bytes:
-    name: bytes, *, more: bytes = b"", created: bytes = b"2026-01-02T03:04:05Z"
-) -> bytes:
     return (
         b'{"id":"rec00000000000001","createdTime":"' + created + b'","fields":'
         b'{"Name":' + name + more + b"}}"
