@@ -15,12 +15,14 @@ hold (a field we have not discovered yet, a value that does not fit its type) is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
 
 JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
 
@@ -85,6 +87,21 @@ class Collection:
     @cached_property
     def by_name(self) -> Mapping[str, Field]:
         return {f.name: f for f in self.fields if not f.id.startswith("$")}
+
+    def once(self, work_out: Callable[[Collection], T]) -> T:
+        """`work_out(self)`, worked out for the first call only.
+
+        What it returns lives as long as the collection; readers that look at every
+        answer keep there what follows from the fields alone.
+        """
+        if work_out not in self._worked_out:
+            self._worked_out[work_out] = work_out(self)
+        found: T = self._worked_out[work_out]
+        return found
+
+    @cached_property
+    def _worked_out(self) -> dict[Callable[[Collection], Any], Any]:
+        return {}
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,11 @@ def fit(column_type: ColumnType, value: JSON) -> JSON:
     return None if value is None else _FITTERS[column_type](value)
 
 
+def fitter(column_type: ColumnType) -> Callable[[JSON], JSON]:
+    """`fit` for one type, for values that are not None."""
+    return _FITTERS[column_type]
+
+
 def _text(value: JSON) -> JSON:
     if isinstance(value, str):
         return value

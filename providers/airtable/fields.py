@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Final
 
 from providers.record import JSON, ColumnType, Field
-from providers.values import Misfit, fit
+from providers.values import fit, fitter
 
 LINK: Final = "multipleRecordLinks"
 
@@ -174,22 +174,20 @@ def linked_table(field: Field) -> str | None:
 
 
 _MIDNIGHT: Final = "T00:00:00.000Z"
+_fit_date: Final = fitter(ColumnType.DATE)
 
 
-def to_column(field: Field, raw: JSON) -> tuple[JSON, bool]:
-    """A cell's value as the field's column takes it, and whether it fits.
+def column_fitter(field: Field) -> Callable[[JSON], JSON]:
+    """How the field's column takes a cell's value that is not null.
 
-    A value that does not fit, such as the {"specialValue": "NaN"} of a number formula,
-    is (None, False); the caller keeps the original.
+    The function raises Misfit for a value that does not fit, such as the
+    {"specialValue": "NaN"} of a number formula; the caller keeps the original.
     """
-    if raw is None:
-        return field.empty, True
-    if field.column_type is ColumnType.DATE and isinstance(raw, str):
-        raw = raw.removesuffix(_MIDNIGHT)  # how formulas spell a date
-    try:
-        return fit(field.column_type, raw), True
-    except Misfit:
-        return None, False
+    return _date if field.column_type is ColumnType.DATE else fitter(field.column_type)
+
+
+def _date(raw: JSON) -> JSON:
+    return _fit_date(raw.removesuffix(_MIDNIGHT) if isinstance(raw, str) else raw)
 
 
 def from_column(field: Field, value: JSON) -> JSON:

@@ -20,13 +20,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from providers.airtable.fields import (
-    CREATED_TIME,
-    DERIVED_TYPES,
-    linked_table,
-    settled,
-    to_column,
-)
+from providers.airtable.cells import Cell, cells_of
+from providers.airtable.fields import CREATED_TIME, DERIVED_TYPES, column_fitter, settled
 from providers.body import read_json
 from providers.record import (
     JSON,
@@ -34,13 +29,14 @@ from providers.record import (
     Change,
     Collection,
     Dirty,
-    Field,
     Image,
     ImageKind,
     Schema,
 )
 from providers.spec import Exchange, Unreadable
+from providers.values import Misfit
 
+_fit_created: Final = column_fitter(CREATED_TIME)
 _TRUE: Final = (True, 1, "1", "true")
 
 
@@ -48,12 +44,11 @@ _TRUE: Final = (True, 1, "1", "true")
 class RecordImage:
     """An image, and what else reading the record told.
 
-    `shown` are the ids of the fields that the record named; `unknown`: it named one
-    that the collection lacks; `settled`: no cell is still being worked on.
+    `unknown`: the record named a field that the collection lacks; `settled`: no cell is
+    still being worked on.
     """
 
     image: Image
-    shown: frozenset[str]
     unknown: bool
     settled: bool
 
@@ -89,7 +84,7 @@ def commit_deletes(exchange: Exchange, schema: Schema) -> Change:
         return Change(unmapped=len(ids))
     if not ids:
         return NO_CHANGE
-    linked = [t for t in map(linked_table, collection.fields) if t and schema.find(t)]
+    linked = [there for _, there in cells_of(collection).links if schema.find(there)]
     return Change(
         images=tuple(Image(collection.id, (i,), ImageKind.DELETE) for i in ids),
         dirty=_marks(linked, f"linked with records deleted in {collection.name}"),
@@ -112,7 +107,11 @@ def commit_upload(exchange: Exchange, schema: Schema) -> Change:
     else:
         return Change(unmapped=1, schema_changed=True)
     (read,) = record_images(collection, (record,), by_id=True)
-    shown = {f: v for f, v in read.image.values.items() if f in read.shown or f[0] == "$"}
+    known = cells_of(collection)
+    named = {
+        cell.id for name in cells if (cell := known.by_id.get(name) or known.by_name.get(name))
+    }
+    shown = {f: v for f, v in read.image.values.items() if f in named or f[0] == "$"}
     image = replace(read.image, kind=ImageKind.MERGE, values=shown)
     again = Dirty(collection.id, key, "an upload's answer shows one field only")
     return Change(images=(image,), dirty=(again,), schema_changed=read.unknown)
@@ -155,41 +154,43 @@ def record_images(
     named like another's id).
     """
     records = tuple(records)
+    cells = cells_of(collection)
     keys = {name for record in records for name in _object(record.get("fields"))}
-    ids = len(keys & collection.by_id.keys())
-    names = len(keys & collection.by_name.keys())
+    ids = len(keys & cells.by_id.keys())
+    names = len(keys & cells.by_name.keys())
     as_id = by_id if ids == names else ids > names
-    known = collection.by_id if as_id else collection.by_name
+    known = cells.by_id if as_id else cells.by_name
     return tuple(record_image(collection, record, known) for record in records)
 
 
 def record_image(
-    collection: Collection, record: Mapping[str, JSON], known: Mapping[str, Field]
+    collection: Collection, record: Mapping[str, JSON], known: Mapping[str, Cell]
 ) -> RecordImage:
     """The REPLACE image of one full record. Raises Unreadable.
 
-    `known` is the collection's fields by the keys that the record uses.
+    `known` is the collection's cells by the keys that the record uses.
     """
     record_id = _id(record)
-    values: dict[str, JSON] = {f.id: f.empty for f in collection.fields}
+    values = dict(cells_of(collection).blank)
     extra: dict[str, JSON] = {}
-    shown: set[str] = set()
     unknown, open_cells = False, False
     for name, raw in _object(record.get("fields")).items():
-        field = known.get(name)
-        if field is None or field.id[0] == "$":
+        cell = known.get(name)
+        if cell is None:
             extra[name], unknown = raw, True
-            continue
-        values[field.id], fits = to_column(field, raw)
-        shown.add(field.id)
-        if not fits:
-            extra[field.name] = raw
-        if isinstance(raw, list | dict) and not settled(raw):
-            open_cells = True
+        elif raw is not None:
+            try:
+                values[cell.id] = cell.fit(raw)
+            except Misfit:
+                values[cell.id], extra[cell.name] = None, raw
+            if isinstance(raw, list | dict) and not settled(raw):
+                open_cells = True
     values["$id"] = record_id
-    values[CREATED_TIME.id], fits = to_column(CREATED_TIME, record.get("createdTime"))
-    if not fits:
-        extra[CREATED_TIME.name] = record.get("createdTime")
+    made = record.get("createdTime")
+    try:
+        values[CREATED_TIME.id] = None if made is None else _fit_created(made)
+    except Misfit:
+        extra[CREATED_TIME.name] = made
     image = Image(
         collection=collection.id,
         key=(record_id,),
@@ -198,7 +199,7 @@ def record_image(
         extra=extra,
         data=dict(record),
     )
-    return RecordImage(image, frozenset(shown), unknown, not open_cells)
+    return RecordImage(image, unknown, not open_cells)
 
 
 def records_in(answer: JSON) -> list[dict[str, JSON]]:
@@ -271,9 +272,9 @@ def _linked_by_write(
     to the linked rows only if their table derives something from other records.
     """
     found: list[str] = []
-    for field in collection.fields:
-        linked = linked_table(field)
-        if linked is None or (there := schema.find(linked)) is None:
+    for field, linked in cells_of(collection).links:
+        there = schema.find(linked)
+        if there is None:
             continue
         written = touched is None or field.id in touched or field.name in touched
         if written or (_derives(there) and any(i.values.get(field.id) for i in images)):

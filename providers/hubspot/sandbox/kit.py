@@ -176,8 +176,7 @@ EXAMPLE: Final = Example(
         "/crm/v3/objects/contacts",
         {
             "properties": {
-                "email": "ada@example.com",
-                "firstname": "Ada",
+                "firstname": "Ada",  # no email: it is unique, and examples are repeated
                 "score": "9007199254740993",
                 "is_partner": "true",
                 "birthday": "1815-12-10",
@@ -187,7 +186,7 @@ EXAMPLE: Final = Example(
         },
     ),
     select=(
-        "SELECT id, email, score, is_partner, birthday, next_call, hs_buying_role\n"
+        "SELECT id, firstname, score, is_partner, birthday, next_call, hs_buying_role\n"
         "  FROM {schema}.contact WHERE id = '{record_id}'"
     ),
 )
