@@ -157,6 +157,28 @@ async def test_answers_keyed_by_field_id_reach_the_same_columns(
     await asyncio.to_thread(scenario)
 
 
+async def test_an_upload_to_the_other_host_changes_one_field_and_no_other(
+    airtable: AirtableHouse,
+) -> None:
+    def scenario() -> None:
+        created = airtable.table().create({"Name": "with a file", "Amount": 4})
+        root = airtable.house.door(airtable.sync).url("content.airtable.com")
+        answer = requests.post(
+            f"{root}/v0/{airtable.sync.account}/{created['id']}/Pics/uploadAttachment",
+            json={"contentType": "text/plain", "file": "aGVsbG8=", "filename": "a.txt"},
+            headers={"Authorization": f"Bearer {airtable.token}"},
+            timeout=10,
+        )
+        assert answer.status_code == 200
+        assert answer.headers["Httpproxy-Commit"].startswith("applied; rows=1; ")
+        row = airtable.rows()[created["id"]]
+        assert (row["name"], row["amount"]) == ("with a file", 4)
+        assert [attachment["filename"] for attachment in row["pics"]] == ["a.txt"]
+        airtable.table().delete(created["id"])
+
+    await asyncio.to_thread(scenario)
+
+
 async def test_a_table_may_be_named_by_its_id(airtable: AirtableHouse) -> None:
     def scenario() -> None:
         created = airtable.table(airtable.table_id).create({"Name": "by id"})

@@ -49,6 +49,7 @@ FIELDS: list[dict[str, Any]] = [
         "options": {"choices": [{"name": n} for n in ("b", "a, b", '"')]},
     },
     {"name": "Code", "type": "barcode"},
+    {"name": "Pics", "type": "multipleAttachments"},
 ]
 
 
