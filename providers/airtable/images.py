@@ -16,7 +16,7 @@ name, and which links it touched. Ids and values come from the answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -37,6 +37,7 @@ from providers.spec import Exchange, Unreadable
 from providers.values import Misfit
 
 _fit_created: Final = column_fitter(CREATED_TIME)
+_NESTED: Final = (list, dict)
 _TRUE: Final = (True, 1, "1", "true")
 
 
@@ -59,15 +60,14 @@ def commit_records(exchange: Exchange, schema: Schema) -> Change:
     collection = schema.find(exchange.variables["table"])
     if collection is None:
         return Change(unmapped=len(records))
-    asked = _asked(exchange)
-    read = record_images(collection, records, by_id=_asked_by_id(exchange, asked))
+    read = record_images(collection, records, by_id=lambda: _asked_by_id(exchange))
     images = tuple(r.image for r in read)
     open_cells = tuple(
         Dirty(collection.id, r.image.key, "Airtable is still working on a cell")
         for r in read
         if not r.settled
     )
-    linked = _linked_by_write(collection, schema, images, _touched(exchange, asked))
+    linked = _linked_by_write(collection, schema, images, exchange)
     return Change(
         images=images,
         dirty=open_cells + _marks(linked, f"linked with records written in {collection.name}"),
@@ -106,7 +106,7 @@ def commit_upload(exchange: Exchange, schema: Schema) -> Change:
             break
     else:
         return Change(unmapped=1, schema_changed=True)
-    (read,) = record_images(collection, (record,), by_id=True)
+    (read,) = record_images(collection, (record,), by_id=lambda: True)
     known = cells_of(collection)
     named = {
         cell.id for name in cells if (cell := known.by_id.get(name) or known.by_name.get(name))
@@ -144,11 +144,11 @@ def changed_field(exchange: Exchange, schema: Schema) -> Change:
 
 
 def record_images(
-    collection: Collection, records: Iterable[Mapping[str, JSON]], *, by_id: bool
+    collection: Collection, records: Iterable[Mapping[str, JSON]], *, by_id: Callable[[], bool]
 ) -> tuple[RecordImage, ...]:
     """REPLACE images of full records. Raises Unreadable.
 
-    `by_id` is how the request wanted the fields keyed. The answer has the last word:
+    `by_id` tells how the request wanted the fields keyed. The answer has the last word:
     all its records are keyed alike, so the reading under which more of the keys are
     known wins, and the request decides where both do equally well (a field may be
     named like another's id).
@@ -158,7 +158,7 @@ def record_images(
     keys = {name for record in records for name in _object(record.get("fields"))}
     ids = len(keys & cells.by_id.keys())
     names = len(keys & cells.by_name.keys())
-    as_id = by_id if ids == names else ids > names
+    as_id = by_id() if ids == names else ids > names
     known = cells.by_id if as_id else cells.by_name
     return tuple(record_image(collection, record, known) for record in records)
 
@@ -183,7 +183,7 @@ def record_image(
                 values[cell.id] = cell.fit(raw)
             except Misfit:
                 values[cell.id], extra[cell.name] = None, raw
-            if isinstance(raw, list | dict) and not settled(raw):
+            if isinstance(raw, _NESTED) and not settled(raw):
                 open_cells = True
     values["$id"] = record_id
     made = record.get("createdTime")
@@ -240,15 +240,16 @@ def _asked(exchange: Exchange) -> Mapping[str, JSON]:
     return asked if isinstance(asked, dict) else {}
 
 
-def _asked_by_id(exchange: Exchange, asked: Mapping[str, JSON]) -> bool:
-    flag: JSON = asked.get("returnFieldsByFieldId")
+def _asked_by_id(exchange: Exchange) -> bool:
+    flag: JSON = _asked(exchange).get("returnFieldsByFieldId")
     if flag is None:
         flag = dict(exchange.request.query).get("returnFieldsByFieldId")
     return flag in _TRUE
 
 
-def _touched(exchange: Exchange, asked: Mapping[str, JSON]) -> frozenset[str] | None:
+def _touched(exchange: Exchange) -> frozenset[str] | None:
     """The field names and ids that the request wrote; None for all, or if unsure."""
+    asked = _asked(exchange)
     if exchange.request.method == "PUT" or not asked:
         return None
     records = asked.get("records")
@@ -264,18 +265,23 @@ def _linked_by_write(
     collection: Collection,
     schema: Schema,
     images: tuple[Image, ...],
-    touched: frozenset[str] | None,
+    exchange: Exchange,
 ) -> list[str]:
     """The covered tables in which a write to `collection` may have changed rows.
 
     Setting or clearing a link changes its inverse over there; any other value matters
     to the linked rows only if their table derives something from other records.
     """
+    links = [
+        (field, there)
+        for field, linked in cells_of(collection).links
+        if (there := schema.find(linked)) is not None
+    ]
+    if not links:
+        return []
+    touched = _touched(exchange)
     found: list[str] = []
-    for field, linked in cells_of(collection).links:
-        there = schema.find(linked)
-        if there is None:
-            continue
+    for field, there in links:
         written = touched is None or field.id in touched or field.name in touched
         if written or (_derives(there) and any(i.values.get(field.id) for i in images)):
             found.append(there.id)

@@ -78,7 +78,7 @@ def read_records(
                 raise _refused(response, _RECORDS_REMEDY)
             try:
                 answer = read_json(response)
-                read = record_images(collection, records_in(answer), by_id=True)
+                read = record_images(collection, records_in(answer), by_id=lambda: True)
             except Unreadable as error:
                 raise _unreadable(response) from error
             found.update((r.image.record_id, r.image) for r in read)

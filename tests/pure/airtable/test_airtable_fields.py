@@ -154,7 +154,7 @@ def test_json_that_is_not_the_types_own_is_written_as_it_is():
 def test_a_null_is_an_empty_cell():
     collection = Collection("tbl1", "T", (*SYSTEM_FIELDS, field("checkbox")))
     record = {"id": "rec1", "fields": {field("checkbox").name: None}}
-    (read,) = record_images(collection, [record], by_id=False)
+    (read,) = record_images(collection, [record], by_id=lambda: False)
     assert read.image.values[field("checkbox").id] is False
     assert not read.image.extra
 
