@@ -25,6 +25,7 @@ from httpproxy.store.errors import EmbeddedError
 log = logging.getLogger(__name__)
 
 STATE: Final = Path("/var/lib/httpproxy")
+_RUNS: Final = '"$1/postgres" --version && "$1/initdb" --version'
 _USERS: Final = ("postgres", "nobody")
 
 
@@ -114,6 +115,7 @@ def settle(data_dir: Path) -> Premises:
         folder.rmdir()
         folder = _elsewhere(data_dir)
         folder.mkdir(parents=True, exist_ok=True)
+        folder.joinpath("origin").write_text(f"{data_dir.resolve()}\n", encoding="utf-8")
         servant.hand_over(folder, 0o700)
         log.warning(
             "%s cannot be reached by the user that Postgres runs as: its data is in %s",
@@ -125,7 +127,7 @@ def settle(data_dir: Path) -> Premises:
 
 def within_reach(servant: Servant, binaries: Binaries) -> Binaries:
     """The programs, copied to where the server's user can run them if need be."""
-    if _can(servant, '"$1" --version >/dev/null', binaries.folder / "postgres"):
+    if _can(servant, _RUNS, binaries.folder):
         return binaries
     # A wheel's programs look for their libraries beside the package, at "../../../x.libs".
     root = binaries.folder.parent
@@ -143,7 +145,7 @@ def within_reach(servant: Servant, binaries: Binaries) -> Binaries:
         draft.rename(copy)
         log.warning("Postgres' programs in %s are out of its user's reach: copied", root)
     reachable = Binaries(copy / package.name / root.name / binaries.folder.name, binaries.major)
-    if not _can(servant, '"$1" --version >/dev/null', reachable.folder / "postgres"):
+    if not _can(servant, _RUNS, reachable.folder):
         raise EmbeddedError(f"the programs in {reachable.folder} cannot be run")
     return reachable
 
