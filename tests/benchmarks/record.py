@@ -19,7 +19,7 @@ HOST: Final = "api.airtable.com"
 Call = Callable[[str], bytes]  # a prefix -> the bytes of a request under it
 
 _LINK: Final = {
-    "linkedTableId": TABLE_ID,
+    "linkedTableId": "tblElsewhere00001",  # a table that the sync does not cover
     "isReversed": False,
     "prefersSingleRecordLink": False,
 }
