@@ -17,6 +17,9 @@ from neighbours.rawclient import Answer, connect, request_bytes
 from neighbours.recorder import Recorder, http
 from neighbours.rows import rows
 
+from httpproxy.exchange import write as exchange_write
+from providers.body import MAX_DECODED
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 RECORD_ID = "rec00000000000001"
@@ -104,8 +107,22 @@ async def test_a_value_that_does_not_fit_is_set_aside(
 async def test_a_small_answer_that_unfolds_into_a_huge_one_is_not_unfolded(
     door: Door, upstream: Recorder
 ) -> None:
-    bomb = gzip.compress(bytes(200 * 1024 * 1024), 9)
+    bomb = gzip.compress(record(b'"' + b"a" * (MAX_DECODED + 1) + b'"'), 1)
+    assert len(bomb) < MAX_DECODED / 100
     upstream.usual = http(200, JSON_TYPE, ("Content-Encoding", "gzip"), body=bomb)
     answer = await write(door)
     assert (answer.status, answer.body) == (200, bomb)
     assert answer.get("Httpproxy-Commit").startswith("none; ")
+
+
+async def test_a_fault_of_our_own_after_the_answer_does_not_become_the_answer(
+    door: Door, upstream: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*_: object) -> None:
+        raise ZeroDivisionError
+
+    upstream.usual = http(201, JSON_TYPE, body=record(b'"x"'))
+    monkeypatch.setattr(exchange_write, "_meaning", faulty)
+    answer = await write(door)
+    assert (answer.status, answer.body) == (201, record(b'"x"'))
+    assert answer.get("Httpproxy-Commit").startswith("deferred; ")
