@@ -33,7 +33,8 @@ from httpproxy.gateway.server import Doorway, Gateway, GatewayServer
 from httpproxy.settings import Settings
 from httpproxy.store.commit import Committer
 from httpproxy.store.database import Database
-from httpproxy.store.embedded import EmbeddedPostgres, running_dsn
+from httpproxy.store.embedded import EmbeddedPostgres
+from httpproxy.store.errors import Unavailable
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.vault import Vault
 from httpproxy.upstream.client import UpstreamClient
@@ -42,6 +43,7 @@ from providers.catalog import PROVIDERS
 
 log = logging.getLogger(__name__)
 
+INHERIT_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 60.0  # for calls that are under way when the gateway stops
 
 
@@ -50,9 +52,9 @@ class Office:
     """What works on the registry: the command line, and the service itself."""
 
     settings: Settings
+    embedded: EmbeddedPostgres | None
     dsn: str
     vault: Vault
-    database: Database
     registry: Registry
     client: UpstreamClient
     limiter: Limiter
@@ -81,7 +83,8 @@ def api_root(gateway_url: str, sync: Sync) -> str:
 async def open_office(settings: Settings) -> AsyncIterator[Office]:
     """Opens the database (embedded if none is set), the registry and our own calls."""
     async with AsyncExitStack() as stack:
-        dsn = await stack.enter_async_context(database_dsn(settings))
+        embedded = await stack.enter_async_context(_embedded(settings))
+        dsn = _dsn(settings, embedded)
         database = await stack.enter_async_context(Database(dsn))
         key = settings.secret_key
         vault = Vault(key.get_secret_value()) if key else Vault.of_file(settings.data_dir)
@@ -98,25 +101,47 @@ async def open_office(settings: Settings) -> AsyncIterator[Office]:
         )
         limiter = Limiter()
         calls = Calls(client, limiter, registry)
-        yield Office(settings, dsn, vault, database, registry, client, limiter, calls)
+        yield Office(settings, embedded, dsn, vault, registry, client, limiter, calls)
+
+
+@asynccontextmanager
+async def _embedded(settings: Settings) -> AsyncIterator[EmbeddedPostgres | None]:
+    """The embedded Postgres, started or joined; None if the settings name a database."""
+    if settings.database_url is not None:
+        yield None
+        return
+    server = EmbeddedPostgres(settings.data_dir)
+    await asyncio.to_thread(server.start)
+    try:
+        yield server
+    finally:
+        await asyncio.to_thread(server.stop)
 
 
 @asynccontextmanager
 async def database_dsn(settings: Settings) -> AsyncIterator[str]:
     """The DSN of the settings, or that of an embedded Postgres, started if it must be."""
-    if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
-        return
-    running = running_dsn(settings.data_dir)
-    if running is not None:
-        yield running
-        return
-    server = EmbeddedPostgres(settings.data_dir)
-    await asyncio.to_thread(server.start)
-    try:
-        yield server.dsn
-    finally:
-        await asyncio.to_thread(server.stop)
+    async with _embedded(settings) as server:
+        yield _dsn(settings, server)
+
+
+def _dsn(settings: Settings, server: EmbeddedPostgres | None) -> str:
+    if server is not None:
+        return server.dsn
+    return settings.database_url.get_secret_value() if settings.database_url else ""
+
+
+async def _inherit(server: EmbeddedPostgres) -> None:
+    """Takes the embedded server over when the process that started it ends.
+
+    A short command may have started it a moment before us. The server comes back on its
+    port; if that is taken meanwhile, nobody could find it, and we end loudly.
+    """
+    joined = server.dsn
+    while not await asyncio.to_thread(server.inherit):  # noqa: ASYNC110 - a file's lock
+        await asyncio.sleep(INHERIT_SECONDS)
+    if server.dsn != joined:
+        raise Unavailable("the embedded database had to move to another port: start again")
 
 
 @asynccontextmanager
@@ -130,6 +155,9 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         await directory.refresh()
         freshness = tasks.create_task(directory.keep_fresh(), name="directory")
         stack.callback(freshness.cancel)
+        if office.embedded is not None:
+            heir = tasks.create_task(_inherit(office.embedded), name="embedded database")
+            stack.callback(heir.cancel)
         gateway = _gateway(office, committer, directory, tasks)
         server = GatewayServer(gateway, settings.max_request_bytes)
         url = await stack.enter_async_context(_listening(server, settings))
