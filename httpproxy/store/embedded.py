@@ -136,6 +136,19 @@ class EmbeddedPostgres:
             raise
         return self.dsn
 
+    def inherit(self) -> bool:
+        """Becomes the owner if the one before is gone, and starts the server again.
+
+        False, at once, while somebody else owns it. Raises EmbeddedError.
+        """
+        if not self.owned and self._take_lock():
+            try:
+                self.dsn = self._own()
+            except OSError as error:
+                self.stop()
+                raise EmbeddedError(f"the embedded database is gone: {error}") from error
+        return self.owned
+
     def _take_lock(self) -> bool:
         path = self._data_dir / _LOCK_FILE
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
