@@ -7,7 +7,6 @@ URLs and raw bytes of answers into its messages.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import ssl
 from typing import Final
@@ -32,8 +31,8 @@ from httpproxy.upstream.errors import (
     UpstreamError,
 )
 
-FOREIGN: Final = (aiohttp.ClientError, OSError, ValueError, asyncio.TimeoutError)
-"""Everything that a call through aiohttp may raise, cancellation aside."""
+FOREIGN: Final = (aiohttp.ClientError, OSError, ValueError)
+"""Everything that a call through aiohttp may raise, cancellation aside; TimeoutError is an OSError."""
 
 _CONNECTING: Final[tuple[tuple[type[BaseException], type[UpstreamError]], ...]] = (
     (aiohttp.ConnectionTimeoutError, ConnectTimeout),
@@ -53,7 +52,7 @@ def renamed(error: BaseException, *, began: bool) -> UpstreamError:
             return ours(_certificate_fault(error))
     if isinstance(error, aiohttp.ClientConnectorError):
         return _not_connected(error.os_error)
-    if isinstance(error, asyncio.TimeoutError):
+    if isinstance(error, TimeoutError):
         return AnswerTimeout(began=began)
     if isinstance(error, aiohttp.ClientResponseError):
         return _refused_head(error)

@@ -83,6 +83,8 @@ async def test_a_wrong_length_is_replaced_by_that_of_the_body(client, upstream):
     await client.send(call("POST", "/v0/appX/Tasks", ("Content-Length", "99"), body=b"{}"))
     assert upstream.seen[0].all("Content-Length") == ["2"]
     assert upstream.seen[0].body == b"{}"
+    await client.send(call("GET", "/v0/appX/Tasks", ("Content-Length", "99")))
+    assert upstream.seen[1].all("Content-Length") == ["0"]
 
 
 async def test_fields_arrive_in_order_with_their_spelling_and_every_duplicate(client, upstream):
