@@ -124,7 +124,8 @@ class Queue:
 
     def is_held(self, item: Pending, now: float) -> bool:
         """Whether a table of the item's is locked. Times are monotonic seconds."""
-        return any(self._held.get(number, now) > now for number in item.numbers)
+        held = self._held
+        return bool(held) and any(held.get(number, now) > now for number in item.numbers)
 
     def next_due(self) -> float:
         """When the first of the locked tables is tried again."""

@@ -141,12 +141,10 @@ def row_of(table: Table, image: Image) -> Row:
     whole = image.kind is ImageKind.REPLACE
     values: Row = dict(table.empties) if whole else {}
     extra: Row = dict(image.extra)
-    for field_id, value in image.values.items():
-        name = names.get(field_id)
-        if name is not None:
-            values[name] = value
-        elif value is not None and field_id in table.collection.by_id:
-            extra[table.collection.by_id[field_id].name] = value
+    try:
+        values.update({names[field_id]: value for field_id, value in image.values.items()})
+    except KeyError:
+        _sort_out(table, image, values, extra)
     if extra:
         _place(table, image, values, extra)
     for column, part in zip(table.key, image.key, strict=True):
@@ -157,6 +155,16 @@ def row_of(table: Table, image: Image) -> Row:
     if not whole:
         row["n"] = [table.labels[name] for name in values if name in table.labels]
     return row
+
+
+def _sort_out(table: Table, image: Image, values: Row, extra: Row) -> None:
+    """Values whose field has no column are extra; of unknown fields there are none."""
+    fields, names = table.collection.by_id, table.names
+    for field_id, value in image.values.items():
+        if field_id in names:
+            values[names[field_id]] = value
+        elif field_id in fields and value is not None:
+            extra[fields[field_id].name] = value
 
 
 def _place(table: Table, image: Image, values: Row, extra: Row) -> None:

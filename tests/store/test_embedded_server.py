@@ -42,8 +42,8 @@ with EmbeddedPostgres(Path(sys.argv[1])) as server:
     with psycopg.connect(server.dsn) as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS kept (n int)")
         connection.execute("INSERT INTO kept VALUES (1)")
-    print(server.pid, flush=True)
     try:
+        print(server.pid, flush=True)
         time.sleep(600)
     except KeyboardInterrupt:
         with psycopg.connect(server.dsn) as connection:
