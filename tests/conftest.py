@@ -66,6 +66,6 @@ def database_dsn(postgres_dsn: str, template_database: str) -> Iterator[str]:
 def _database(server_dsn: str, template: str) -> Iterator[str]:
     name = f"test_{next(_NUMBERS)}"
     with psycopg.connect(server_dsn, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         yield dsn_of(server_dsn, name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
