@@ -32,7 +32,8 @@ from httpproxy.upstream.errors import (
 )
 
 FOREIGN: Final = (aiohttp.ClientError, OSError, ValueError)
-"""Everything that a call through aiohttp may raise, cancellation aside; TimeoutError is an OSError."""
+"""Everything that a call through aiohttp may raise, cancellation aside (a TimeoutError is
+an OSError)."""
 
 _CONNECTING: Final[tuple[tuple[type[BaseException], type[UpstreamError]], ...]] = (
     (aiohttp.ConnectionTimeoutError, ConnectTimeout),
