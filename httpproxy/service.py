@@ -100,7 +100,8 @@ async def open_office(settings: Settings) -> AsyncIterator[Office]:
             )
         )
         limiter = Limiter()
-        calls = Calls(client, limiter, registry)
+        stack.callback(limiter.close)
+        calls = Calls(client, limiter, registry, wall_clock)
         yield Office(settings, embedded, dsn, vault, registry, client, limiter, calls)
 
 
@@ -180,7 +181,7 @@ def _gateway(
         settlement=settlement,
         timeouts=Timeouts(settings.permit_timeout, settings.commit_timeout),
         spawn=spawn,
-        wall_clock=time.time,  # noqa: TID251 - handed in here, an argument everywhere else
+        wall_clock=wall_clock,
     )
     accounts = Accounts(office.calls, office.vault.fingerprint, time.monotonic)
     return Gateway(
@@ -193,6 +194,11 @@ def _gateway(
             new_request_id=_request_ids(),
         )
     )
+
+
+def wall_clock() -> float:
+    """Seconds since the epoch; handed in here, an argument everywhere else."""
+    return time.time_ns() / 1e9
 
 
 def _request_ids() -> Callable[[], str]:

@@ -184,7 +184,8 @@ class Provider:
     read_records     (collection, record keys) -> one image per key: REPLACE, or DELETE
                      for those that are gone. Raises Refused
     pause            seconds of silence that this answer asks for by the vendor's own
-                     rules (a generic Retry-After is not its business), None if none
+                     rules (a generic Retry-After is not its business), None if none; None
+                     for a 429 means that waiting for minutes will not help (a spent quota)
     refusal          (status, code, message, request_id) -> the members that the
                      provider's own clients look for in an error body
     """

@@ -21,7 +21,9 @@ from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.tables import SyncTables
 from httpproxy.upstream.limiter import Limiter
 from httpproxy.upstream.pacing import Pace
+from httpproxy.upstream.retry import pause_asked
 from providers.catalog import PROVIDERS
+from providers.http import Response
 from providers.routing import Router
 from providers.spec import Budget, Provider
 
@@ -94,6 +96,15 @@ class Allotment:
             if rate.name == budget:
                 return rate
         raise LookupError(f"{self.api.provider.name} has no budget {budget!r}")
+
+    def heed(self, budget: str, response: Response, now: float) -> None:
+        """Pauses the lane for as long as an answer asks for. `now` is epoch seconds."""
+        if response.status not in (429, 503):
+            return
+        asked = pause_asked(response.headers, now) or 0.0
+        seconds = max(asked, self.api.provider.pause(response) or 0.0)
+        if seconds > 0:
+            self.limiter.pause(self.lane(budget), seconds)
 
     def give_back(self) -> None:
         """The sync is gone or changed: its rates no longer count."""

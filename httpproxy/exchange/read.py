@@ -7,7 +7,7 @@ are reads, so `upstream.client` may repeat them; they never pass for the applica
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -18,6 +18,7 @@ from httpproxy.upstream.client import UpstreamClient
 from httpproxy.upstream.errors import Sent, UpstreamError, WaitExpired
 from httpproxy.upstream.lane import Priority
 from httpproxy.upstream.limiter import Limiter, Permit
+from httpproxy.upstream.repeat import ReadRules
 from providers.http import Request, Response
 from providers.record import Collection
 from providers.spec import Conversation, Provider
@@ -39,10 +40,18 @@ class Caller:
 class Calls:
     """Holds conversations with APIs."""
 
-    def __init__(self, client: UpstreamClient, limiter: Limiter, registry: Registry) -> None:
+    def __init__(
+        self,
+        client: UpstreamClient,
+        limiter: Limiter,
+        registry: Registry,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        """`wall_clock` gives seconds since the epoch (for Retry-After)."""
         self._client = client
         self._limiter = limiter
         self._registry = registry
+        self._wall_clock = wall_clock
 
     async def converse(
         self, live: Live, conversation: Conversation[T], *, token: str | None = None
@@ -93,13 +102,21 @@ class Calls:
         api = caller.allotment.api
         match = api.router.match(request.method, request.host, request.path)
         budget = match.route.budget if match else api.provider.budgets[0].name
-        permit = await permit_for(caller.allotment, budget, caller.priority, PATIENCE)
+        provider, allotment = api.provider, caller.allotment
+
+        # Asked before every attempt: a repeated read is another call under the limit.
+        async def admit() -> Permit:
+            return await permit_for(allotment, budget, caller.priority, PATIENCE)
+
+        rules = ReadRules(
+            admit=admit,
+            observe=lambda answer: allotment.heed(budget, answer, self._wall_clock()),
+            terminal=lambda answer: answer.status == 429 and provider.pause(answer) is None,
+        )
         try:
-            return await self._client.fetch(api.provider.authorize(request, caller.token))
+            return await self._client.fetch(provider.authorize(request, caller.token), rules)
         except UpstreamError as error:
             raise failed(error, sent="no") from error
-        finally:
-            permit.release()
 
 
 async def permit_for(

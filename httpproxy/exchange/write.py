@@ -26,7 +26,6 @@ from httpproxy.upstream.client import UpstreamClient
 from httpproxy.upstream.errors import UpstreamError
 from httpproxy.upstream.lane import Priority
 from httpproxy.upstream.limiter import Permit
-from httpproxy.upstream.retry import pause_asked
 from providers.http import Request, Response
 from providers.record import Change, Dirty
 from providers.routing import Match
@@ -128,20 +127,13 @@ class Writes:
         try:
             response = await self.client.send(call.request)
         except UpstreamError as error:
+            if error.sent == "no":
+                permit.withdraw()
             raise failed(error, error.sent) from error
         finally:
             permit.release()
-        if response.status in (423, 429, 503):
-            self._heed(call, response)
+        call.live.allotment.heed(call.match.route.budget, response, self.wall_clock())
         return response
-
-    def _heed(self, call: Call, response: Response) -> None:
-        """Pauses the lane for as long as the API asks for."""
-        asked = pause_asked(response.headers, self.wall_clock())
-        pause = max(asked or 0.0, call.live.provider.pause(response) or 0.0)
-        if pause > 0:
-            allotment = call.live.allotment
-            allotment.limiter.pause(allotment.lane(call.match.route.budget), pause)
 
     async def _take_in(
         self, call: Call, response: Response, tables: SyncTables, start: int

@@ -24,14 +24,13 @@ SEARCH: Final = Budget("search", 5, 1.0)
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_~+/=-][A-Za-z0-9._~+/=-]{0,4095}", re.ASCII)
 
 # How long a 429 of each policy asks for silence. The rolling window is empty after its
-# ten seconds. The daily limit ends at midnight in the portal's time zone, which no answer
-# tells: five minutes keep one probe in the air without spending the limit on probing.
-_PAUSES: Final[Mapping[str, float]] = {
+# ten seconds. The daily limit ends at midnight in the portal's time zone: no short pause
+# helps, and callers had better go on seeing HubSpot's own words than our timeouts.
+_PAUSES: Final[Mapping[str, float | None]] = {
     "SECONDLY": 1.0,
     "TEN_SECONDLY_ROLLING": 10.0,
-    "DAILY": 300.0,
+    "DAILY": None,
 }
-_LOCKED: Final = 2.0  # a 423 asks for at least two seconds
 
 
 def authorize(request: Request, secret: str) -> Request:
@@ -73,9 +72,10 @@ def identify(token: str) -> Generator[Request, Response, str]:
 
 
 def pause(response: Response) -> float | None:
-    """Seconds of silence that a 429 or a 423 asks for, None for any other answer."""
-    if response.status == 423:
-        return _LOCKED
+    """Seconds of silence that a 429 asks for, None for any other answer.
+
+    A 423 is no matter of the account: one record is locked, and its caller waits.
+    """
     if response.status != 429:
         return None
     body = error_body(response)
