@@ -15,7 +15,7 @@ _CURL.add_argument("-X", dest="method")
 _CURL.add_argument("-H", dest="headers", action="append", default=[])
 _CURL.add_argument("-d", dest="data")
 _CURL.add_argument("-w", dest="write_out")
-_CURL.add_argument("-s", "-S", "-i", "-sS", dest="quiet", action="store_true")
+_CURL.add_argument("-s", "-S", "-i", "-g", "-sS", dest="quiet", action="store_true")
 
 
 def curl(line: str) -> requests.Response:
