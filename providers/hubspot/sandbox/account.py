@@ -66,6 +66,7 @@ def _oauth(world: World, what: str, secret: str) -> Answer:
 
 
 def details(call: Call) -> Answer:
+    """GET /account-info/v3/details."""
     return 200, {
         "portalId": call.portal.id,
         "accountType": "DEVELOPER_TEST",

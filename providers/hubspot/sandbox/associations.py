@@ -71,6 +71,7 @@ def associate_default(call: Call) -> Answer:
 
 
 def both_directions(call: Call, ends: Ends, pair: tuple[str, str]) -> list[JSON]:
+    """The default association of a pair, as it is shown from both of its ends."""
     there, back = (
         links.default_type(call.portal, *each) for each in (ends, (ends[1], ends[0]))
     )
@@ -146,6 +147,7 @@ def _limit(call: Call) -> int:
 def labelled_page(
     call: Call, ends: Ends, from_id: str, after: str, limit: int
 ) -> dict[str, JSON]:
+    """A page of v4 associations of one record, with every label."""
     if after and not after.isdecimal():
         raise invalid("Invalid paging cursor: after must be an integer")
     found = sorted(

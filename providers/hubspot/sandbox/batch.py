@@ -45,6 +45,7 @@ def update(call: Call) -> Answer:
 
 
 def upsert(call: Call) -> Answer:
+    """POST …/batch/upsert: each input by its unique property; what is not there is made."""
     kind = call.kind("write")
 
     def plan(given: Given) -> Act:
@@ -158,6 +159,7 @@ def archive(call: Call) -> Answer:
 
 
 def read(call: Call) -> Answer:
+    """POST …/batch/read: what is there, and 207 for what is not."""
     kind = call.kind("read")
     id_property = as_text(call.body.get("idProperty"))
     names = _names(call.body.get("properties"))

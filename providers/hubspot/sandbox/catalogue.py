@@ -272,6 +272,7 @@ def _metadata(odds: str) -> JSON:
 def pipeline_definition(
     id_: str, given: Mapping[str, JSON], stages: list[JSON], now: float
 ) -> Definition:
+    """A pipeline with its stages, as HubSpot shows one, from what a request gives."""
     return {
         "label": given.get("label", ""),
         "displayOrder": given.get("displayOrder", 0),
@@ -284,6 +285,7 @@ def pipeline_definition(
 
 
 def stage_definition(id_: str, given: Mapping[str, JSON], now: float) -> Definition:
+    """A stage as HubSpot shows one, from what a request gives."""
     return {
         "label": given.get("label", ""),
         "displayOrder": given.get("displayOrder", 0),

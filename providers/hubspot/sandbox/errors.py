@@ -42,6 +42,7 @@ def unauthorized() -> ApiError:
 
 
 def missing_scopes(scopes: Sequence[str]) -> ApiError:
+    """403, with the scopes that the token would need."""
     return ApiError(
         403,
         "This app hasn't been granted all required scopes to make this call. Read more about "
@@ -62,6 +63,7 @@ def conflict(existing: str) -> ApiError:
 
 
 def over_limit(policy: str, app: int) -> ApiError:
+    """429 of a policy, with the sentence that HubSpot's own clients look for."""
     sentences = {
         "TEN_SECONDLY_ROLLING": "You have reached your ten_secondly_rolling limit.",
         "SECONDLY": "You have reached your secondly limit.",

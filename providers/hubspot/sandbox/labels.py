@@ -36,6 +36,7 @@ def _shown(types: Iterable[AssociationType]) -> Answer:
 
 
 def create_label(call: Call) -> Answer:
+    """POST …/labels: one type, or two that are each other's inverse."""
     ends = ends_of(call, "write")
     name, label = _text(call.body, "name"), _text(call.body, "label")
     inverse = as_text(call.body.get("inverseLabel")) or label
@@ -65,6 +66,7 @@ def update_label(call: Call) -> Answer:
 
 
 def delete_label(call: Call) -> Answer:
+    """DELETE …/labels/{label}: the type goes, from both ends and from every pair."""
     ends = ends_of(call, "write")
     found = _own(call, ends, call.variables["label"])
     gone = {found.id, found.inverse}

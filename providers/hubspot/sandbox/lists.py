@@ -27,6 +27,7 @@ def _list(call: Call) -> Definition:
 
 
 def create(call: Call) -> Answer:
+    """POST /crm/v3/lists."""
     call.need("crm.lists.write")
     name, type_id = as_text(call.body.get("name")), as_text(call.body.get("objectTypeId"))
     kind = call.portal.find(type_id)

@@ -49,6 +49,7 @@ def archive(call: Call) -> Answer:
 
 
 def list_(call: Call) -> Answer:
+    """GET …/{type}: a page of live or archived records."""
     kind = call.kind("read")
     limit, after = page(call, _largest(call)), call.option("after")
     if after and not after.isdecimal():

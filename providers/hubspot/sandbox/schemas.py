@@ -37,6 +37,7 @@ def read_schema(call: Call) -> Answer:
 
 
 def create_schema(call: Call) -> Answer:
+    """POST …/schemas: a custom object type with its properties."""
     call.need("crm.schemas.custom.write")
     portal, name = call.portal, as_text(call.body.get("name"))
     if not name or not isinstance(call.body.get("labels"), dict):
@@ -103,6 +104,7 @@ def _associate(portal: Portal, kind: ObjectKind, target: ObjectKind, name: str) 
 
 
 def update_schema(call: Call) -> Answer:
+    """PATCH …/schemas/{type}."""
     kind = _custom(call, "schema write")
     settable = (
         "labels",

@@ -26,6 +26,7 @@ Indexed = tuple[Record, Mapping[str, str | None]]
 
 
 def search(call: Call) -> Answer:
+    """POST …/search: by filters or words, as the index knows the records."""
     kind = call.kind("read")
     if len(call.request.body.decode(errors="replace")) > _LONGEST_BODY:
         raise invalid(f"The request body must not exceed {_LONGEST_BODY} characters")
