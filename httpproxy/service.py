@@ -20,7 +20,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 from aiohttp import web
 
@@ -45,6 +46,37 @@ log = logging.getLogger(__name__)
 
 INHERIT_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 60.0  # for calls that are under way when the gateway stops
+
+
+class Tasks:
+    """Named tasks of the service; one that fails takes the service down with it.
+
+    What still runs when the service is closed is cancelled: polls, and housekeeping that
+    waits for its turn. Calls under way are not here; they have been finished by then.
+    """
+
+    def __init__(self) -> None:
+        self._group = asyncio.TaskGroup()
+        self._running: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = self._group.create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for task in self._running:
+            task.cancel()
+        await self._group.__aexit__(kind, error, traceback)
 
 
 @dataclass(frozen=True)
@@ -151,14 +183,12 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
     async with AsyncExitStack() as stack:
         office = await stack.enter_async_context(open_office(settings))
         committer = await stack.enter_async_context(Committer(office.dsn))
-        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        tasks = await stack.enter_async_context(Tasks())
         directory = Directory(office.registry, office.limiter)
         await directory.refresh()
-        freshness = tasks.create_task(directory.keep_fresh(), name="directory")
-        stack.callback(freshness.cancel)
+        tasks.start(directory.keep_fresh(), "directory")
         if office.embedded is not None:
-            heir = tasks.create_task(_inherit(office.embedded), name="embedded database")
-            stack.callback(heir.cancel)
+            tasks.start(_inherit(office.embedded), "embedded database")
         gateway = _gateway(office, committer, directory, tasks)
         server = GatewayServer(gateway, settings.max_request_bytes)
         url = await stack.enter_async_context(_listening(server, settings))
@@ -166,13 +196,9 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
 
 
 def _gateway(
-    office: Office, committer: Committer, directory: Directory, tasks: asyncio.TaskGroup
+    office: Office, committer: Committer, directory: Directory, tasks: Tasks
 ) -> Gateway:
     settings = office.settings
-
-    def spawn(work: Coroutine[Any, Any, None], name: str) -> object:
-        return tasks.create_task(work, name=name)
-
     settlement = Settlement(office.calls, committer, office.registry)
     writes = Writes(
         client=office.client,
@@ -180,7 +206,7 @@ def _gateway(
         registry=office.registry,
         settlement=settlement,
         timeouts=Timeouts(settings.permit_timeout, settings.commit_timeout),
-        spawn=spawn,
+        spawn=tasks.start,
         wall_clock=wall_clock,
     )
     accounts = Accounts(office.calls, office.vault.fingerprint, time.monotonic)

@@ -1,0 +1,28 @@
+"""The service's own tasks: one that fails is loud, one that waits delays nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from httpproxy.service import Tasks
+
+
+async def test_what_waits_is_cancelled_at_the_end():
+    began = time.monotonic()
+    async with Tasks() as tasks:
+        tasks.start(asyncio.sleep(60), "waiting")
+        await asyncio.sleep(0)
+    assert time.monotonic() - began < 5
+
+
+async def test_a_task_that_fails_ends_the_service():
+    async def fail() -> None:
+        raise LookupError("gone")
+
+    with pytest.RaisesGroup(LookupError):
+        async with Tasks() as tasks:
+            tasks.start(fail(), "failing")
+            await asyncio.sleep(60)
