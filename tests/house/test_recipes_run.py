@@ -117,7 +117,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory, sandbox: str) -> Iterator
     (block,) = (b for b in blocks(README, "sh") if "httpproxy serve" in b)
     (database,) = re.findall(r"^export DATABASE_URL.*\n", block, re.MULTILINE)
     assert "or leave it" in database
-    script = block.replace(database, "").replace("appXXXXXXXXXXXXXX", AIRTABLE.account)
+    script = re.sub(r"\bappX+\b", AIRTABLE.account, block.replace(database, ""))
     with typed(script, folder, _variables()) as terminal:
         _give_tokens(terminal)
         terminal.wait_for(r"gateway on (http://\S+)")
