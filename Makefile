@@ -40,6 +40,7 @@ clean: ## remove what was built; data in .httpproxy stays
 $(STAMP): pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "there is no $(PYTHON): install Python 3.11 or later, or name it: make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12"; exit 1; }
+	@echo "bringing $(VENV) up to date; the first time takes about a minute"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --retries 10 --upgrade pip
 	@$(BIN)/python -m pip install --quiet --retries 10 --editable . --group check --group test --group bench

@@ -88,7 +88,7 @@ async def _sync(service: Service, provider: Provider) -> Sync:
 
 
 async def present(demo: Demo, say: Say) -> None:
-    """Make one write and show it, then say how to make the next."""
+    """Make one write and show it: the request, the answer, the row."""
     provider = next(iter(PROVIDERS.values()))
     sync = demo.syncs[provider.name]
     url = _url(demo, provider)
@@ -105,15 +105,19 @@ async def present(demo: Demo, say: Say) -> None:
     for row in await _rows(demo.service.office.dsn, select):
         for column, value in row.items():
             say(f"   {column:22} {value}")
+
+
+def invite(demo: Demo, say: Say) -> None:
+    """Say how to make the next write, which is the reader's."""
     say("\nNow you. The API roots, which a client takes as its base URL:\n")
     for name, one in demo.syncs.items():
         say(f"   {PROVIDERS[name].title:10} {demo.service.api_root(one)}")
     for name in demo.syncs:
-        _invite(demo, PROVIDERS[name], say)
+        _example(demo, PROVIDERS[name], say)
     say("\nCtrl-C ends it. The data stays for the next time.")
 
 
-def _invite(demo: Demo, provider: Provider, say: Say) -> None:
+def _example(demo: Demo, provider: Provider, say: Say) -> None:
     """A create to paste, and the SELECT that shows its row."""
     example = provider.sandbox.example
     request = provider.authorize(example.request, provider.sandbox.token)

@@ -9,7 +9,7 @@ import click
 from httpproxy.cli.failures import explaining_port
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.running import run, settle_memory, until_stopped
-from httpproxy.demo import open_demo, present
+from httpproxy.demo import invite, open_demo, present
 from httpproxy.sandbox.server import SandboxServer
 from httpproxy.sandbox.simulators import Simulators
 from httpproxy.service import open_service
@@ -122,4 +122,5 @@ async def _demo(settings: Settings, once: bool) -> None:
         async with open_demo(settings) as running:
             await present(running, click.echo)
             if not once:
+                invite(running, click.echo)
                 await until_stopped("stopping")

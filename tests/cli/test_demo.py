@@ -93,3 +93,4 @@ def test_a_busy_port_is_named_with_the_way_out_and_nothing_stays(programs: Progr
 def test_once_ends_by_itself(programs: Programs):
     told = programs.done("demo", "--once", *PORTS).out
     assert "Httpproxy-Commit: applied" in told
+    assert "Ctrl-C" not in told, "what has ended invites nobody"
