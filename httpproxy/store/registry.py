@@ -12,7 +12,9 @@ import secrets
 from base64 import b32encode
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from hashlib import sha256
+from sys import intern
 from typing import Any, Final
 
 import psycopg
@@ -305,17 +307,23 @@ async def _drop_tables(connection: Connection, sync: Sync, *, owned: bool) -> No
 
 
 def _sync(row: Mapping[str, Any]) -> Sync:
+    # Thousands of syncs are kept at once; what they have in common is kept once.
     return Sync(
         row["id"],
-        row["provider"],
+        intern(row["provider"]),
         row["name"],
         row["account"],
         row["unique_id"],
         row["schema_name"],
-        row["status"],
+        intern(row["status"]),
         row["credential_id"],
-        tuple(Budget(**rate) for rate in row["rates"]),
+        _rates(tuple(tuple(rate.items()) for rate in row["rates"])),
     )
+
+
+@lru_cache(maxsize=256)
+def _rates(rates: tuple[tuple[tuple[str, Any], ...], ...]) -> tuple[Budget, ...]:
+    return tuple(Budget(**dict(rate)) for rate in rates)
 
 
 def _random_id() -> str:
