@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from httpproxy.store.embedded import EmbeddedPostgres
-
 from tests.benchmarks import by_hand, gateway, measures, peers, record, syncs
 from tests.benchmarks.processes import ROOT, Failed, Process, Run
 from tests.benchmarks.report import HEADING, Result, line, save

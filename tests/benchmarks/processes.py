@@ -45,19 +45,24 @@ def free_port() -> int:
 
 
 class Process:
-    """One process of the run. Its output goes to `log`."""
+    """One process of the run. Its output goes to `log`, or here if it `talks`."""
 
     def __init__(
-        self, argv: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+        self,
+        argv: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        talks: bool = False,
     ) -> None:
         self._log = log
         self.port = 0
-        with log.open("ab") as errors:
+        with log.open("ab") as kept:
             self._popen = subprocess.Popen(
                 argv,
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
+                stdout=subprocess.PIPE if talks else kept,
+                stderr=kept,
                 cwd=ROOT,
                 env=environment,
                 preexec_fn=_follow_parent,  # noqa: PLW1509  the run has one thread
@@ -108,8 +113,6 @@ class Process:
 
     def stop(self) -> None:
         """Ends the process: politely, then not."""
-        assert self._popen.stdin is not None
-        assert self._popen.stdout is not None
         if self._popen.poll() is None:
             self._popen.terminate()
             try:
@@ -117,8 +120,9 @@ class Process:
             except subprocess.TimeoutExpired:
                 self._popen.kill()
                 self._popen.wait(10)
-        self._popen.stdin.close()
-        self._popen.stdout.close()
+        for pipe in (self._popen.stdin, self._popen.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 class Run:
@@ -145,13 +149,16 @@ class Run:
         self, name: str, argv: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> Process:
         """Starts a process; `name` names its log in the run's folder."""
-        process = Process(argv, self.folder / f"{name}.log", environment)
-        self._started.append(process)
-        return process
+        return self._keep(Process(argv, self.folder / f"{name}.log", environment))
 
     def child(self, module: str, *arguments: str) -> Process:
         """Starts one of our own children and waits until it is ready."""
         name = module.rpartition(".")[2]
-        process = self.start(name, [sys.executable, "-m", module, *arguments])
+        argv = [sys.executable, "-m", module, *arguments]
+        process = self._keep(Process(argv, self.folder / f"{name}.log", talks=True))
         process.port = process.hear(30)["port"]
+        return process
+
+    def _keep(self, process: Process) -> Process:
+        self._started.append(process)
         return process
