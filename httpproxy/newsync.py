@@ -1,4 +1,5 @@
 """Makes a sync: whose account is it, which collections has it, and a table for each.
+And gives it another token.
 
 The command line and the demo make theirs here.
 """
@@ -9,7 +10,15 @@ from dataclasses import dataclass
 
 from httpproxy.service import Office
 from httpproxy.store.registry import Sync
+from providers.catalog import PROVIDERS
 from providers.spec import Budget, Provider
+
+
+class OtherAccount(Exception):
+    """A token opens another account than the one it was given for."""
+
+    def __init__(self, found: str, wanted: str) -> None:
+        super().__init__(f"the token is of account {found}; this sync's is {wanted}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +58,18 @@ async def create_sync(office: Office, wanted: NewSync, token: str) -> Sync:
         rates=wanted.rates,
         collections=collections,
     )
+
+
+async def replace_token(office: Office, sync: Sync, token: str) -> None:
+    """Gives a sync another token, after a look that it opens the sync's account.
+
+    Raises Unrecognised, Refused, UnknownCollection, Rejected, OtherAccount.
+    """
+    provider = PROVIDERS[sync.provider]
+    account = await office.calls.identify(provider, token) or sync.account
+    if account != sync.account:
+        raise OtherAccount(account, sync.account)
+    known = (await office.registry.tables(sync)).schema.collections
+    wanted = [collection.id for collection in known]
+    await office.calls.discover(provider, account, token, wanted)
+    await office.registry.replace_secret(sync, token)

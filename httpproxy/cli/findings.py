@@ -184,10 +184,7 @@ class _Asking:
 
     async def credential(self) -> Finding:
         about = f"sync {self.sync.name}: credential"
-        new = (
-            "make a new token, and the sync anew with it: `httpproxy sync delete"
-            f" {self.sync.name}` (tables stay), `httpproxy sync create {self.provider.name}`"
-        )
+        new = f"make a new token and store it: `httpproxy sync token {self.sync.name}`"
         try:
             account = await self._account()
         except Unrecognised:

@@ -7,14 +7,16 @@ from typing import Any
 
 import click
 
-from httpproxy.cli.creation import create
+from httpproxy.cli.creation import create, read_token
 from httpproxy.cli.failures import USAGE, Failure, no_such_sync
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json, as_table
 from httpproxy.cli.running import run
 from httpproxy.cli.summary import summary
+from httpproxy.newsync import OtherAccount, replace_token
 from httpproxy.service import open_office
 from httpproxy.settings import Settings
+from providers.catalog import PROVIDERS
 
 json_option = click.option("--json", "wants_json", is_flag=True, help="JSON, for scripts.")
 
@@ -73,6 +75,20 @@ def show(invocation: Invocation, name: str, wants_json: bool) -> None:
 
 @sync.command()
 @click.argument("name")
+@click.pass_obj
+def token(invocation: Invocation, name: str) -> None:
+    """Give the sync NAME another token of the same account; a running service takes it up.
+
+    The token is read from HTTPPROXY_TOKEN, a hidden prompt or standard input. All syncs
+    of the account use it.
+    """
+    settings = invocation.settings()
+    run(settings, _replace_token(settings, name))
+    click.echo(f"{name} has another token")
+
+
+@sync.command()
+@click.argument("name")
 @click.option("--drop-tables", is_flag=True, help="Drop its schema and every row as well.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
@@ -104,6 +120,17 @@ async def _summaries(settings: Settings, name: str | None = None) -> list[dict[s
             summary(one, await office.registry.tables(one), settings.gateway_url)
             for one in found
         ]
+
+
+async def _replace_token(settings: Settings, name: str) -> None:
+    async with open_office(settings) as office:
+        one = await office.registry.sync(name)
+        if one is None:
+            raise no_such_sync(name)
+        try:
+            await replace_token(office, one, read_token(PROVIDERS[one.provider]))
+        except OtherAccount as error:
+            raise Failure(f"{error}. Make a sync of its own for that account") from error
 
 
 async def _delete(settings: Settings, name: str, drop_tables: bool) -> None:

@@ -198,7 +198,8 @@ class Directory:
         digest = sha256(sync.unique_id.encode()).digest()
         known = self.by_id(sync.id)
         if known is not None and known.sync == sync:
-            known.tables = None  # a table may have changed; the next write loads it
+            # A table or the credential may have changed; the next call loads them.
+            known.tables = known.secret = None
             return
         self._forget(sync.id)
         allotment = Allotment(api, sync.account, self._limiter, sync.rates, sync.id)

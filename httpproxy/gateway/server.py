@@ -176,7 +176,9 @@ class Gateway:
     def problem(
         self, rejected: Rejected, method: str, request_id: str, refusal: Refusal | None = None
     ) -> Answer:
-        """Our own answer."""
+        """Our own answer. What an operator can mend is logged, what anybody can send is not."""
+        level = logging.INFO if rejected.kind.status in (403, 502, 504) else logging.DEBUG
+        log.log(level, "request %s refused: %s", request_id, rejected)
         status = self._d.pseudonym
         if rejected.proxy_error:
             status += f"; error={rejected.proxy_error}"

@@ -94,6 +94,14 @@ SELECT id, revision FROM httpproxy.deleted_sync WHERE revision > %(revision)s OR
 -- Holds a sync while its tables are changed.
 SELECT id, owns_schema FROM httpproxy.sync WHERE id = %(id)s FOR UPDATE
 
+-- name: replace_secret
+-- Another secret for a credential, sealed.
+UPDATE httpproxy.credential SET secret = %(secret)s, updated_at = now() WHERE id = %(id)s
+
+-- name: touch_syncs_of_credential
+-- Tells other processes that a credential has changed.
+UPDATE httpproxy.sync SET revision = %(revision)s WHERE credential_id = %(id)s
+
 -- name: touch_sync
 -- Tells other processes that a sync has changed.
 UPDATE httpproxy.sync SET revision = %(revision)s WHERE id = %(id)s

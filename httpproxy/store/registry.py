@@ -118,6 +118,16 @@ class Registry:
         )
         return str(credential_id)
 
+    async def replace_secret(self, sync: Sync, secret: str) -> None:
+        """Another secret for the sync's credential; every sync of the account uses it."""
+        if sync.credential_id is None:
+            raise LookupError(f"sync {sync.id} has no stored credential")
+        sealed = self._vault.seal(Secret(secret), _CREDENTIALS, sync.credential_id, "secret")
+        async with self._database.transaction() as connection:
+            touched = {"id": sync.credential_id, "revision": await _next_revision(connection)}
+            await connection.execute(QUERIES["replace_secret"], {**touched, "secret": sealed})
+            await connection.execute(QUERIES["touch_syncs_of_credential"], touched)
+
     async def syncs(self) -> list[Sync]:
         """Every sync, oldest first."""
         return [_sync(row) for row in await self._rows("read_syncs", {})]

@@ -13,6 +13,7 @@ import pytest
 from programs import Programs, clean_environment, still_there
 
 from providers.catalog import PROVIDERS
+from providers.hubspot.sandbox.kit import OTHER_TOKEN
 
 AIRTABLE = PROVIDERS["airtable"].sandbox
 HUBSPOT = PROVIDERS["hubspot"].sandbox
@@ -43,6 +44,22 @@ def test_a_sync_is_made_shown_and_deleted(at_work: Programs):
     deleted = at_work.done("sync", "delete", made["name"], "--yes", "--drop-tables")
     assert "deleted" in deleted.out
     assert at_work.done("sync", "list", "--json").json == []
+
+
+def test_a_sync_gets_another_token_only_of_its_own_account(at_work: Programs):
+    made = ("sync", "create", "hubspot", "--object", "contact", "--name", "crm")
+    root = at_work.done(*made, "--json", HTTPPROXY_TOKEN=HUBSPOT.token).json["api_root"]
+    other = at_work.run("sync", "token", "crm", HTTPPROXY_TOKEN=OTHER_TOKEN)
+    assert other.code == 1
+    assert "account 48000002" in other.err
+    assert OTHER_TOKEN not in other.err
+    unknown = at_work.run("sync", "token", "crm", HTTPPROXY_TOKEN="pat-na1-unknown")
+    assert unknown.code == 1
+    assert (
+        "another token"
+        in at_work.done("sync", "token", "crm", HTTPPROXY_TOKEN=HUBSPOT.token).out
+    )
+    assert at_work.done("sync", "show", "crm", "--json").json["api_root"] == root
 
 
 def test_a_hubspot_token_tells_its_own_account(at_work: Programs):
