@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, LiteralString
 
+import psycopg
+
+from httpproxy.store.registry import Sync
 from tests.benchmarks import gateway, record
 from tests.benchmarks.processes import Run
 from tests.benchmarks.report import Result, result
@@ -16,14 +19,36 @@ CONSTANT_TIME: Final = ("at least", 0.95)
 WARM_UP: Final = 2.0  # seconds
 
 
+# What is measured is a process that knows them, not the making of ten thousand schemas.
+_MULTIPLY: Final[LiteralString] = """
+    INSERT INTO httpproxy.sync
+        (id, provider, name, account, unique_id, digest, schema_name, owns_schema,
+        credential_id, rates, revision)
+    SELECT 'sync_' || lpad(n::text, 20, '0'), provider, 'many_' || n, 'appMany' || n,
+        unique_id || '_' || n, sha256((unique_id || '_' || n)::bytea), 'airtable_many_' || n,
+        false, credential_id, rates, revision + n
+    FROM httpproxy.sync, generate_series(1, %(number)s) AS n
+    WHERE id = %(id)s
+    RETURNING unique_id, account"""
+_SKIP_REVISIONS: Final[LiteralString] = (
+    "UPDATE httpproxy.revision SET value = (SELECT max(revision) FROM httpproxy.sync)"
+)
+
 Called = tuple[str, str]  # a sync's prefix and its base
 
 
-async def _made(dsn: str, bases: list[str]) -> list[Called]:
-    """New syncs, each on a base of its own and without tables."""
+async def _first(dsn: str) -> Sync:
+    """One sync without tables."""
     async with gateway.registry(dsn) as registry:
-        made = [await gateway.make_sync(registry, base, base, ()) for base in bases]
-        return [(gateway.prefix(sync), sync.account) for sync in made]
+        return await gateway.make_sync(registry, "alone", "appAlone", ())
+
+
+def _more(dsn: str, sync: Sync, number: int) -> list[Called]:
+    """Syncs like the first one, each on a base of its own."""
+    with psycopg.connect(dsn) as connection:
+        made = connection.execute(_MULTIPLY, {"number": number, "id": sync.id}).fetchall()
+        connection.execute(_SKIP_REVISIONS)
+    return [(f"/{unique_id}/{record.HOST}", base) for unique_id, base in made]
 
 
 def _calls(called: list[Called]) -> tuple[bytes, ...]:
@@ -40,11 +65,12 @@ def many(run: Run, dsn: str, number: int) -> Iterator[Result]:
     """
     stub = run.child("tests.benchmarks.stub")
     load = Load(run.child("tests.benchmarks.load"))
-    one = _calls(asyncio.run(_made(dsn, ["appAlone"])))
+    sync = asyncio.run(_first(dsn))
+    one = _calls([(gateway.prefix(sync), sync.account)])
     alone = Contestant("alone", gateway.serve(run, dsn, stub.port), one)
     load.per_core_second(alone, WARM_UP)
     before = alone.process.memory()
-    others = _calls(asyncio.run(_made(dsn, [f"appMany{at:05}" for at in range(number)])))
+    others = _calls(_more(dsn, sync, number))
     crowded = gateway.serve(run, dsn, stub.port)
     load.per_core_second(Contestant("crowded", crowded, one), WARM_UP)
     each = (crowded.memory() - before) / number
