@@ -39,6 +39,7 @@ from httpproxy.store.errors import Unavailable
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.vault import Vault
 from httpproxy.upstream.client import UpstreamClient
+from httpproxy.upstream.deadlines import Deadlines
 from httpproxy.upstream.limiter import Limiter
 from providers.catalog import PROVIDERS
 
@@ -205,7 +206,7 @@ def _gateway(
         committer=committer,
         registry=office.registry,
         settlement=settlement,
-        timeouts=Timeouts(settings.permit_timeout, settings.commit_timeout),
+        timeouts=Timeouts(settings.permit_timeout, Deadlines(settings.commit_timeout)),
         spawn=tasks.start,
         wall_clock=wall_clock,
     )

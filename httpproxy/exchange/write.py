@@ -23,6 +23,7 @@ from httpproxy.store.commit import Applied, Commit, Committer
 from httpproxy.store.registry import Registry
 from httpproxy.store.tables import SyncTables
 from httpproxy.upstream.client import UpstreamClient
+from httpproxy.upstream.deadlines import Deadlines
 from httpproxy.upstream.errors import UpstreamError
 from httpproxy.upstream.lane import Priority
 from httpproxy.upstream.limiter import Permit
@@ -66,10 +67,10 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds: for a permit, and for a commit before it is deferred."""
+    """Seconds for a permit, and what limits a commit before it is deferred."""
 
     permit: float
-    commit: float
+    commit: Deadlines
 
 
 @dataclass(frozen=True)
@@ -147,12 +148,17 @@ class Writes:
         if not change.images and not change.dirty:
             return Receipt("unmapped") if change.unmapped else NOTHING
         commit = Commit(tables, change, start, call.live.sync.id, "proxy", call.request_id)
+        deadlines = self.timeouts.commit
+        deadline = deadlines.start()
         try:
-            async with asyncio.timeout(self.timeouts.commit):
-                applied = await self.committer.commit(commit)
-        except TimeoutError:
+            applied = await self.committer.commit(commit)
+        except asyncio.CancelledError:
+            if not deadlines.ours(deadline):
+                raise
             log.warning("request %s: the database is slow or away; deferred", call.request_id)
             return DEFERRED
+        finally:
+            deadlines.end(deadline)
         return await self._receipt(call, tables, applied) if change.images else NOTHING
 
     async def _receipt(self, call: Call, tables: SyncTables, applied: Applied) -> Receipt:
