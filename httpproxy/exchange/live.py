@@ -62,8 +62,8 @@ class Allotment:
     """Whose rate limit a call counts against: an account's, under named budgets.
 
     Calls of all syncs and tokens of one account go through the same lanes, at the
-    smallest rate that one of them is allotted. `owner` is the sync's id, "" for calls
-    before there is a sync.
+    smallest rate that one of them is allotted. `owner` is the sync's id, or whatever tells
+    calls before there is a sync apart.
     """
 
     __slots__ = ("_lanes", "account", "api", "limiter", "owner", "rates")

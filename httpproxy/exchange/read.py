@@ -81,16 +81,26 @@ class Calls:
         """The account of a token, None where the provider's paths name it instead."""
         if provider.identify is None:
             return None
-        caller = Caller(Allotment(APIS[provider.name], "", self._limiter), token)
-        return await self.converse_as(caller, provider.identify(token))
+        return await self._before(provider, "", token, provider.identify(token))
 
     async def discover(
         self, provider: Provider, account: str, token: str, wanted: Sequence[str]
     ) -> tuple[Collection, ...]:
         """The wanted collections of an account, before there is a sync for it."""
-        caller = Caller(Allotment(APIS[provider.name], account, self._limiter), token)
         conversation = provider.discover(account, tuple(wanted) or None)
-        return await self.converse_as(caller, conversation)
+        return await self._before(provider, account, token, conversation)
+
+    async def _before(
+        self, provider: Provider, account: str, token: str, conversation: Conversation[T]
+    ) -> T:
+        """Holds a conversation at the provider's own rate, which counts until its end."""
+        allotment = Allotment(APIS[provider.name], account, self._limiter)
+        # An owner of its own: another conversation's end does not end this one's share.
+        allotment.owner = f"before {id(allotment)}"
+        try:
+            return await self.converse_as(Caller(allotment, token), conversation)
+        finally:
+            allotment.give_back()
 
     async def secret(self, live: Live) -> str:
         """The sync's stored credential, decrypted once."""

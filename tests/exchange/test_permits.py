@@ -64,3 +64,14 @@ async def test_every_attempt_of_a_read_of_ours_has_a_permit_of_its_own(
         assert answer.status_code == 201
         # Two attempts that failed, the one that told the account, and the write itself.
         assert sum(limiter.grants.values()) - before == 4
+
+
+async def test_the_rate_of_a_discovery_does_not_outlive_it(database_dsn: str, tmp_path: Path):
+    async with open_airtable(database_dsn, tmp_path) as base:  # discovers, then makes its sync
+        created = await post(base.table_url(), base.token, {"fields": {"Name": "x"}})
+        assert created.status_code == 200
+        budgets = {
+            state.key: state.budget.allowed_requests
+            for state in base.house.service.office.limiter.states()
+        }
+        assert budgets["airtable", base.sync.account, "standard"] == 1_000_000
