@@ -10,10 +10,6 @@ SELECT set_config('lock_timeout', '250ms', false),
     set_config('timezone', 'UTC', false),
     set_config('datestyle', 'ISO, YMD', false)
 
--- name: read_clock
--- A new value of the clock.
-SELECT nextval('httpproxy.clock') AS tick
-
 -- name: forward_clock
 -- A database that was put back (a lagging standby, a backup) has a clock that has been
 -- put back too; what this process has seen is never given out again.

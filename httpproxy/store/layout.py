@@ -175,12 +175,7 @@ async def follow_table(
     )
     await connection.execute(
         QUERIES["update_collection"],
-        {
-            "number": table.number,
-            "name": found.name,
-            "aliases": sorted(found.aliases),
-            "step": 1,
-        },
+        {"number": table.number, "name": found.name, "aliases": sorted(found.aliases)},
     )
     return plan
 

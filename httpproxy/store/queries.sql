@@ -170,8 +170,7 @@ RETURNING id
 -- name: update_collection
 -- A collection whose names or layout changed.
 UPDATE httpproxy.collection
-SET name = %(name)s, aliases = %(aliases)s,
-    version = version + %(step)s
+SET name = %(name)s, aliases = %(aliases)s, version = version + 1
 WHERE id = %(number)s
 
 -- name: save_field
@@ -201,9 +200,3 @@ JOIN httpproxy.collection c ON c.sync_id = %(sync_id)s AND c.upstream_id = g.col
 ORDER BY c.id, g.record_id
 ON CONFLICT (collection, record_id) DO UPDATE
 SET reason = excluded.reason, mark = nextval('httpproxy.clock')
-
--- name: read_dirty
--- What is to be read again of a sync, longest waiting first.
-SELECT c.upstream_id AS collection, d.key, d.reason, d.mark, d.since
-FROM httpproxy.dirty d JOIN httpproxy.collection c ON c.id = d.collection
-WHERE c.sync_id = %(sync_id)s ORDER BY d.since, d.record_id LIMIT %(limit)s

@@ -34,6 +34,14 @@ log = logging.getLogger(__name__)
 _RESERVED: Final = frozenset({"httpproxy", "public", "information_schema"})
 _CREDENTIALS: Final = "httpproxy.credential"
 FOLLOW_ATTEMPTS: Final = 3
+# What goes with a sync, the sync itself last.
+_DELETED: Final = (
+    "delete_events",
+    "delete_meta",
+    "delete_dirty",
+    "delete_quarantine",
+    "delete_sync",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +171,8 @@ class Registry:
             revision = await _next_revision(connection)
             if drop_tables:
                 await _drop_tables(connection, sync, owned=held["owns_schema"])
-            for query in ("events", "meta", "dirty", "quarantine", "sync"):
-                await connection.execute(QUERIES[f"delete_{query}"], named)
+            for query in _DELETED:
+                await connection.execute(QUERIES[query], named)
             await connection.execute(
                 QUERIES["record_deleted_sync"], {**named, "revision": revision}
             )
@@ -232,14 +240,14 @@ class Registry:
         """Remembers what is to be read again. Marks of unknown collections are dropped."""
         if marks:
             async with self._database.connection() as connection:
-                await save_marks(connection, sync.id, marks)
+                await _save_marks(connection, sync.id, marks)
 
     async def _rows(self, query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         async with self._database.connection() as connection:
             return await (await connection.execute(QUERIES[query], parameters)).fetchall()
 
 
-async def save_marks(connection: Connection, sync_id: str, marks: Sequence[Dirty]) -> None:
+async def _save_marks(connection: Connection, sync_id: str, marks: Sequence[Dirty]) -> None:
     """Dirty marks, one per record: the last of several counts."""
     by_place = {(m.collection, ":".join(m.key or ())): m for m in marks}
     rows = [
@@ -271,7 +279,7 @@ async def _schema_for(
         stem = snake_case(name) or provider
         stem = stem if stem.startswith(snake_case(provider)) else f"{provider}_{stem}"
         return free_name(stem, provider, taken), True
-    ours = wanted == "httpproxy" or wanted.startswith("pg_") or wanted == "information_schema"
+    ours = wanted in ("httpproxy", "information_schema") or wanted.startswith("pg_")
     if ours or not wanted or any(row["name"] == wanted for row in rows if row["by_sync"]):
         raise NameTaken("schema_name", wanted)
     return wanted, wanted not in taken

@@ -108,3 +108,15 @@ def _with_extras(declared: set[str]) -> set[str]:
     # psycopg[binary,pool] brings psycopg-pool; pydantic-settings is no use without pydantic.
     brought = {"psycopg": {"psycopg-pool"}, "pydantic-settings": {"pydantic"}}
     return declared.union(*(brought.get(name, set()) for name in declared))
+
+
+def test_every_sql_statement_is_used():
+    store = ROOT / "httpproxy" / "store"
+    code = "\n".join(file.read_text(encoding="utf-8") for file in store.glob("*.py"))
+    names = {
+        name
+        for file in store.glob("*.sql")
+        for name in re.findall(r"^-- name: (\w+)$", file.read_text("utf-8"), re.MULTILINE)
+    }
+    assert len(names) > 50
+    assert [name for name in sorted(names) if f'"{name}"' not in code] == []
