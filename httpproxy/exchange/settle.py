@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
@@ -24,12 +24,16 @@ from httpproxy.store.commit import Commit, Committer
 from httpproxy.store.registry import Registry
 from httpproxy.store.tables import SyncTables
 from httpproxy.upstream.pacing import Pace
-from providers.record import Change, Dirty, Image
+from providers.record import Change, Collection, Dirty, Image
+from providers.spec import UnknownCollection
 
 log = logging.getLogger(__name__)
 
 READ_BACKS: Final = 3  # a record that is written this often at once goes to the re-reads
 REDISCOVERY_SECONDS: Final = 5.0
+# A name that no collection has is mostly one the sync was never asked to cover, and seldom
+# the new name of one that it does.
+UNCOVERED_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class Settlement:
         self._committer = committer
         self._registry = registry
         self._pace = Pace(1, REDISCOVERY_SECONDS)
+        self._seldom = Pace(1, UNCOVERED_SECONDS)
         self._awaited: set[str] = set()
 
     async def read_back(self, live: Live, tables: SyncTables, open_: Unsettled) -> int:
@@ -90,14 +95,17 @@ class Settlement:
         marks = [Dirty(i.collection, i.key or None, open_.why) for i in open_.images]
         await self._registry.mark_dirty(live.sync, marks)
 
-    async def rediscover(self, live: Live) -> None:
+    async def rediscover(self, live: Live, *, uncovered: bool = False) -> None:
         """Discovers the sync's collections and lets the tables follow, at a gentle pace.
 
         One run at a time is waiting for its turn; what is asked for meanwhile is part of
-        it. Never fails: what goes wrong is logged, and the next unknown field tries again.
+        it. `uncovered`: all that is known is that a call named no collection of ours.
+        Never fails: what goes wrong is logged, and the next unknown field tries again.
         """
         sync = live.sync
         if live.tables is None or sync.id in self._awaited:
+            return
+        if uncovered and not await self._seldom.allows(sync.id):
             return
         self._awaited.add(sync.id)
         if not await self._pace.allows(sync.id):
@@ -106,10 +114,28 @@ class Settlement:
         try:
             # A change elsewhere may have dropped them while we waited.
             tables = live.tables or await self._registry.tables(sync)
-            wanted = tuple(collection.id for collection in tables.schema.collections)
-            found = await self._calls.converse(
-                live, live.provider.discover(sync.account, wanted)
-            )
+            found = await self._discovered(live, tables)
             live.tables = await self._registry.follow(sync, found)
+            await self._registry.mark_dirty(sync, list(_renamed(tables, found)))
         except Exception:
             log.exception("sync %s: rediscovery failed", sync.id)
+
+    async def _discovered(self, live: Live, tables: SyncTables) -> tuple[Collection, ...]:
+        """The sync's collections as they are now, less those that are gone upstream."""
+        wanted = [collection.id for collection in tables.schema.collections]
+        while True:
+            try:
+                return await self._calls.converse(
+                    live, live.provider.discover(live.sync.account, tuple(wanted))
+                )
+            except UnknownCollection as gone:
+                log.warning("sync %s: %s is gone; its table stays", live.sync.id, gone.wanted)
+                wanted.remove(gone.wanted)
+
+
+def _renamed(tables: SyncTables, found: Sequence[Collection]) -> Iterator[Dirty]:
+    """What was written under a collection's new name so far, we took for another's."""
+    for now in found:
+        before = tables.schema.find(now.id)
+        if before is not None and before.name != now.name:
+            yield Dirty(now.id, None, f"it was renamed from {before.name}")

@@ -144,7 +144,9 @@ class Writes:
             return Receipt("unmapped")
         change = _meaning(call, response, tables)
         if change.schema_changed:
-            self.spawn(self.settlement.rediscover(call.live), "rediscover")
+            uncovered = change.unmapped > 0 and not change.images
+            rediscovery = self.settlement.rediscover(call.live, uncovered=uncovered)
+            self.spawn(rediscovery, "rediscover")
         if not change.images and not change.dirty:
             return Receipt("unmapped") if change.unmapped else NOTHING
         commit = Commit(tables, change, start, call.live.sync.id, "proxy", call.request_id)

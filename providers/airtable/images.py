@@ -59,7 +59,7 @@ def commit_records(exchange: Exchange, schema: Schema) -> Change:
     records = _records(read_json(exchange.response))
     collection = schema.find(exchange.variables["table"])
     if collection is None:
-        return Change(unmapped=len(records))
+        return _uncovered(exchange, len(records))
     read = record_images(collection, records, by_id=lambda: _asked_by_id(exchange))
     images = tuple(r.image for r in read)
     open_cells = tuple(
@@ -81,7 +81,7 @@ def commit_deletes(exchange: Exchange, schema: Schema) -> Change:
     ids = [_id(record) for record in gone]
     collection = schema.find(exchange.variables["table"])
     if collection is None:
-        return Change(unmapped=len(ids))
+        return _uncovered(exchange, len(ids))
     if not ids:
         return NO_CHANGE
     linked = [there for _, there in cells_of(collection).links if schema.find(there)]
@@ -121,7 +121,7 @@ def dirty_table(exchange: Exchange, schema: Schema) -> Change:
     """The table's rows changed, and the answer does not say how."""
     collection = schema.find(exchange.variables["table"])
     if collection is None:
-        return NO_CHANGE
+        return _uncovered(exchange, 0)
     return Change(dirty=(Dirty(collection.id, None, "rows changed out of sight"),))
 
 
@@ -161,6 +161,12 @@ def record_images(
     as_id = by_id() if ids == names else ids > names
     known = cells.by_id if as_id else cells.by_name
     return tuple(record_image(collection, record, known) for record in records)
+
+
+def _uncovered(exchange: Exchange, records: int) -> Change:
+    """Records of a table that we do not know: by a name, it may be one that was renamed."""
+    named = not exchange.variables["table"].startswith("tbl")
+    return Change(unmapped=records, schema_changed=named)
 
 
 def record_image(

@@ -1,10 +1,11 @@
-"""Fields that turn up one after the other each become a column."""
+"""What changes upstream is discovered: new fields, renamed tables, tables that are gone."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
+import psycopg
 import pytest
 from neighbours.airtable_house import open_airtable
 from neighbours.rows import columns
@@ -28,3 +29,42 @@ async def test_a_field_that_turns_up_while_discovery_rests_is_discovered_afterwa
             await asyncio.sleep(0.1)
         assert {"first", "second"} <= set(columns(house.dsn, house.schema, house.table_name))
         await asyncio.to_thread(house.table().create, {"Second": "still served"})
+
+
+async def test_a_table_that_was_renamed_is_found_again_under_its_new_name(
+    database_dsn: str, tmp_path: Path
+) -> None:
+    """What was written under that name before is read again with the whole table."""
+    async with open_airtable(database_dsn, tmp_path) as house:
+        house.rename_table("New name")
+        table = house.table("New name")
+        await asyncio.to_thread(table.create, {"Name": "not known yet"})
+        for _ in range(50):
+            await asyncio.to_thread(table.create, {"Name": "seen"})
+            if await asyncio.to_thread(house.rows):
+                break
+            await asyncio.sleep(0.1)
+        assert {row["name"] for row in house.rows().values()} == {"seen"}
+        assert dirty(house.dsn) == {("", "it was renamed from Büro / Lager & Co")}
+
+
+async def test_a_table_that_is_gone_does_not_keep_the_others_from_following(
+    database_dsn: str, tmp_path: Path
+) -> None:
+    async with open_airtable(database_dsn, tmp_path, tables=("Projects",)) as house:
+        house.forget_table("Projects")
+        house.add_field("Late", "singleLineText", {})
+        await asyncio.to_thread(house.table().create, {"Late": "x"})
+        for _ in range(50):
+            if "late" in columns(house.dsn, house.schema, house.table_name):
+                break
+            await asyncio.sleep(0.1)
+        (row,) = house.rows().values()
+        assert row["late"] == "x"
+
+
+def dirty(dsn: str) -> set[tuple[str, str]]:
+    """What is to be read again, and why: ("", reason) for a whole table."""
+    with psycopg.connect(dsn) as connection:
+        query = "SELECT record_id, reason FROM httpproxy.dirty"
+        return {(str(r), str(why)) for r, why in connection.execute(query)}

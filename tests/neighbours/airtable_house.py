@@ -109,6 +109,18 @@ class AirtableHouse:
         tables = f"/v0/meta/bases/{self.sync.account}/tables/{self.table_id}/fields"
         self._ask("POST", tables, {"name": name, "type": type_, "options": options})
 
+    def rename_table(self, name: str) -> None:
+        """Renames the table as a colleague would."""
+        path = f"/v0/meta/bases/{self.sync.account}/tables/{self.table_id}"
+        self._ask("PATCH", path, {"name": name})
+
+    def forget_table(self, name: str) -> None:
+        """Deletes another table, which no API can, as a colleague would."""
+        state: Any = self.apis.simulators.dump()
+        tables = state[PROVIDER.name]["bases"][self.sync.account]["tables"]
+        del tables[next(i for i, table in tables.items() if table["name"] == name)]
+        self.apis.simulators.load(state)
+
     def order_fault(self, kind: str, **options: Any) -> None:
         self.apis.order({"kind": kind, "host": API, "method": "POST", **options})
 
@@ -118,9 +130,12 @@ class AirtableHouse:
 
 @asynccontextmanager
 async def open_airtable(
-    dsn: str, folder: Path, **settings: Any
+    dsn: str, folder: Path, *, tables: tuple[str, ...] = (), **settings: Any
 ) -> AsyncIterator[AirtableHouse]:
-    """A fresh base with one table of all kinds of fields, and a sync of it."""
+    """A fresh base with one table of all kinds of fields, and a sync of it.
+
+    `tables`: others of the seeded base that the sync covers too.
+    """
     async with (
         sandboxes() as apis,
         open_house(dsn, folder, apis.upstreams, **settings) as house,
@@ -133,7 +148,7 @@ async def open_airtable(
             f"/v0/meta/bases/{kit.account}/tables",
             {"name": TABLE, "fields": FIELDS},
         )
-        found = await office.calls.discover(PROVIDER, kit.account, kit.token, [TABLE])
+        found = await office.calls.discover(PROVIDER, kit.account, kit.token, [TABLE, *tables])
         sync = await office.registry.create_sync(
             provider="airtable",
             name="airtable",
@@ -144,6 +159,6 @@ async def open_airtable(
             rates=tuple(Budget(b.name, 1_000_000, 60.0) for b in PROVIDER.budgets),
             collections=found,
         )
-        tables = await office.registry.tables(sync)
-        name = tables.tables[made["id"]].name
+        known = await office.registry.tables(sync)
+        name = known.tables[made["id"]].name
         yield AirtableHouse(house, sync, apis, made["id"], name)

@@ -212,6 +212,13 @@ def test_a_table_that_the_sync_does_not_cover_is_counted(method, path):
     assert commit(method, f"/v0/appX/tblOther{path}", answer, {}) == Change(unmapped=2)
 
 
+def test_a_table_named_as_none_of_ours_may_be_one_that_was_renamed():
+    expected = Change(unmapped=1, schema_changed=True)
+    assert commit("POST", "/v0/appX/Other", record("recA"), {}) == expected
+    gone = {"id": "recA", "deleted": True}
+    assert commit("DELETE", "/v0/appX/Other/recA", gone) == expected
+
+
 @pytest.mark.parametrize(
     "answer",
     [b"", b"not json", b"[]", {"records": 5}, {"records": [5]}, {"id": "", "fields": {}},
