@@ -114,7 +114,7 @@ def _walk(
 def _bound(
     table: Mapping[str, tuple[Route, tuple[str, ...]]], method: str, taken: Sequence[str]
 ) -> Match | None:
-    found = table.get(method) or table.get("*")
+    found = table.get(method)
     if found is None:
         return None
     route, names = found

@@ -226,16 +226,6 @@ class Limiter:
         if line.lane.waiting():
             line.settle()
 
-    def paused(self, key: Key) -> float:
-        """Seconds of silence still to come, 0 if there are none."""
-        line = self._lines.get(key)
-        return max(0.0, line.lane.paused_until - self._clock()) if line else 0.0
-
-    def expected_wait(self, key: Key, priority: Priority) -> float:
-        """Seconds that a call of this class would wait now: an estimate."""
-        line = self._lines.get(key)
-        return line.lane.expected_wait(priority, self._clock()) if line else 0.0
-
     def states(self) -> Iterator[LaneState]:
         """The lanes in use, for metrics."""
         now = self._clock()

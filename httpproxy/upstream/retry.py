@@ -1,12 +1,10 @@
-"""What may be sent again, and when: tables.
+"""Which reads of our own are asked again, and when: tables.
 
 Pure: the time and the dice are arguments.
 
-A *write* goes to the API at most once. The exceptions are the two rows of `RESEND`
-that say so: nothing left, or the API answered 429 and so did nothing. For now the
-gateway uses neither: a 429 goes to the client unchanged, whose own retry logic knows
-it, and so does our 502 with `sent: no`. A *read* of our own may be repeated when the
-trouble can pass.
+A *write* of the application's is never sent again, not even where it would be safe: a
+429 goes to the client unchanged, whose own retry logic knows it, and so does our 502
+with `sent: no`. A *read* of our own is repeated when the trouble can pass.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Final, Literal
+from typing import Final
 
 from httpproxy.upstream.errors import (
     AnswerIncomplete,
@@ -23,37 +21,12 @@ from httpproxy.upstream.errors import (
     ConnectionTerminated,
     ConnectTimeout,
     NameUnresolved,
-    Sent,
     Unreachable,
     UpstreamError,
 )
 from providers.http import Headers, Response
 
-Kind = Literal["write", "read"]
-
-#                     what became of the call        a write  a read of ours
-RESEND: Final[dict[tuple[Kind, Sent | int], bool]] = {
-    ("write", "no"): True,        # nothing left
-    ("write", "unknown"): False,  # it may have been carried out
-    ("write", "yes"): False,
-    ("write", 429): True,         # refused before anything was done
-    ("write", 408): False,
-    ("write", 425): False,
-    ("write", 500): False,        # it may have failed after applying
-    ("write", 502): False,
-    ("write", 503): False,
-    ("write", 504): False,
-    ("read", "no"): True,
-    ("read", "unknown"): True,
-    ("read", "yes"): True,
-    ("read", 408): True,
-    ("read", 425): True,
-    ("read", 429): True,
-    ("read", 500): True,
-    ("read", 502): True,
-    ("read", 503): True,
-    ("read", 504): True,
-}  # fmt: skip
+PASSING_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 PASSING: Final[tuple[type[UpstreamError], ...]] = (
     NameUnresolved,
@@ -73,19 +46,13 @@ FIRST_WAIT: Final = 0.5
 MAX_WAIT: Final = 30.0
 
 
-def may_resend(kind: Kind, outcome: Sent | int) -> bool:
-    """Whether the table lets a call go again. `outcome` is a status, or what is known
-    of a call without an answer. A status that is not listed is an answer."""
-    return RESEND.get((kind, outcome), False)
-
-
 def is_passing(response: Response, terminal: Callable[[Response], bool]) -> bool:
     """Whether a read of ours should be repeated after this answer.
 
     `terminal` knows the vendor's refusals that time will not heal in minutes (a daily
     or a billing limit behind a 429).
     """
-    return may_resend("read", response.status) and not terminal(response)
+    return response.status in PASSING_STATUSES and not terminal(response)
 
 
 def retry_after(value: str | None, now: float, cap: float = MAX_RETRY_AFTER) -> float | None:

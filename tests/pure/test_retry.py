@@ -12,10 +12,8 @@ from httpproxy.upstream.retry import (
     MAX_RETRY_AFTER,
     MAX_WAIT,
     PASSING,
-    RESEND,
     backoff,
     is_passing,
-    may_resend,
     pause_asked,
     retry_after,
     wait_before,
@@ -76,29 +74,19 @@ def test_the_pause_of_an_answer_is_its_retry_after_field():
     assert pause_asked(headers(), NOW) is None
 
 
-def test_a_write_goes_again_only_if_nothing_was_done():
-    again = {outcome for (kind, outcome), yes in RESEND.items() if kind == "write" and yes}
-    assert again == {"no", 429}
-    assert not may_resend("write", 200)
-    assert not may_resend("write", 599)
+def test_a_read_is_asked_again_when_the_trouble_can_pass():
+    passing = {status for status in range(200, 600) if is_passing(Response(status), never)}
+    assert passing == {408, 425, 429, 500, 502, 503, 504}
 
 
-def test_a_read_goes_again_when_the_trouble_can_pass():
-    assert all(may_resend("read", outcome) for outcome in ("no", "unknown", "yes", 429, 503))
-    assert not any(may_resend("read", status) for status in (200, 207, 400, 401, 404, 409, 501))
-
-
-def test_both_kinds_have_a_row_for_every_outcome():
-    outcomes = {outcome for _, outcome in RESEND}
-    assert set(RESEND) == {
-        (kind, outcome) for kind in ("write", "read") for outcome in outcomes
-    }
+def never(_: Response) -> bool:
+    return False
 
 
 def test_a_terminal_refusal_is_not_passing():
-    assert is_passing(Response(429), lambda answer: False)
+    assert is_passing(Response(429), never)
     assert not is_passing(Response(429), lambda answer: True)
-    assert not is_passing(Response(404), lambda answer: False)
+    assert not is_passing(Response(404), never)
 
 
 @pytest.mark.parametrize(

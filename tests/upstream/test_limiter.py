@@ -140,7 +140,8 @@ async def test_a_wait_that_is_certain_to_be_in_vain_is_refused_at_once(limiter):
         await limiter.acquire(KEY, Priority.WRITE, 10)
     assert time.monotonic() - start < 1
     assert caught.value.expected_wait == pytest.approx(30, abs=0.5)
-    assert limiter.paused(KEY) == pytest.approx(30, abs=0.5)
+    (state,) = limiter.states()
+    assert state.paused == pytest.approx(30, abs=0.5)
 
 
 async def test_a_pause_holds_those_who_wait_already_and_then_lets_them_go(limiter):
