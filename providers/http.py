@@ -13,7 +13,7 @@ case-insensitive, repeated names kept apart.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
@@ -66,6 +66,13 @@ class Request:
             f"Request({self.method} {self.host}{self.path}"
             f" headers={_shown(self.headers.items())} body={len(self.body)}B)"
         )
+
+
+def with_bearer(request: Request, token: str) -> Request:
+    """The request with the token as its one Authorization (RFC 6750)."""
+    fields = CIMultiDict(request.headers)
+    fields["Authorization"] = f"Bearer {token}"
+    return replace(request, headers=CIMultiDictProxy(fields))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,13 @@ from dataclasses import asdict
 from typing import Any, Final
 
 import orjson
-from multidict import CIMultiDict, CIMultiDictProxy
 
 from providers.airtable.reading import discover, read_records, said
 from providers.airtable.routes import API_HOST, CONTENT_HOST, ROUTES
 from providers.airtable.sandbox import seed
 from providers.airtable.sandbox.server import AirtableSandbox
 from providers.airtable.sandbox.switches import Switches
-from providers.http import Request, Response, headers
+from providers.http import Request, Response, headers, with_bearer
 from providers.record import JSON
 from providers.routing import Router
 from providers.spec import Budget, CredentialKind, Example, Provider, SandboxKit
@@ -38,15 +37,6 @@ OAUTH2: Final = CredentialKind(
 )
 
 
-def authorize(request: Request, secret: str) -> Request:
-    """The request with the credential as its only Authorization."""
-    pairs = CIMultiDict(request.headers)
-    pairs["Authorization"] = f"Bearer {secret}"
-    return Request(
-        request.method, request.host, request.target, CIMultiDictProxy(pairs), request.body
-    )
-
-
 def pause(response: Response) -> float | None:
     """Seconds of silence that Airtable wants after this answer, None if none.
 
@@ -61,8 +51,7 @@ def pause(response: Response) -> float | None:
 
 def refusal(_status: int, code: str, message: str, request_id: str) -> dict[str, JSON]:
     """Our error as pyairtable and airtable.js show it: they read `error` and no more."""
-    text = f"{message} (request {request_id})" if request_id else message
-    return {"error": {"type": code.upper().replace("-", "_"), "message": text}}
+    return {"error": {"type": code.upper(), "message": f"{message} (request {request_id})"}}
 
 
 def sandbox(**switches: Any) -> AirtableSandbox:
@@ -119,7 +108,7 @@ AIRTABLE: Final = Provider(
     account_variable="base",
     account_option="base",
     collection_option="table",
-    authorize=authorize,
+    authorize=with_bearer,
     discover=discover,
     read_records=read_records,
     pause=pause,

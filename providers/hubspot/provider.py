@@ -6,9 +6,7 @@ import re
 from collections.abc import Generator, Mapping
 from typing import Final
 
-from multidict import CIMultiDict, CIMultiDictProxy
-
-from providers.http import Request, Response
+from providers.http import Request, Response, with_bearer
 from providers.hubspot.calls import HOST, ask, error_body, get, post, segment
 from providers.hubspot.discovery import discover
 from providers.hubspot.images import id_of
@@ -31,19 +29,6 @@ _PAUSES: Final[Mapping[str, float | None]] = {
     "TEN_SECONDLY_ROLLING": 10.0,
     "DAILY": None,
 }
-
-
-def authorize(request: Request, secret: str) -> Request:
-    """The request with the token as its one Authorization."""
-    kept = CIMultiDict(
-        (name, value)
-        for name, value in request.headers.items()
-        if name.lower() != "authorization"
-    )
-    kept["Authorization"] = f"Bearer {secret}"
-    return Request(
-        request.method, request.host, request.target, CIMultiDictProxy(kept), request.body
-    )
 
 
 def identify(token: str) -> Generator[Request, Response, str]:
@@ -88,13 +73,12 @@ def pause(response: Response) -> float | None:
     return next(named, _PAUSES["TEN_SECONDLY_ROLLING"])
 
 
-def refusal(status: int, code: str, message: str, request_id: str) -> dict[str, JSON]:
+def refusal(_status: int, code: str, message: str, request_id: str) -> dict[str, JSON]:
     """The members of an error body that both HubSpot clients show."""
-    del status
     return {
         "status": "error",
         "message": message,
-        "category": code.upper().replace("-", "_"),
+        "category": code.upper(),
         "correlationId": request_id,
     }
 
@@ -121,7 +105,7 @@ HUBSPOT: Final = Provider(
         ),
     ),
     collection_option="object",
-    authorize=authorize,
+    authorize=with_bearer,
     identify=identify,
     discover=discover,
     read_records=read_records,

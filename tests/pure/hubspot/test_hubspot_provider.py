@@ -9,7 +9,7 @@ import pytest
 from hubspot_portal import Portal
 
 from providers.http import Request, Response, headers
-from providers.hubspot.provider import HUBSPOT, authorize, identify, pause, refusal
+from providers.hubspot.provider import HUBSPOT, identify, pause, refusal
 from providers.hubspot.sandbox.kit import (
     OAUTH_TOKEN,
     OTHER_TOKEN,
@@ -120,11 +120,11 @@ def test_the_credential_becomes_the_one_authorization():
         headers(("X-A", "1"), ("authorization", "Bearer old"), ("X-A", "2")),
         b"body",
     )
-    sent = authorize(request, "new")
+    sent = HUBSPOT.authorize(request, "new")
     assert list(sent.headers.items()) == [
         ("X-A", "1"),
-        ("X-A", "2"),
         ("Authorization", "Bearer new"),
+        ("X-A", "2"),
     ]
     assert (sent.target, sent.body) == ("/x?y", b"body")
 
