@@ -12,7 +12,8 @@ Everything does, in order and repeated as it came, except
 
 from __future__ import annotations
 
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from multidict import CIMultiDict, MultiMapping, istr
 
@@ -28,6 +29,14 @@ MAX_FORWARDS: Final = istr("Max-Forwards")
 VIA: Final = istr("Via")
 TRANSFER_ENCODING: Final = istr("Transfer-Encoding")
 
+
+class _Rule(NamedTuple):
+    """Which fields do not travel on: by name, and by how the name begins."""
+
+    names: frozenset[str]
+    prefixes: tuple[str, ...]
+
+
 _HOP_BY_HOP: Final = frozenset(
     {
         "connection",
@@ -40,16 +49,14 @@ _HOP_BY_HOP: Final = frozenset(
         "proxy-authorization",
     }
 )
-_REQUEST_DROPPED: Final = _HOP_BY_HOP | {
-    "expect",
-    "host",
-    "http2-settings",
-    "forwarded",
-    "x-real-ip",
-}
-_REQUEST_DROPPED_PREFIXES: Final = ("x-forwarded-",)
-_ANSWER_DROPPED: Final = _HOP_BY_HOP | {"proxy-authenticate", "alt-svc"}
-_ANSWER_DROPPED_PREFIXES: Final = ("x-accel-", "httpproxy-")
+_OF_REQUESTS: Final = _Rule(
+    _HOP_BY_HOP | {"expect", "host", "http2-settings", "forwarded", "x-real-ip"},
+    ("x-forwarded-",),
+)
+_OF_ANSWERS: Final = _Rule(
+    _HOP_BY_HOP | {"proxy-authenticate", "alt-svc"}, ("x-accel-", "httpproxy-")
+)
+_REMEMBERED: Final = 2_000  # characters
 _SETTLED: Final = frozenset({"keep-alive", "Keep-Alive", "close"})  # names no field
 
 # A client that lists one of these in Connection asks us to drop what the call means.
@@ -76,17 +83,20 @@ def _named_by_connection(headers: MultiMapping[str]) -> set[str]:
     return {option.strip().lower() for option in options} - {"", "close", "keep-alive"}
 
 
-def _drop(
-    headers: CIMultiDict[str], dropped: frozenset[str], prefixes: tuple[str, ...]
-) -> None:
-    # Fields are few: looking up each name costs less than removing every one that may be.
-    names = "\n".join(headers).lower()
-    for name in dropped.intersection(names.split("\n")):
-        del headers[name]
-    for prefix in prefixes:
-        if prefix in names:
-            for name in [n for n in headers if n.lower().startswith(prefix)]:
-                headers.popall(name, None)
+def _drop(headers: CIMultiDict[str], rule: _Rule) -> None:
+    names = "\n".join(headers)
+    # Remembered, but not what a stranger makes up to fill the memory.
+    find = _dropped if len(names) < _REMEMBERED else _dropped.__wrapped__
+    for name in find(names, rule):
+        headers.popall(name, None)
+
+
+@lru_cache(maxsize=1024)  # both sides send the same fields again and again
+def _dropped(names: str, rule: _Rule) -> tuple[str, ...]:
+    """Those of the names (one a line) that do not travel on."""
+    found = set(names.lower().split("\n"))
+    prefixed = {name for name in found if name.startswith(rule.prefixes)}
+    return tuple(found & rule.names | prefixed)
 
 
 def forwarded(
@@ -101,7 +111,7 @@ def forwarded(
         out.popall(name, None)
     if TRANSFER_ENCODING in out:
         out[CONTENT_LENGTH] = str(body_length)
-    _drop(out, _REQUEST_DROPPED, _REQUEST_DROPPED_PREFIXES)
+    _drop(out, _OF_REQUESTS)
     mark = f"1.1 {pseudonym}"
     if VIA in out:
         seen = ", ".join(out.popall(VIA))
@@ -136,7 +146,7 @@ def returned(upstream: MultiMapping[str]) -> CIMultiDict[str]:
     out = CIMultiDict(upstream)
     for name in _named_by_connection(out):
         out.popall(name, None)
-    _drop(out, _ANSWER_DROPPED, _ANSWER_DROPPED_PREFIXES)
+    _drop(out, _OF_ANSWERS)
     if not "".join(out.values()).isascii():
         return CIMultiDict((n, _writable(v)) for n, v in out.items())
     return out
