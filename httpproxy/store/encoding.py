@@ -1,7 +1,7 @@
 """Rows as the JSON of one jsonb parameter. Pure.
 
-`encoded` is quick and takes nearly everything. What it refuses (TypeError) or what
-Postgres cannot hold goes through `encoded_with_care`, which never refuses:
+`encoded` is quick and takes nearly everything. What it refuses (TypeError), or Postgres
+after it, goes through `encoded_with_care`, which writes anything as Postgres can hold it:
 
     U+0000 and lone surrogates     become U+FFFD
     integers beyond 64 bits        are written out
@@ -22,17 +22,12 @@ import orjson
 from providers.body import MAX_DEPTH, storable_text
 from providers.record import JSON
 
-# Whether it is U+0000 or an escaped backslash before "u0000", care sorts it out.
-_NUL: Final = b"\\u0000"
 _DECIMAL_BITS: Final = 14_000  # Python writes decimals of up to 4,300 digits
 
 
 def encoded(rows: object) -> bytes:
     """JSON text. Raises TypeError for what only `encoded_with_care` can write."""
-    text = orjson.dumps(rows)
-    if _NUL in text:
-        raise TypeError("U+0000 cannot be stored")
-    return text
+    return orjson.dumps(rows)
 
 
 def encoded_with_care(rows: JSON) -> bytes:

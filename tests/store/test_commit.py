@@ -115,6 +115,16 @@ async def test_events_tell_what_changed_and_nothing_else(
     )
 
 
+async def test_a_row_that_stays_the_same_is_not_written(
+    world: World, committer: Committer
+) -> None:
+    place = f"SELECT xmin::text, ctid::text, * FROM {world.table}"
+    await world.apply(committer, image(**WHOLE))
+    before = await world.ask(place)
+    await world.apply(committer, image(**WHOLE))
+    assert await world.ask(place) == before
+
+
 async def test_an_archived_row_stays_and_is_marked(world: World, committer: Committer) -> None:
     await world.apply(committer, image(name="a", archived=False))
     await world.apply(committer, image(kind=ARCHIVE))

@@ -124,6 +124,24 @@ async def test_what_the_users_own_rules_refuse_goes_to_the_quarantine(
     assert committer.quarantined == 2
 
 
+async def test_what_is_refused_only_at_the_end_of_the_transaction_is_refused_too(
+    world: World, committer: Committer
+) -> None:
+    await world.ask(
+        f"ALTER TABLE {world.table} ADD UNIQUE (name) DEFERRABLE INITIALLY DEFERRED"
+    )
+    await world.apply(committer, image(name="taken"))
+    good, bad = await asyncio.gather(
+        world.apply(committer, image("rec2", name="free")),
+        world.apply(committer, image("rec3", name="taken")),
+        return_exceptions=True,
+    )
+    assert good.rows == 1
+    assert isinstance(bad, SetAside)
+    assert await world.names() == {"rec1": "taken", "rec2": "free"}
+    assert len(await world.ask("SELECT FROM httpproxy.meta")) == 2
+
+
 async def test_a_table_that_the_user_dropped_is_made_again(
     world: World, committer: Committer
 ) -> None:
