@@ -53,17 +53,21 @@ def _neighbours(run: Run, stub: Process, wanted: tuple[str, ...]) -> dict[str, P
     return started
 
 
-async def _sync(dsn: str) -> tuple[str, dict[str, Any]]:
+def make_sync(dsn: str) -> tuple[str, dict[str, Any]]:
     """The sync's prefix, and what the client that writes by hand has to know."""
-    async with gateway.registry(dsn) as registry:
-        found = gateway.discovered()
-        sync = await gateway.make_sync(registry, "bench", record.BASE, found)
-        return gateway.prefix(sync), await by_hand.twin(dsn, sync.schema_name, TABLE)
+
+    async def made() -> tuple[str, dict[str, Any]]:
+        async with gateway.registry(dsn) as registry:
+            found = gateway.discovered()
+            sync = await gateway.make_sync(registry, "bench", record.BASE, found)
+            return gateway.prefix(sync), await by_hand.twin(dsn, sync.schema_name, TABLE)
+
+    return asyncio.run(made())
 
 
 def _scene(run: Run, dsn: str, wanted: tuple[str, ...]) -> measures.Scene:
     stub = run.child("tests.benchmarks.stub")
-    prefix, orders = asyncio.run(_sync(dsn))
+    prefix, orders = make_sync(dsn)
     orders |= {"upstream": stub.port, "dsn": dsn}
     return measures.Scene(
         load=Load(run.child("tests.benchmarks.load")),

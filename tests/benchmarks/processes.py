@@ -69,6 +69,10 @@ class Process:
             )
         self._process = psutil.Process(self._popen.pid)
 
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
     def ask(self, order: Mapping[str, Any], timeout: float) -> dict[str, Any]:
         """Gives one of our own children an order and returns its answer."""
         assert self._popen.stdin is not None
