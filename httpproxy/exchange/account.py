@@ -54,15 +54,11 @@ class Accounts:
             )
         return True
 
-    async def verified(
-        self, live: Live, variables: Mapping[str, str], headers: MultiMapping[str]
-    ) -> bool:
-        """True if the call is the account's own, False if the API must say no itself.
+    async def verified(self, live: Live, headers: MultiMapping[str]) -> bool:
+        """Whether the token is the account's own; False if the API must say no itself.
 
         Raises Rejected: 403 for another account, 502 if the API would not tell.
         """
-        if self.named(live, variables):
-            return True
         token = _bearer(headers)
         if token is None:
             return False

@@ -145,18 +145,12 @@ class Directory:
         self._cursor = 0
         self._lookups = Pace(LOOKUPS_PER_SECOND, 1.0)
 
-    def __len__(self) -> int:
-        return len(self._by_digest)
-
     def known(self, unique_id: str) -> Live | None:
         """The sync with this unique id, if this process has heard of it."""
         return self._by_digest.get(sha256(unique_id.encode()).digest())
 
-    async def find(self, unique_id: str) -> Live | None:
-        """The sync with this unique id, None if there is none."""
-        return self.known(unique_id) or await self._look_up(unique_id)
-
-    async def _look_up(self, unique_id: str) -> Live | None:
+    async def look_up(self, unique_id: str) -> Live | None:
+        """The sync with a unique id that is not known here, None if there is none."""
         if not await self._lookups.allows(None):
             return None
         digest = sha256(unique_id.encode()).digest()
@@ -165,10 +159,6 @@ class Directory:
             return None
         self._put(sync)
         return self._by_digest.get(digest)
-
-    def by_id(self, sync_id: str) -> Live | None:
-        digest = self._digest_of.get(sync_id)
-        return None if digest is None else self._by_digest.get(digest)
 
     async def refresh(self) -> None:
         """Takes in what changed in the registry since the last time."""
@@ -196,7 +186,7 @@ class Directory:
             log.error("sync %s: this version has no provider %r", sync.id, sync.provider)
             return
         digest = sha256(sync.unique_id.encode()).digest()
-        known = self.by_id(sync.id)
+        known = self._by_digest.get(self._digest_of.get(sync.id, b""))
         if known is not None and known.sync == sync:
             # A table or the credential may have changed; the next call loads them.
             known.tables = known.secret = None

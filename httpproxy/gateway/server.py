@@ -96,7 +96,7 @@ class Gateway:
             refusal = REFUSALS.get(address.host)
             directory = self._d.directory
             unique_id = address.unique_id
-            found = directory.known(unique_id) or await directory.find(unique_id)
+            found = directory.known(unique_id) or await directory.look_up(unique_id)
             live = _serving(found, address.host)
             response, receipt = await self._exchange(request, address, live, request_id)
         except Rejected as rejected:
@@ -123,7 +123,7 @@ class Gateway:
             )
         accounts, incoming = self._d.accounts, request.headers
         verified = accounts.named(live, match.variables) or await accounts.verified(
-            live, match.variables, incoming
+            live, incoming
         )
         bodied = request.can_read_body or TRANSFER_ENCODING in incoming
         sent_body = await self._body(request) if bodied else b""
