@@ -22,6 +22,8 @@ from providers.record import JSON, Change, Image, ImageKind
 
 MAX_ROWS: Final = 1000  # of a batch: about 20 ms of Postgres' time
 
+SUSPECT: Final = 3  # lost connections until a commit goes alone
+
 Place = tuple[int, str]  # a collection's number and a record id
 
 
@@ -65,6 +67,7 @@ class Pending:
     by_match: bool = field(init=False)
     careful: bool = False  # encode its values with care
     refused: Exception | None = None  # what is told in place of `Applied`
+    losses: int = 0  # how often the connection was lost over it
 
     def __post_init__(self) -> None:
         self.place_again()
@@ -79,6 +82,11 @@ class Pending:
     def numbers(self) -> set[int]:
         """The collections it writes to."""
         return {number for number, _ in self.places}
+
+    @property
+    def goes_alone(self) -> bool:
+        """Whether it may not share a batch: it looks something up, or is suspect."""
+        return self.by_match or self.losses >= SUSPECT
 
 
 def pending(commit: Commit, settle: Callable[[Applied | Exception], bool]) -> Pending:
@@ -135,7 +143,8 @@ class Queue:
         """The next batch; empty if nothing is due.
 
         A commit that names records only by a value has to look their keys up first and
-        goes alone, after all that came before it.
+        goes alone, after all that came before it. So does one over which the connection
+        was lost several times: it may be what breaks it.
         """
         batch: list[Pending] = []
         left: list[Pending] = []
@@ -146,7 +155,7 @@ class Queue:
             item = self._waiting.popleft()
             if not named.isdisjoint(item.places) or self.is_held(item, now):
                 left.append(item)
-            elif item.by_match:
+            elif item.goes_alone:
                 if batch:
                     self._waiting.appendleft(item)
                 else:

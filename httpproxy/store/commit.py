@@ -40,6 +40,7 @@ QUEUE_IMAGES: Final = 20_000  # at some KB each
 PING_SECONDS: Final = 2.0  # how soon an idle process notices that the database is away
 STALL_SECONDS: Final = 5.0  # a batch that takes longer means that it is as good as away
 DRAIN_SECONDS: Final = 5.0
+GIVE_UP: Final = 20  # lost connections until a commit is set aside
 LOCKED_SECONDS: Final = 1.0  # until a table that somebody holds is tried again
 _BACKOFF: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -212,13 +213,22 @@ class Committer:
         except TimeoutError:
             await writer.ping()
 
+    def _lose(self, batch: Sequence[Pending]) -> None:
+        """The connection was lost: the batch goes to the next one."""
+        for item in batch:
+            item.losses += 1
+        self._queue.put_back(batch)
+
     async def _apply(self, writer: Writer, batch: list[Pending]) -> None:
         try:
-            await self._rescue.look_up(writer, batch[0])
-            outcome = await writer.transact(batch, self._rescue.layout)
+            if batch[0].losses >= GIVE_UP:
+                outcome = await self._rescue.give_up(writer, batch[0])
+            else:
+                await self._rescue.look_up(writer, batch[0])
+                outcome = await writer.transact(batch, self._rescue.layout)
         except (psycopg.Error, *UNREADABLE) as error:
             if trouble_of(error) is Trouble.AWAY:
-                self._queue.put_back(batch)
+                self._lose(batch)
                 raise
             await self._apply_alone(writer, batch)
         else:
@@ -232,7 +242,7 @@ class Committer:
                 try:
                     outcome = await self._rescue.transact(writer, item)
                 except psycopg.Error:
-                    self._queue.put_back(batch[n:])
+                    self._lose(batch[n:])
                     raise
                 if outcome is None:
                     self._queue.hold(item, self._now() + LOCKED_SECONDS)

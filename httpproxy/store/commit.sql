@@ -1,5 +1,13 @@
 -- What a commit does beside writing to users' tables (tables.sql). Parameters are $1….
 
+-- name: begin
+-- Opens a batch.
+BEGIN
+
+-- name: end
+-- Commits a batch.
+COMMIT
+
 -- name: settle_session
 -- A batch never waits long for a lock: one locked table may not hold up all others.
 -- Every step looks up a few rows by key; a plan made while a table was empty must not

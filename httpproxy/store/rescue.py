@@ -79,6 +79,11 @@ class Rescue:
             return await self._each(writer, item)
         return await self._quarantine(writer, item, last)
 
+    async def give_up(self, writer: Writer, item: Pending) -> Outcome:
+        """Sets aside a commit over which the connection was lost again and again."""
+        why = ConnectionError("the connection to the database was lost over it every time")
+        return await self._quarantine(writer, item, why) or _NOTHING_DONE
+
     async def _improve(self, writer: Writer, item: Pending, error: Exception) -> bool:
         """Does what may help against the last error. True if another process had changed
         the layout: that happens any number of times."""

@@ -1,8 +1,10 @@
 """The connection that commits: a batch as one pipelined transaction.
 
+    BEGIN
     guard     one statement over all collections: who may pass (docs/decisions/0002)
     upsert    per table; likewise delete and archive: rows and events
-    Sync      commits: what is sent up to a Sync is one transaction, or none
+    COMMIT    said, and not left to the end of the pipeline: psycopg cannot take an error
+              there, such as that of a deferred constraint
 
 All of it leaves in one go and costs one round trip. A second one follows only for
 images that the guard refused. What a batch of many tables costs is one lookup and one
@@ -121,10 +123,12 @@ class Writer:
         connection, cursors = self._connection, []
         try:
             async with connection.pipeline():
+                await connection.execute(SQL["begin"])
                 for statement, parameters in statements:
                     cursor = AsyncRawCursor(connection)
                     await cursor.execute(statement, parameters, prepare=self._prepare)
                     cursors.append(cursor)
+                await connection.execute(SQL["end"])
         except psycopg.Error:
             if not connection.closed:
                 await connection.rollback()

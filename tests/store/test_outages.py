@@ -13,7 +13,7 @@ import pytest
 from httpproxy.store.commit import Committer
 from httpproxy.store.database import Database
 from httpproxy.store.embedded import EmbeddedPostgres
-from httpproxy.store.errors import Unavailable
+from httpproxy.store.errors import SetAside, Unavailable
 from httpproxy.store.registry import Registry
 from httpproxy.store.vault import Vault
 from tests.store.world import KEY, World, image, make_sync
@@ -63,6 +63,34 @@ async def test_connections_that_die_again_and_again_lose_no_commit(
     assert set((await world.names()).values()) == {"4"}
     events = await world.events()
     assert len(events) == len(set(events)) + 20 * 3, "each change has one event"
+
+
+async def test_a_commit_that_kills_its_connection_every_time_is_set_aside(
+    world: World, committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("httpproxy.store.commit.GIVE_UP", 5)
+    await world.ask("""
+        CREATE FUNCTION public.bomb() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM pg_terminate_backend(pg_backend_pid()) WHERE new.name = 'bomb';
+            RETURN new;
+        END $$
+    """)
+    await world.ask(f"""
+        CREATE TRIGGER bomb BEFORE INSERT ON {world.table}
+        FOR EACH ROW EXECUTE FUNCTION public.bomb()
+    """)
+    async with asyncio.timeout(20):
+        *good, bad = await asyncio.gather(
+            *(world.apply(committer, image(f"rec{n}", name="good")) for n in range(5)),
+            world.apply(committer, image("rec9", name="bomb")),
+            return_exceptions=True,
+        )
+    assert [one.rows for one in good] == [1] * 5
+    assert isinstance(bad, SetAside)
+    kept = await world.ask("SELECT record_id FROM httpproxy.quarantine")
+    assert kept == [{"record_id": "rec9"}]
+    assert set(await world.rows()) == {f"rec{n}" for n in range(5)}
 
 
 @pytest.fixture
