@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any, Final
 
-from aiohttp import HttpVersion10, HttpVersion11, StreamReader, web
+from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
@@ -34,16 +33,14 @@ from httpproxy.exchange.write import NOTHING, Call, Receipt, Writes
 from httpproxy.gateway.address import Address, parse
 from httpproxy.gateway.answer import Answer
 from httpproxy.gateway.headers import (
-    EXPECT,
-    HOST,
     MAX_FORWARDS,
     PROXY_STATUS,
     RECEIPT,
-    TRANSFER_ENCODING,
     forwarded,
     hops_left,
     returned,
 )
+from httpproxy.gateway.incoming import asks_about_us, check_head, read_body
 from providers.http import Request, Response
 
 log = logging.getLogger(__name__)
@@ -52,11 +49,6 @@ MAX_TARGET: Final = 17_000  # Airtable takes URLs of 16,000, and our prefix come
 MAX_LINE: Final = 40_000  # the parser's own limit, above ours so that ours answers
 MAX_FIELD: Final = 32_768
 MAX_HEADERS: Final = 256
-# Also the end of a body whose chunks break off: aiohttp's parser stops at a bad chunk
-# without telling who reads the body.
-BODY_SECONDS: Final = 120.0
-_HOST_FORM: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
-_SERVED: Final = frozenset({HttpVersion10, HttpVersion11})
 _ALLOW: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _PARSER_PROBLEMS: Final = {
     400: "bad_request",
@@ -89,8 +81,8 @@ class Gateway:
         request_id = self._d.new_request_id()
         refusal: Refusal | None = None
         try:
-            _check_version(request)
-            if _asks_about_us(request):
+            check_head(request)
+            if asks_about_us(request):
                 return self._own_options(request_id)
             address = parse(request.raw_path, MAX_TARGET)
             refusal = REFUSALS.get(address.host)
@@ -125,8 +117,7 @@ class Gateway:
         verified = accounts.named(live, match.variables) or await accounts.verified(
             live, incoming
         )
-        bodied = request.can_read_body or TRANSFER_ENCODING in incoming
-        sent_body = await self._body(request) if bodied else b""
+        sent_body = await read_body(request, self._d.max_body)
         headers = forwarded(incoming, len(sent_body), self._d.pseudonym)
         if request.method == "OPTIONS" and (hops := hops_left(headers)):
             headers[MAX_FORWARDS] = str(hops - 1)
@@ -138,31 +129,6 @@ class Gateway:
             verified,
         )
         return await self._d.writes.carry(call)
-
-    async def _body(self, request: web.BaseRequest) -> bytes:
-        if TRANSFER_ENCODING in request.headers:
-            _check_coding(request)
-        if not request.can_read_body:
-            return b""
-        length = request.content_length
-        if length is not None and length > self._d.max_body:
-            raise _too_large(self._d.max_body)
-        expectation = request.headers.get(EXPECT)
-        if expectation is not None:
-            await _meet(expectation, request)
-        try:
-            if request.content.is_eof():  # it came with the head: no timer for most
-                return await request.read()
-            async with asyncio.timeout(BODY_SECONDS):
-                return await request.read()
-        except TimeoutError as error:
-            raise Rejected(
-                "request_timeout", f"The body did not arrive whole within {BODY_SECONDS:g} s."
-            ) from error
-        except web.HTTPRequestEntityTooLarge as error:
-            raise _too_large(self._d.max_body) from error
-        except (web.RequestPayloadError, ConnectionError) as error:
-            raise Rejected("bad_request", "The body is damaged, or ended too early.") from error
 
     def _relayed(self, response: Response, receipt: Receipt, request_id: str) -> Answer:
         headers = returned(response.headers)
@@ -227,37 +193,6 @@ def _receipt(receipt: Receipt, request_id: str) -> str:
     return f"{receipt.outcome}; rows={receipt.rows}; request-id={request_id}"
 
 
-def _check_version(request: web.BaseRequest) -> None:
-    if request.version not in _SERVED:
-        raise Rejected("version_not_supported", "Speak HTTP/1.1.")
-    host = request.headers.get(HOST)
-    if host is None:
-        if request.version == HttpVersion11:
-            raise Rejected("bad_host", "HTTP/1.1 asks for a Host header.")
-    elif not host or not _HOST_FORM.fullmatch(host):
-        raise Rejected("bad_host", "The Host header is a host name and perhaps a port.")
-
-
-def _check_coding(request: web.BaseRequest) -> None:
-    """Refuses what the parser passes: it undoes `chunked` and leaves the rest undone."""
-    codings = ",".join(request.headers.getall(TRANSFER_ENCODING)).lower().split(",")
-    if request.version == HttpVersion10 or codings[-1].strip() != "chunked":
-        raise Rejected("bad_request", "The Transfer-Encoding leaves the body's end unknown.")
-    if len(codings) > 1:
-        raise Rejected("not_implemented", "Only the chunked transfer coding is known.")
-
-
-def _asks_about_us(request: web.BaseRequest) -> bool:
-    """Whether it is an OPTIONS that goes no further (RFC 9110 §7.6.2, §9.3.7)."""
-    if request.method == "CONNECT":
-        raise Rejected("not_implemented", "This is a gateway; it opens no tunnels.")
-    if request.method == "TRACE":
-        raise Rejected("method_not_allowed", "TRACE would show your token.")
-    return request.method == "OPTIONS" and (
-        request.raw_path == "*" or hops_left(request.headers) == 0
-    )
-
-
 def _serving(live: Live | None, host: str) -> Live:
     if live is not None and host in live.provider.hosts:
         return live
@@ -272,20 +207,6 @@ def _no_such_address(host: str) -> str:
         "No sync has this unique id, or it is not for this API host."
         " `httpproxy sync show` prints the API root to prepend."
     )
-
-
-def _too_large(limit: int) -> Rejected:
-    return Rejected(
-        "body_too_large",
-        f"The request body is over the limit of {limit} bytes (max_request_bytes).",
-    )
-
-
-async def _meet(expectation: str, request: web.BaseRequest) -> None:
-    if expectation.lower() != "100-continue":
-        raise Rejected("expectation_failed", "Only 100-continue is understood.")
-    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0  # the answer itself has not begun
 
 
 class _Connection(web.RequestHandler):

@@ -11,7 +11,7 @@ from neighbours.problem import assert_problem
 from neighbours.rawclient import connect, request_bytes
 from neighbours.recorder import Recorder, Reply, http
 
-from httpproxy.gateway import server
+from httpproxy.gateway import incoming
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -163,7 +163,7 @@ async def test_a_request_that_never_ends_is_never_forwarded(
 async def test_a_body_that_does_not_come_whole_is_refused_and_never_forwarded(
     rest: bytes, door: Door, upstream: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(incoming, "BODY_SECONDS", 0.3)
     whole = request_bytes("POST", door.root(AIRTABLE) + TASKS, body=PAYLOAD, chunked=True)
     async with connect(door.host, door.port) as client:
         await client.send(whole[:-20])
