@@ -187,9 +187,17 @@ class Rescue:
             log.exception("request %s: cannot even be set aside", request_id)
             return None
         self.quarantined += len(item.images)
-        log.error("request %s: set aside in httpproxy.quarantine: %s", request_id, why)
-        item.refused = SetAside(len(item.images), str(why))
+        said = _without_row(why)
+        log.error("request %s: set aside in httpproxy.quarantine: %s", request_id, said)
+        item.refused = SetAside(len(item.images), said)
         return _NOTHING_DONE
+
+
+def _without_row(why: Exception | None) -> str:
+    """What a log may tell: the detail of a failed constraint would be the whole row."""
+    if isinstance(why, psycopg.Error):
+        return why.diag.message_primary or type(why).__name__
+    return str(why)
 
 
 def _told(image: Image) -> Row:

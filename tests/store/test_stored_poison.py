@@ -102,7 +102,7 @@ async def test_deep_json_is_kept(levels: int, world: World, committer: Committer
 
 
 async def test_what_the_users_own_rules_refuse_goes_to_the_quarantine(
-    world: World, committer: Committer
+    world: World, committer: Committer, caplog: pytest.LogCaptureFixture
 ) -> None:
     await world.ask(f"ALTER TABLE {world.table} ADD CHECK (amount < 100)")
     good, bad = await asyncio.gather(
@@ -112,6 +112,8 @@ async def test_what_the_users_own_rules_refuse_goes_to_the_quarantine(
     )
     assert good.rows == 1
     assert isinstance(bad, SetAside)
+    assert "violates check constraint" in caplog.text
+    assert [t for t in (caplog.text, str(bad)) if "1000" in t] == [], "logs tell no values"
     kept = await world.ask("SELECT record_id, image, sqlstate FROM httpproxy.quarantine")
     assert kept[0]["record_id"] == "rec2"
     assert kept[0]["sqlstate"] == "23514"
