@@ -8,6 +8,7 @@ association type between two of them.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from typing import Final
 
 from providers.http import Request, Response
 from providers.hubspot.calls import ask, get, segment
@@ -24,6 +25,8 @@ from providers.hubspot.objects import (
 )
 from providers.record import JSON, Collection
 from providers.spec import Refused, UnknownCollection
+
+_STANDARD_SPELLINGS: Final = frozenset(s for kind in STANDARD for s in kind.spellings)
 
 Discovery = Generator[Request, Response, tuple[Collection, ...]]
 
@@ -98,8 +101,13 @@ def _custom_type(schema: dict[str, JSON]) -> ObjectType | None:
     type_id, name = id_of(schema.get("objectTypeId")), id_of(schema.get("name"))
     if not type_id or not name:
         return None
-    others = {id_of(schema.get("fullyQualifiedName")), f"p_{name}"} - {""}
-    return ObjectType(type_id, name, name, frozenset(others))
+    full = id_of(schema.get("fullyQualifiedName")) or f"p_{name}"
+    # A portal may have had its own "projects" before HubSpot had: the plain name is theirs.
+    plain = full if name.lower() in _STANDARD_SPELLINGS else name
+    spellings = {plain, full, f"p_{name}"}
+    return ObjectType(
+        type_id, plain, plain, frozenset({*spellings, *map(str.lower, spellings)})
+    )
 
 
 # --- pairs ------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def merge(call: Call) -> Answer:
         for name in ("primaryObjectId", "objectIdToMerge")
     )
     merged = records.merge(call, kind, one, other)
-    return 200, records.written(call, kind, merged, {"properties": {**merged.properties}})
+    return 200, records.written(call, kind, merged, {})
 
 
 def gdpr_delete(call: Call) -> Answer:

@@ -47,7 +47,8 @@ def create_schema(call: Call) -> Answer:
             409, f"An object type named {name} already exists.", "OBJECT_ALREADY_EXISTS"
         )
     type_id, full = f"2-{1_000_000 + portal.number()}", f"p{portal.id}_{name}"
-    kind = new_kind((type_id, name, name), [type_id, name, full, f"p_{name}"], (), call.now)
+    spellings = [spelling.lower() for spelling in (type_id, name, full, f"p_{name}")]
+    kind = new_kind((type_id, name, name), spellings, (), call.now)
     own = call.body.get("properties")
     for given in own if isinstance(own, list) else []:
         made = new_property(call, kind, given if isinstance(given, dict) else {})

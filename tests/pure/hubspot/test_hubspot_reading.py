@@ -17,9 +17,9 @@ from hubspot_portal import (
     collection,
 )
 
-from providers.http import Response
+from providers.http import Request, Response
 from providers.hubspot.discovery import discover
-from providers.hubspot.objects import STANDARD
+from providers.hubspot.objects import STANDARD, find_objects
 from providers.hubspot.reading import OBJECTS_AT_ONCE, read_records
 from providers.hubspot.sandbox.kit import READ_ONLY_TOKEN
 from providers.record import ColumnType, Image, ImageKind
@@ -95,6 +95,35 @@ def test_custom_types_are_found_under_all_their_names(spelling: str):
     record = portal.call("POST", f"{V3}/{spelling}", {"properties": {"plate": "A 1"}})
     (image,) = portal.converse(read_records(cars, [(record["id"],)]))
     assert image.values["plate"] == "A 1"
+
+
+class OldPortal(Portal):
+    """Answers what discovery asks; the simulator allows no name twice."""
+
+    def send(self, request: Request) -> Response:
+        own = {"objectTypeId": "2-7", "name": "projects", "fullyQualifiedName": "p4_projects"}
+        results = [own] if request.path.endswith("/schemas") else []
+        if request.path.endswith("/labels"):
+            results = [{"category": "USER_DEFINED", "typeId": 1}]
+        return Response(200, body=orjson.dumps({"results": results}))
+
+
+def test_a_custom_type_named_like_one_of_hubspots_own_is_kept_apart():
+    """Portals had their own projects before HubSpot had; the plain name is HubSpot's."""
+    found = OldPortal().schema("projects", "p4_projects")
+    tables = {c.id: c.table_name for c in found.collections if c.key == ("$id",)}
+    assert tables == {"0-970": "project", "2-7": "p4_projects"}
+    spellings = ("project", "Projects", "p_projects", "p4_projects")
+    ids = [kind.id for s in spellings if (kind := find_objects(found, s)) is not None]
+    assert ids == ["0-970", "0-970", "2-7", "2-7"]
+
+
+def test_a_custom_type_is_found_in_any_case():
+    portal = Portal()
+    portal.call("POST", "/crm-object-schemas/v3/schemas", {**CAR, "name": "SportsCar"})
+    schema = portal.schema("p48000001_SportsCar")
+    for spelling in ("SportsCar", "sportscar", "p_sportscar", "P48000001_sportscar"):
+        assert find_objects(schema, spelling) is not None, spelling
 
 
 def test_without_a_selection_it_is_whatever_the_token_may_read():

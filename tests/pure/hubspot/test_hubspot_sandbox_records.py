@@ -184,6 +184,7 @@ def test_a_merge_makes_a_new_record_and_old_ids_lead_to_it():
     body = {"primaryObjectId": GRACE, "objectIdToMerge": CHARLES}
     merged = portal.call("POST", f"{V3}/contacts/merge", body)
     assert merged["id"] not in (GRACE, CHARLES)
+    assert "hs_merged_object_ids" not in merged["properties"], "an answer is not everything"
     for old in (GRACE, CHARLES, merged["id"]):
         target = f"{V3}/contacts/{old}?properties=firstname,lastname,hs_merged_object_ids"
         found = portal.call("GET", target)
