@@ -142,16 +142,9 @@ def _refuse_undecodable(headers: MultiMapping[str]) -> None:
 
 
 def returned(upstream: MultiMapping[str]) -> CIMultiDict[str]:
-    """The upstream's headers for the client."""
+    """The upstream's headers for the client, as `upstream.client` made them readable."""
     out = CIMultiDict(upstream)
     for name in _named_by_connection(out):
         out.popall(name, None)
     _drop(out, _OF_ANSWERS)
-    if not "".join(out.values()).isascii():
-        return CIMultiDict((n, _writable(v)) for n, v in out.items())
     return out
-
-
-def _writable(value: str) -> str:
-    # aiohttp's writer drops bytes that are not UTF-8 without a word; show the loss.
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

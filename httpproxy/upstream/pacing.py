@@ -1,5 +1,4 @@
-"""How often housekeeping may run: rediscovery after an unknown field, lookups of
-unknown ids and tokens.
+"""How often housekeeping may run: rediscovery after an unknown field, lookups of unknown ids.
 
 Nothing here is seen by an API as a limit of its own, so no strict window is needed
 and nothing waits: what comes too often is left out and comes again. aiolimiter's
