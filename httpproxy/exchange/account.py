@@ -19,7 +19,8 @@ from multidict import MultiMapping
 
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import Rejected
-from httpproxy.exchange.read import Calls
+from httpproxy.exchange.read import Caller, Calls
+from httpproxy.upstream.lane import Priority
 from providers.spec import Refused, Unrecognised
 
 KEPT_SECONDS: Final = 300.0
@@ -91,7 +92,9 @@ class Accounts:
         if identify is None:
             raise TypeError(f"{live.provider.name} names no account, in path or by token")
         try:
-            return await self._calls.converse(live, identify(token), token=token)
+            # A call of the application waits for it, so it is no re-read of ours.
+            caller = Caller(live.allotment, token, Priority.READ)
+            return await self._calls.converse_as(caller, identify(token))
         except Unrecognised:
             return None
         except Refused as refused:

@@ -53,15 +53,10 @@ class Calls:
         self._registry = registry
         self._wall_clock = wall_clock
 
-    async def converse(
-        self, live: Live, conversation: Conversation[T], *, token: str | None = None
-    ) -> T:
-        """Holds a conversation for a sync, with its stored credential unless told."""
-        if token is None:
-            token = await self.secret(live)
-        return await self.converse_as(
-            Caller(live.allotment, token, Priority.REREAD), conversation
-        )
+    async def converse(self, live: Live, conversation: Conversation[T]) -> T:
+        """Holds a conversation for a sync, with its stored credential."""
+        caller = Caller(live.allotment, await self._secret(live), Priority.REREAD)
+        return await self.converse_as(caller, conversation)
 
     async def converse_as(self, caller: Caller, conversation: Conversation[T]) -> T:
         """Holds a conversation to its end and returns its result.
@@ -102,7 +97,7 @@ class Calls:
         finally:
             allotment.give_back()
 
-    async def secret(self, live: Live) -> str:
+    async def _secret(self, live: Live) -> str:
         """The sync's stored credential, decrypted once."""
         if live.secret is None:
             live.secret = await self._registry.secret(live.sync)

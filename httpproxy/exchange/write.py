@@ -13,12 +13,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import Rejected
 from httpproxy.exchange.read import failed, permit_for
-from httpproxy.exchange.settle import Settlement, Unsettled
+from httpproxy.exchange.settle import Hint, Settlement, Unsettled
 from httpproxy.store.commit import Applied, Commit, Committer
 from httpproxy.store.registry import Registry
 from httpproxy.store.tables import SyncTables
@@ -47,7 +47,7 @@ class Receipt:
               unmapped   records of collections that the sync does not cover
     """
 
-    outcome: str
+    outcome: Literal["applied", "deferred", "none", "unmapped"]
     rows: int = 0
 
 
@@ -144,8 +144,7 @@ class Writes:
             return Receipt("unmapped")
         change = _meaning(call, response, tables)
         if change.schema_changed:
-            uncovered = change.unmapped > 0 and not change.images
-            rediscovery = self.settlement.rediscover(call.live, uncovered=uncovered)
+            rediscovery = self.settlement.rediscover(call.live, _hint(call, change))
             self.spawn(rediscovery, "rediscover")
         if not change.images and not change.dirty:
             return Receipt("unmapped") if change.unmapped else NOTHING
@@ -174,6 +173,12 @@ class Writes:
             await self.settlement.mark_dirty(call.live, open_)
             return DEFERRED
         return Receipt("applied", applied.rows + rows)
+
+
+def _hint(call: Call, change: Change) -> Hint:
+    if call.match.route.action is Action.EFFECT:
+        return Hint.TOLD
+    return Hint.FIELD if change.images else Hint.COLLECTION
 
 
 def _meaning(call: Call, response: Response, tables: SyncTables) -> Change:
