@@ -15,6 +15,7 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from itertools import groupby
 from typing import Final
 
@@ -32,8 +33,22 @@ log = logging.getLogger(__name__)
 READ_BACKS: Final = 3  # a record that is written this often at once goes to the re-reads
 REDISCOVERY_SECONDS: Final = 5.0
 # A name that no collection has is mostly one the sync was never asked to cover, and seldom
-# the new name of one that it does.
-UNCOVERED_SECONDS: Final = 60.0
+# the new name of one that it does. A field may be unknown for good: HubSpot does not list
+# sensitive properties, but answers with them.
+SELDOM_SECONDS: Final = 60.0
+
+
+class Hint(Enum):
+    """Why the tables may have to follow.
+
+    TOLD        definitions were written, through us
+    FIELD       an answer names a field that its collection lacks
+    COLLECTION  a call names no collection of ours
+    """
+
+    TOLD = "told"
+    FIELD = "field"
+    COLLECTION = "collection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +68,8 @@ class Settlement:
         self._committer = committer
         self._registry = registry
         self._pace = Pace(1, REDISCOVERY_SECONDS)
-        self._seldom = Pace(1, UNCOVERED_SECONDS)
+        self._seldom = Pace(1, SELDOM_SECONDS)
+        self._in_vain: set[str] = set()
         self._awaited: set[str] = set()
 
     async def read_back(self, live: Live, tables: SyncTables, open_: Unsettled) -> int:
@@ -95,17 +111,18 @@ class Settlement:
         marks = [Dirty(i.collection, i.key or None, open_.why) for i in open_.images]
         await self._registry.mark_dirty(live.sync, marks)
 
-    async def rediscover(self, live: Live, *, uncovered: bool = False) -> None:
+    async def rediscover(self, live: Live, hint: Hint) -> None:
         """Discovers the sync's collections and lets the tables follow, at a gentle pace.
 
         One run at a time is waiting for its turn; what is asked for meanwhile is part of
-        it. `uncovered`: all that is known is that a call named no collection of ours.
-        Never fails: what goes wrong is logged, and the next unknown field tries again.
+        it. Never fails: what goes wrong is logged, and the next hint tries again.
         """
         sync = live.sync
         if live.tables is None or sync.id in self._awaited:
             return
-        if uncovered and not await self._seldom.allows(sync.id):
+        in_vain = hint is Hint.FIELD and sync.id in self._in_vain
+        seldom = in_vain or hint is Hint.COLLECTION
+        if seldom and not await self._seldom.allows(sync.id):
             return
         self._awaited.add(sync.id)
         if not await self._pace.allows(sync.id):
@@ -115,7 +132,9 @@ class Settlement:
             # A change elsewhere may have dropped them while we waited.
             tables = live.tables or await self._registry.tables(sync)
             found = await self._discovered(live, tables)
-            live.tables = await self._registry.follow(sync, found)
+            followed = live.tables = await self._registry.follow(sync, found)
+            new = followed.schema.collections != tables.schema.collections
+            (self._in_vain.discard if new else self._in_vain.add)(sync.id)
             await self._registry.mark_dirty(sync, list(_renamed(tables, found)))
         except Exception:
             log.exception("sync %s: rediscovery failed", sync.id)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+import orjson
 import psycopg
 import pytest
+import requests
 from neighbours.airtable_house import open_airtable
+from neighbours.house import BASE, add_sync, open_house
+from neighbours.recorder import Recorder, http
 from neighbours.rows import columns
 
 from httpproxy.exchange import settle
@@ -61,6 +66,46 @@ async def test_a_table_that_is_gone_does_not_keep_the_others_from_following(
             await asyncio.sleep(0.1)
         (row,) = house.rows().values()
         assert row["late"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("Tasks", {"id": "recA", "createdTime": "2026-11-21T12:00:00Z", "fields": {"Odd": 1}}),
+        ("Covered by nobody", {"id": "recA", "fields": {}}),
+    ],
+)
+async def test_what_no_discovery_explains_is_looked_up_only_once_in_a_while(
+    database_dsn: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    answer: dict[str, Any],
+) -> None:
+    """Some APIs answer with fields that they do not list; not every write may ask again."""
+    monkeypatch.setattr(settle, "REDISCOVERY_SECONDS", 0.05)
+    name = {"id": "fldName0000000001", "name": "Name", "type": "singleLineText"}
+    table = {"id": "tblTasks000000001", "name": "Tasks", "fields": [name]}
+    meta = f"/v0/meta/bases/{BASE}/tables"
+    async with (
+        Recorder() as upstream,
+        open_house(database_dsn, tmp_path, upstream.url) as house,
+    ):
+        upstream.by_target[meta] = http(body=orjson.dumps({"tables": [table]}))
+        upstream.usual = http(body=orjson.dumps(answer))
+        url = house.door(await add_sync(house, "airtable")).url("api.airtable.com")
+
+        async def discoveries(target: str) -> int:
+            upstream.seen.clear()
+            for _ in range(8):
+                sent = requests.post, url + target
+                made = await asyncio.to_thread(*sent, json={}, timeout=5)
+                assert made.ok
+                await asyncio.sleep(0.1)
+            return sum(seen.method == "GET" for seen in upstream.seen)
+
+        assert 1 <= await discoveries(f"/v0/{BASE}/{path}") <= 3
+        assert await discoveries(meta) >= 7, "definitions were written: nothing to guess"
 
 
 def dirty(dsn: str) -> set[tuple[str, str]]:
