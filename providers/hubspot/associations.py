@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 from providers.body import storable_text
 from providers.hubspot import images
-from providers.hubspot.images import answer, asked, id_of, object_of, objects_of, partly_failed
 from providers.hubspot.objects import find_objects, find_pair, is_pair, pairs_of, type_alias
+from providers.hubspot.shapes import answer, asked, id_of, object_of, objects_of, partly_failed
 from providers.record import (
     JSON,
     Change,

@@ -10,7 +10,7 @@ import orjson
 
 from providers.body import read_json
 from providers.http import Request, Response, headers
-from providers.hubspot.images import object_of, objects_of
+from providers.hubspot.shapes import object_of, objects_of
 from providers.record import JSON
 from providers.spec import Refused, Unreadable
 

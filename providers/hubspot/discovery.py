@@ -13,7 +13,6 @@ from typing import Final
 from providers.http import Request, Response
 from providers.hubspot.calls import ask, get, segment
 from providers.hubspot.fields import to_field
-from providers.hubspot.images import id_of, objects_of
 from providers.hubspot.objects import (
     PAIR_PREFIX,
     STANDARD,
@@ -23,6 +22,7 @@ from providers.hubspot.objects import (
     pair_id,
     type_alias,
 )
+from providers.hubspot.shapes import id_of, objects_of
 from providers.record import JSON, Collection
 from providers.spec import Refused, UnknownCollection
 

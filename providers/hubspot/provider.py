@@ -9,10 +9,10 @@ from typing import Final
 from providers.http import Request, Response, with_bearer
 from providers.hubspot.calls import HOST, ask, error_body, get, post, segment
 from providers.hubspot.discovery import discover
-from providers.hubspot.images import id_of
 from providers.hubspot.reading import read_records
 from providers.hubspot.routes import ROUTES
 from providers.hubspot.sandbox.kit import SANDBOX
+from providers.hubspot.shapes import id_of
 from providers.record import JSON
 from providers.spec import Budget, CredentialKind, Provider, Refused, Unrecognised
 

@@ -12,8 +12,9 @@ from typing import Final
 
 from providers.http import Request, Response
 from providers.hubspot.calls import ask, post, segment
-from providers.hubspot.images import gone_image, id_of, object_of, objects_of, record_image
+from providers.hubspot.images import gone_image, record_image
 from providers.hubspot.objects import is_pair
+from providers.hubspot.shapes import id_of, object_of, objects_of
 from providers.record import JSON, Collection, Image, ImageKind
 
 Keys = Sequence[tuple[str, ...]]
