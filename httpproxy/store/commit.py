@@ -48,15 +48,10 @@ _BACKOFF: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 class Committer:
     """Commits what answers said. Open it with `async with`; its task is the caller's
     own: should it fail, the caller is cancelled.
-
-    `prepare` off suits poolers that hand out another server with every transaction.
     """
 
-    def __init__(
-        self, dsn: str, *, prepare: bool = True, queue_images: int = QUEUE_IMAGES
-    ) -> None:
+    def __init__(self, dsn: str, *, queue_images: int = QUEUE_IMAGES) -> None:
         self._dsn = dsn
-        self._prepare = prepare
         self._queue_images = queue_images
         self._queue = Queue()
         self._wake = asyncio.Event()
@@ -179,7 +174,7 @@ class Committer:
             failures += 1
 
     async def _connect(self) -> Writer:
-        writer = await open_writer(self._dsn, prepare=self._prepare)
+        writer = await open_writer(self._dsn)
         try:
             self._clock = await writer.forward_clock(self._clock)
         except BaseException:

@@ -28,11 +28,8 @@ OLDEST_POSTGRES: Final = 14
 Connection = AsyncConnection[DictRow]
 
 
-def connect_parameters(prepare: bool) -> dict[str, Any]:
-    """How every connection of ours is made.
-
-    `prepare` off suits poolers that hand out another server with every transaction.
-    """
+def connect_parameters(*, prepare: bool) -> dict[str, Any]:
+    """How every connection of ours is made; `prepare` pays for those that live on."""
     return {
         "application_name": "httpproxy",
         "connect_timeout": 10,
@@ -49,13 +46,16 @@ class Database:
     Raises Unavailable, NotMigratable.
     """
 
-    def __init__(self, dsn: str, *, prepare: bool = True, connections: int = 4) -> None:
+    def __init__(self, dsn: str, *, connections: int = 4) -> None:
         self._dsn = dsn
-        self._prepare = prepare
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             dsn,
             connection_class=AsyncConnection[DictRow],
-            kwargs={**connect_parameters(prepare), "autocommit": True, "row_factory": dict_row},
+            kwargs={
+                **connect_parameters(prepare=True),
+                "autocommit": True,
+                "row_factory": dict_row,
+            },
             min_size=1,
             max_size=connections,
             timeout=5.0,

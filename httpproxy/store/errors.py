@@ -35,10 +35,10 @@ class NotMigratable(StoreError):
 
 
 class NameTaken(StoreError):
-    """`field` (name, schema_name) has a `value` that is taken or reserved."""
+    """`field` (name, schema_name) has a `value` that is taken, reserved or too long."""
 
     def __init__(self, field: str, value: str) -> None:
-        super().__init__(f"{field} {value!r} is taken; choose another")
+        super().__init__(f"{field} {value!r} is taken or not allowed; choose another")
         self.field, self.value = field, value
 
 

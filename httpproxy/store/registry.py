@@ -21,17 +21,16 @@ import psycopg
 from psycopg.sql import Identifier
 from psycopg.types.json import Jsonb
 
-from httpproxy.store import layout, statements
+from httpproxy.store import layout, schemas, statements
 from httpproxy.store.database import QUERIES, Connection, Database
-from httpproxy.store.errors import InUse, NameTaken, StoreError, Unavailable
-from httpproxy.store.tables import Column, SyncTables, free_name, snake_case
+from httpproxy.store.errors import NameTaken, StoreError, Unavailable
+from httpproxy.store.tables import Column, SyncTables
 from httpproxy.store.vault import Secret, Vault
 from providers.record import Collection, Dirty
 from providers.spec import Budget
 
 log = logging.getLogger(__name__)
 
-_RESERVED: Final = frozenset({"httpproxy", "public", "information_schema"})
 _CREDENTIALS: Final = "httpproxy.credential"
 FOLLOW_ATTEMPTS: Final = 3
 # What goes with a sync, the sync itself last.
@@ -89,7 +88,7 @@ class Registry:
         """
         async with self._database.transaction() as connection:
             revision = await _next_revision(connection)
-            schema, owned = await _schema_for(connection, schema_name, provider, name)
+            schema, owned = await schemas.schema_for(connection, schema_name, provider, name)
             credential_id = await self._save_credential(
                 connection, provider, account, credential_kind, secret
             )
@@ -170,7 +169,9 @@ class Registry:
                 return
             revision = await _next_revision(connection)
             if drop_tables:
-                await _drop_tables(connection, sync, owned=held["owns_schema"])
+                await schemas.drop_tables(connection, sync.id)
+                if held["owns_schema"]:
+                    await schemas.drop_schema(connection, sync.schema_name)
             for query in _DELETED:
                 await connection.execute(QUERIES[query], named)
             await connection.execute(
@@ -269,22 +270,6 @@ async def _next_revision(connection: Connection) -> int:
     return int(row["value"])
 
 
-async def _schema_for(
-    connection: Connection, wanted: str | None, provider: str, name: str
-) -> tuple[str, bool]:
-    """The schema's name, and whether it is to be made (and so is ours to drop)."""
-    rows = await (await connection.execute(QUERIES["taken_schemas"])).fetchall()
-    taken = {row["name"] for row in rows} | _RESERVED
-    if wanted is None:
-        stem = snake_case(name) or provider
-        stem = stem if stem.startswith(snake_case(provider)) else f"{provider}_{stem}"
-        return free_name(stem, provider, taken), True
-    ours = wanted in ("httpproxy", "information_schema") or wanted.startswith("pg_")
-    if ours or not wanted or any(row["name"] == wanted for row in rows if row["by_sync"]):
-        raise NameTaken("schema_name", wanted)
-    return wanted, wanted not in taken
-
-
 async def _insert(connection: Connection, sync: Sync, owned: bool, revision: int) -> None:
     row = {
         "id": sync.id,
@@ -305,23 +290,6 @@ async def _insert(connection: Connection, sync: Sync, owned: bool, revision: int
         if error.diag.constraint_name == "sync_name_key":
             raise NameTaken("name", sync.name) from error
         raise
-
-
-async def _drop_tables(connection: Connection, sync: Sync, *, owned: bool) -> None:
-    try:
-        for each in await layout.read_layouts(connection, sync.id):
-            parts = statements.names(each.table)
-            await connection.execute(statements.compose("drop_table", parts))
-    except psycopg.errors.DependentObjectsStillExist as error:
-        raise InUse(f"{error.diag.message_primary}: {error.diag.message_detail}") from error
-    if not owned:
-        return
-    parts = {"schema": Identifier(sync.schema_name)}
-    try:
-        async with connection.transaction():
-            await connection.execute(statements.compose("drop_schema", parts))
-    except psycopg.errors.DependentObjectsStillExist:
-        log.warning("schema %s stays: it holds more than our tables", sync.schema_name)
 
 
 def _sync(row: Mapping[str, Any]) -> Sync:

@@ -49,9 +49,8 @@ class Outcome:
 class Writer:
     """One connection and what is prepared on it. Made by `open_writer`."""
 
-    def __init__(self, connection: AsyncConnection[TupleRow], prepare: bool) -> None:
+    def __init__(self, connection: AsyncConnection[TupleRow]) -> None:
         self._connection = connection
-        self._prepare = prepare or None  # None: as the connection is set
         self._statements: dict[int, tuple[int, Statements]] = {}
 
     async def close(self) -> None:
@@ -126,7 +125,7 @@ class Writer:
                 await connection.execute(SQL["begin"])
                 for statement, parameters in statements:
                     cursor = AsyncRawCursor(connection)
-                    await cursor.execute(statement, parameters, prepare=self._prepare)
+                    await cursor.execute(statement, parameters, prepare=True)
                     cursors.append(cursor)
                 await connection.execute(SQL["end"])
         except psycopg.Error:
@@ -203,15 +202,15 @@ def _as_is(text: bytes) -> bytes:
     return text
 
 
-async def open_writer(dsn: str, *, prepare: bool) -> Writer:
+async def open_writer(dsn: str) -> Writer:
     """Connects. Raises psycopg.Error."""
     connection = await AsyncConnection.connect(
         dsn,
         autocommit=True,
         cursor_factory=AsyncRawCursor,
         tcp_user_timeout=_NETWORK_PATIENCE_MS,
-        **connect_parameters(prepare),
+        **connect_parameters(prepare=True),
     )
     connection.prepared_max = _PREPARED
     await connection.execute(SQL["settle_session"])
-    return Writer(connection, prepare)
+    return Writer(connection)

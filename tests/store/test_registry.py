@@ -70,7 +70,7 @@ async def test_names_that_are_taken_are_refused_by_name(registry: Registry) -> N
     with pytest.raises(NameTaken) as taken:
         await create(registry, "mine", "other")
     assert (taken.value.field, taken.value.value) == ("name", "mine")
-    for schema in ("crm", "httpproxy", "pg_catalog", "information_schema", ""):
+    for schema in ("crm", "httpproxy", "pg_catalog", "information_schema", "", "x" * 64):
         with pytest.raises(NameTaken) as taken:
             await create(registry, f"sync for {schema}", schema)
         assert (taken.value.field, taken.value.value) == ("schema_name", schema)
