@@ -112,19 +112,35 @@ def _run(provider: Provider, invocation: Invocation, given: dict[str, Any]) -> N
 
 
 def _command(provider: Provider) -> click.Command:
-    account, collection = provider.account_option, provider.collection_option
-    options: list[click.Parameter] = []
-    if account:
-        options.append(
-            click.Option(
-                [f"--{account}", "account"],
-                required=True,
-                metavar=account.upper(),
-                help=f"The {provider.title} {account} to sync ({provider.sandbox.account}).",
-            )
+    @click.pass_obj
+    def callback(invocation: Invocation, /, **given: Any) -> None:
+        _run(provider, invocation, given)
+
+    return click.Command(
+        provider.name,
+        params=[*_account(provider), *_options(provider)],
+        callback=callback,
+        help=_help(provider),
+        short_help=f"Make a sync of {provider.title}.",
+    )
+
+
+def _account(provider: Provider) -> list[click.Parameter]:
+    account = provider.account_option
+    if account is None:
+        return []
+    help_ = f"The {provider.title} {account} to sync ({provider.sandbox.account})."
+    return [
+        click.Option(
+            [f"--{account}", "account"], required=True, metavar=account.upper(), help=help_
         )
+    ]
+
+
+def _options(provider: Provider) -> list[click.Parameter]:
+    collection = provider.collection_option
     kinds = [kind.name for kind in provider.credential_kinds]
-    options += [
+    return [
         click.Option(
             [f"--{collection}", "collections"],
             multiple=True,
@@ -148,18 +164,6 @@ def _command(provider: Provider) -> click.Command:
         ),
         click.Option(["--json", "wants_json"], is_flag=True, help="JSON, for scripts."),
     ]
-
-    @click.pass_obj
-    def callback(invocation: Invocation, /, **given: Any) -> None:
-        _run(provider, invocation, given)
-
-    return click.Command(
-        provider.name,
-        params=options,
-        callback=callback,
-        help=_help(provider),
-        short_help=f"Make a sync of {provider.title}.",
-    )
 
 
 def _shown(rates: tuple[Budget, ...]) -> str:

@@ -123,7 +123,9 @@ def test_a_custom_type_is_found_in_any_case():
     portal.call("POST", "/crm-object-schemas/v3/schemas", {**CAR, "name": "SportsCar"})
     schema = portal.schema("p48000001_SportsCar")
     for spelling in ("SportsCar", "sportscar", "p_sportscar", "P48000001_sportscar"):
-        assert find_objects(schema, spelling) is not None, spelling
+        found = find_objects(schema, spelling)
+        assert found is not None, spelling
+        assert found.name == "SportsCar", spelling
 
 
 def test_without_a_selection_it_is_whatever_the_token_may_read():
