@@ -51,7 +51,6 @@ def sync_tables(layouts: Sequence[Layout]) -> SyncTables:
     return SyncTables(
         Schema(tuple(table.collection for table in tables.values())),
         tables,
-        sum(table.version for table in tables.values()),
     )
 
 

@@ -119,11 +119,10 @@ class Table:
 
 @dataclass(frozen=True)
 class SyncTables:
-    """The tables of one sync; `version` grows with every change of a layout."""
+    """The tables of one sync, by their collections' ids."""
 
     schema: Schema
     tables: Mapping[str, Table]
-    version: int
 
 
 Row = dict[str, JSON]

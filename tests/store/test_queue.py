@@ -16,9 +16,7 @@ def table(number: int, collection: Collection = TASKS) -> Table:
     return Table("sync_1", number, 1, "s", "t", collection, columns)
 
 
-TABLES = SyncTables(
-    Schema((TASKS, PAIRS)), {TASKS.id: table(1), PAIRS.id: table(2, PAIRS)}, version=2
-)
+TABLES = SyncTables(Schema((TASKS, PAIRS)), {TASKS.id: table(1), PAIRS.id: table(2, PAIRS)})
 
 
 def item(*images: Image) -> Pending:
