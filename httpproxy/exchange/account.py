@@ -11,6 +11,7 @@ client's refresh logic work; whatever came back, nothing would be committed from
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -37,6 +38,7 @@ class Accounts:
         self._fingerprint = fingerprint
         self._clock = clock
         self._known: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
+        self._asked: dict[bytes, asyncio.Future[str | None]] = {}
 
     def named(self, live: Live, variables: Mapping[str, str]) -> bool:
         """Whether the path alone shows that the call is the account's own.
@@ -79,12 +81,33 @@ class Accounts:
         known = self._known.get(mark)
         if known is not None and known[1] > now:
             return known[0]
-        account = await self._identify(live, token)
+        asked = self._asked.get(mark)
+        if asked is not None:
+            return await asyncio.shield(asked)
+        account = await self._ask(live, token, mark)
         if account is not None:
             self._known[mark] = (account, now + KEPT_SECONDS)
             self._known.move_to_end(mark)
             if len(self._known) > KEPT_TOKENS:
                 self._known.popitem(last=False)
+        return account
+
+    async def _ask(self, live: Live, token: str, mark: bytes) -> str | None:
+        """Asks the API; calls that come meanwhile wait for the same answer."""
+        asked: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._asked[mark] = asked
+        problem = Rejected("account_unknown", "The token could not be checked. Try again.")
+        try:
+            account = await self._identify(live, token)
+            asked.set_result(account)
+        except Rejected as rejected:
+            problem = rejected
+            raise
+        finally:
+            del self._asked[mark]
+            if not asked.done():
+                asked.set_exception(problem)
+                asked.exception()  # nobody else may have waited
         return account
 
     async def _identify(self, live: Live, token: str) -> str | None:

@@ -53,9 +53,11 @@ class Calls:
         self._registry = registry
         self._wall_clock = wall_clock
 
-    async def converse(self, live: Live, conversation: Conversation[T]) -> T:
+    async def converse(
+        self, live: Live, conversation: Conversation[T], priority: Priority = Priority.REREAD
+    ) -> T:
         """Holds a conversation for a sync, with its stored credential."""
-        caller = Caller(live.allotment, await self._secret(live), Priority.REREAD)
+        caller = Caller(live.allotment, await self._secret(live), priority)
         return await self.converse_as(caller, conversation)
 
     async def converse_as(self, caller: Caller, conversation: Conversation[T]) -> T:

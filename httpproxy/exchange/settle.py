@@ -24,6 +24,7 @@ from httpproxy.exchange.read import Calls
 from httpproxy.store.commit import Commit, Committer
 from httpproxy.store.registry import Registry
 from httpproxy.store.tables import SyncTables
+from httpproxy.upstream.lane import Priority
 from httpproxy.upstream.pacing import Pace
 from providers.record import Change, Collection, Dirty, Image
 from providers.spec import UnknownCollection
@@ -101,8 +102,9 @@ class Settlement:
             if collection is None:
                 raise LookupError(f"sync {live.sync.id} has no collection {collection_id}")
             keys = [image.key for image in group]
+            # The rest of a write whose answer waits for it: it stands in line with writes.
             found += await self._calls.converse(
-                live, live.provider.read_records(collection, keys)
+                live, live.provider.read_records(collection, keys), Priority.WRITE
             )
         return found
 

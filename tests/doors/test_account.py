@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from cases import AIRTABLE, JSON_TYPE, RECORD, TASKS
 from neighbours.door import Door
@@ -69,6 +71,25 @@ async def test_a_token_of_the_portal_is_asked_for_once_and_forwarded(
     assert len(forwarded(upstream)) == 3
     assert len(upstream.seen) == 4
     assert {tuple(s.all("Authorization")) for s in upstream.seen[1:]} == {(f"Bearer {token}",)}
+
+
+async def test_calls_that_come_while_a_token_is_asked_for_wait_for_the_one_answer(
+    hub: Door, upstream: Recorder
+) -> None:
+    knows(upstream, 123456)
+    answers = await asyncio.gather(*[write(hub, "pat-na1-at-once") for _ in range(12)])
+    assert [answer.status for answer in answers] == [201] * 12
+    assert len(upstream.seen) - len(forwarded(upstream)) == 1
+
+
+async def test_all_calls_that_wait_for_one_answer_about_a_token_get_the_same_refusal(
+    hub: Door, upstream: Recorder
+) -> None:
+    upstream.by_target["/oauth/"] = http(403, JSON_TYPE, body=b"{}")
+    answers = await asyncio.gather(*[write(hub, "pat-na1-undecided") for _ in range(6)])
+    assert {answer.status for answer in answers} == {502}
+    assert {assert_problem(answer)["code"] for answer in answers} == {"account_unknown"}
+    assert len(upstream.seen) == 1
 
 
 async def test_a_token_that_the_api_does_not_know_gets_the_apis_own_401(

@@ -13,6 +13,8 @@ import requests
 from neighbours.airtable_house import AirtableHouse, open_airtable
 from psycopg.sql import SQL, Identifier
 
+from httpproxy.upstream.lane import Priority
+
 COMMIT_TIMEOUT = 0.5
 
 
@@ -54,6 +56,9 @@ async def test_of_two_writes_whose_answers_cross_the_row_shows_what_the_api_has(
     assert receipt(crossed) == "applied"
     row = base.rows()[made]
     assert (row["name"], row["amount"]) == ("first", 2)
+    grants = base.house.service.office.limiter.grants
+    # A stream of other writes may not starve the read that this one's answer waits for.
+    assert (grants[Priority.WRITE], grants[Priority.REREAD]) == (4, 0)
 
 
 async def test_a_stale_answer_cannot_bring_a_deleted_record_back(base):
