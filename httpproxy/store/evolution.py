@@ -47,13 +47,15 @@ class Plan:
     """The steps from one layout to the next, in the order in which they are taken.
 
     `fields` are all fields to be recorded with their columns' names, in order; their
-    types are those discovered, which a retype may still refuse.
+    types are those discovered, which a retype may still refuse. Values that were read
+    before the change may wait in `_extra` for the columns of `awaiting`.
     """
 
     renames: tuple[tuple[str, str], ...]
     relabels: tuple[tuple[str, str], ...]
     retypes: tuple[Retype, ...]
     added: tuple[Column, ...]
+    awaiting: tuple[Column, ...]
     removed: tuple[str, ...]
     fields: tuple[tuple[Field, str | None], ...]
     changed: bool
@@ -89,6 +91,9 @@ def plan(kept: Sized[Kept], collection: Collection, in_table: Sized[str]) -> Pla
         added=tuple(
             Column(f, name) for f, name in fields if name and _columnless(known.get(f.id))
         ),
+        awaiting=tuple(
+            Column(f, name) for f, name in fields if name and _unfamiliar(known.get(f.id), f)
+        ),
         removed=gone,
         fields=fields,
         changed=bool(gone)
@@ -99,6 +104,13 @@ def plan(kept: Sized[Kept], collection: Collection, in_table: Sized[str]) -> Pla
 
 def _columnless(kept: Kept | None) -> bool:
     return kept is None or kept.column is None
+
+
+def _unfamiliar(kept: Kept | None, field: Field) -> bool:
+    """Whether its values had no place in the layout before."""
+    if kept is None or kept.column is None or kept.removed:
+        return True
+    return (kept.field.name, kept.field.column_type) != (field.name, field.column_type)
 
 
 def _renames(kept: Kept, field: Field) -> bool:

@@ -176,7 +176,7 @@ async def follow_table(
         QUERIES["update_collection"],
         {"number": table.number, "name": found.name, "aliases": sorted(found.aliases)},
     )
-    return plan
+    return replace(plan, awaiting=tuple(c for c in plan.awaiting if c.field.id not in types))
 
 
 def _typed(field: Field, types: dict[str, ColumnType]) -> Field:
@@ -223,12 +223,12 @@ async def _change_type(connection: Connection, table: Table, retype: evolution.R
     return True
 
 
-async def move_values(connection: Connection, table: Table, added: Sequence[Column]) -> None:
-    """Moves values that waited in `_extra` into new columns, each in its own transaction.
+async def move_values(connection: Connection, table: Table, awaiting: Sequence[Column]) -> None:
+    """Moves values that waited in `_extra` into their columns, each in its own transaction.
 
     `connection` is in autocommit mode.
     """
-    for column in added:
+    for column in awaiting:
         await connection.execute(statements.move_over(table, column))
 
 

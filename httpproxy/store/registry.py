@@ -222,19 +222,21 @@ class Registry:
             }
             before = known.get(found.id)
             added: tuple[Column, ...] = ()
+            awaiting: tuple[Column, ...] = ()
             if before is None:
                 await layout.make_tables(connection, sync.id, sync.schema_name, [found])
             else:
                 plan = await layout.follow_table(connection, before, found)
                 if plan is None:
                     return
-                added = plan.added
+                added, awaiting = plan.added, plan.awaiting
             revision = await _next_revision(connection)
             touched = {"id": sync.id, "revision": revision}
             await connection.execute(QUERIES["touch_sync"], touched)
-        if before is not None and added:
+        if before is not None and awaiting:
             async with self._database.connection() as connection:
-                await layout.move_values(connection, before.table, added)
+                await layout.move_values(connection, before.table, awaiting)
+        if added:
             await self.mark_dirty(sync, [Dirty(found.id, None, "fields were added")])
 
     async def mark_dirty(self, sync: Sync, marks: Sequence[Dirty]) -> None:

@@ -86,6 +86,26 @@ async def test_values_in_extra_follow_a_renamed_field(
     assert (row["sum"], row["_extra"]) == (None, {"Sum": "a lot"})
 
 
+async def test_what_was_said_under_a_new_name_before_the_rename_was_known_is_in_the_column(
+    world: World, committer: Committer
+) -> None:
+    await world.apply(committer, image("rec1", extra={"Full Title": "early"}))
+    await world.apply(committer, image("rec2", name="b", amount=2))
+    await follow(world, changed("f_name", name="Full Title"))
+    rows = await world.rows()
+    assert (rows["rec1"]["full_title"], rows["rec1"]["_extra"]) == ("early", {})
+    assert (rows["rec2"]["full_title"], rows["rec2"]["amount"]) == ("b", 2)
+
+
+async def test_what_did_not_fit_a_columns_old_type_is_in_it_once_it_fits(
+    world: World, committer: Committer
+) -> None:
+    await world.apply(committer, image("rec1", amount=None, extra={"Amount": "many"}))
+    await follow(world, changed("f_amount", type="singleLineText", column_type=T.TEXT))
+    row = await world.row()
+    assert (row["amount"], row["_extra"]) == ("many", {})
+
+
 async def test_a_removed_field_keeps_its_column_and_values(
     world: World, committer: Committer
 ) -> None:
