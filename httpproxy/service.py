@@ -16,18 +16,18 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final
 
 from aiohttp import web
 
 from httpproxy.exchange.account import Accounts
+from httpproxy.exchange.calls import Calls
 from httpproxy.exchange.live import Directory
-from httpproxy.exchange.read import Calls
+from httpproxy.exchange.rediscovery import Rediscovery
 from httpproxy.exchange.settle import Settlement
 from httpproxy.exchange.write import Timeouts, Writes
 from httpproxy.gateway.server import Doorway, Gateway, GatewayServer
@@ -38,6 +38,7 @@ from httpproxy.store.embedded import EmbeddedPostgres
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.vault import Vault
+from httpproxy.tasks import Tasks
 from httpproxy.upstream.client import UpstreamClient
 from httpproxy.upstream.deadlines import Deadlines
 from httpproxy.upstream.limiter import Limiter
@@ -47,37 +48,6 @@ log = logging.getLogger(__name__)
 
 INHERIT_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 60.0  # for calls that are under way when the gateway stops
-
-
-class Tasks:
-    """Named tasks of the service; one that fails takes the service down with it.
-
-    What still runs when the service is closed is cancelled: polls, and housekeeping that
-    waits for its turn. Calls under way are not here; they have been finished by then.
-    """
-
-    def __init__(self) -> None:
-        self._group = asyncio.TaskGroup()
-        self._running: set[asyncio.Task[None]] = set()
-
-    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = self._group.create_task(work, name=name)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-    async def __aenter__(self) -> Self:
-        await self._group.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for task in self._running:
-            task.cancel()
-        await self._group.__aexit__(kind, error, traceback)
 
 
 @dataclass(frozen=True)
@@ -200,12 +170,12 @@ def _gateway(
     office: Office, committer: Committer, directory: Directory, tasks: Tasks
 ) -> Gateway:
     settings = office.settings
-    settlement = Settlement(office.calls, committer, office.registry)
     writes = Writes(
         client=office.client,
         committer=committer,
         registry=office.registry,
-        settlement=settlement,
+        settlement=Settlement(office.calls, committer, office.registry),
+        rediscovery=Rediscovery(office.calls, office.registry),
         timeouts=Timeouts(settings.permit_timeout, Deadlines(settings.commit_timeout)),
         spawn=tasks.start,
         wall_clock=wall_clock,

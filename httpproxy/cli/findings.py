@@ -17,9 +17,10 @@ from typing import Final, TypeVar
 import psycopg
 
 from httpproxy.cli.failures import explained
-from httpproxy.exchange.live import APIS, Allotment
+from httpproxy.exchange.allotment import Allotment
+from httpproxy.exchange.apis import APIS
+from httpproxy.exchange.calls import Caller
 from httpproxy.exchange.problems import Rejected
-from httpproxy.exchange.read import Caller
 from httpproxy.service import Office, open_office
 from httpproxy.settings import Settings, misspelled_variables
 from httpproxy.store.errors import StoreError

@@ -18,9 +18,9 @@ from typing import Final
 
 from multidict import MultiMapping
 
+from httpproxy.exchange.calls import Caller, Calls
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import Rejected
-from httpproxy.exchange.read import Caller, Calls
 from httpproxy.upstream.lane import Priority
 from providers.spec import Refused, Unrecognised
 

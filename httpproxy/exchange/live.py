@@ -11,106 +11,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from httpproxy.exchange.problems import Refusal
+from httpproxy.exchange.allotment import Allotment
+from httpproxy.exchange.apis import APIS, Api
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.tables import SyncTables
 from httpproxy.upstream.limiter import Limiter
 from httpproxy.upstream.pacing import Pace
-from httpproxy.upstream.retry import pause_asked
-from providers.catalog import PROVIDERS
-from providers.http import Response
-from providers.routing import Router
-from providers.spec import Budget, Provider
+from providers.spec import Provider
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 1.0
 LOOKUPS_PER_SECOND: Final = 20
-
-LaneKey = tuple[str, str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """A provider and the router over its table: one for all its syncs."""
-
-    provider: Provider
-    router: Router
-
-
-APIS: Final[Mapping[str, Api]] = {
-    name: Api(provider, Router(provider)) for name, provider in PROVIDERS.items()
-}
-
-HOST_HINTS: Final[Mapping[str, str]] = {
-    wrong: right for p in PROVIDERS.values() for wrong, right in p.host_hints.items()
-}
-"""Host names that users mistake for an API's -> the right one."""
-
-REFUSALS: Final[Mapping[str, Refusal]] = {
-    host: p.refusal for p in PROVIDERS.values() for host in (*p.hosts, *p.host_hints)
-}
-"""Host name -> how the clients that call it want to be refused."""
-
-
-class Allotment:
-    """Whose rate limit a call counts against: an account's, under named budgets.
-
-    Calls of all syncs and tokens of one account go through the same lanes, at the
-    smallest rate that one of them is allotted. `owner` is the sync's id, or whatever tells
-    calls before there is a sync apart.
-    """
-
-    __slots__ = ("_lanes", "account", "api", "limiter", "owner", "rates")
-
-    def __init__(
-        self,
-        api: Api,
-        account: str,
-        limiter: Limiter,
-        rates: tuple[Budget, ...] = (),
-        owner: str = "",
-    ) -> None:
-        self.api, self.account, self.limiter = api, account, limiter
-        self.rates, self.owner = rates, owner
-        self._lanes: dict[str, LaneKey] | None = None
-
-    def lane(self, budget: str) -> LaneKey:
-        """The key of the lane for a budget; the rate is allotted on first use."""
-        if self._lanes is None:
-            self._lanes = {}
-        key = self._lanes.get(budget)
-        if key is None:
-            key = self._lanes[budget] = (self.api.provider.name, self.account, budget)
-            self.limiter.lane(key, self.rate(budget), self.owner)
-        return key
-
-    def rate(self, budget: str) -> Budget:
-        """What the account may use of a budget: the sync's rate, or the provider's."""
-        for rate in (*self.rates, *self.api.provider.default_rates, *self.api.provider.budgets):
-            if rate.name == budget:
-                return rate
-        raise LookupError(f"{self.api.provider.name} has no budget {budget!r}")
-
-    def heed(self, budget: str, response: Response, now: float) -> None:
-        """Pauses the lane for as long as an answer asks for. `now` is epoch seconds."""
-        if response.status not in (429, 503):
-            return
-        asked = pause_asked(response.headers, now) or 0.0
-        seconds = max(asked, self.api.provider.pause(response) or 0.0)
-        if seconds > 0:
-            self.limiter.pause(self.lane(budget), seconds)
-
-    def give_back(self) -> None:
-        """The sync is gone or changed: its rates no longer count."""
-        for key in (self._lanes or {}).values():
-            self.limiter.forget(key, self.owner)
-        self._lanes = None
 
 
 @dataclass(slots=True, eq=False)

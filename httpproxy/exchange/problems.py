@@ -21,7 +21,7 @@ from typing import Final
 
 import orjson
 
-from httpproxy.upstream.errors import Sent
+from httpproxy.upstream.errors import Sent, UpstreamError
 from providers.record import JSON
 
 Refusal = Callable[[int, str, str, str], dict[str, JSON]]
@@ -94,6 +94,16 @@ class Rejected(Exception):
         self.kind = PROBLEMS[code]
         self.retry_after = retry_after
         self.proxy_error = proxy_error or self.kind.proxy_error
+
+
+def failed(error: UpstreamError, sent: Sent) -> Rejected:
+    """A failed call as our answer: 504 if only time was missing, else 502."""
+    return Rejected(
+        "upstream_timeout" if error.timed_out else "upstream_failed",
+        f"{error}",
+        sent=sent,
+        proxy_error=error.proxy_error,
+    )
 
 
 def body(rejected: Rejected, method: str, request_id: str, refusal: Refusal | None) -> bytes:

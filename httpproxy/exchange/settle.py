@@ -3,7 +3,6 @@
     overlap       another image of the record was committed while this call was on its
                   way, and nothing tells which is newer: read the record now
     dirty         the answer does not say everything: remember what to read again
-    schema        a field that the tables do not know: discover, add its column
 
 The interval rule (`store.commit`) says when an image may be trusted; a read that
 begins after both calls ended always may.
@@ -13,43 +12,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
+from httpproxy.exchange.calls import Calls
 from httpproxy.exchange.live import Live
-from httpproxy.exchange.read import Calls
 from httpproxy.store.commit import Commit, Committer
 from httpproxy.store.registry import Registry
 from httpproxy.store.tables import SyncTables
 from httpproxy.upstream.lane import Priority
-from httpproxy.upstream.pacing import Pace
-from providers.record import Change, Collection, Dirty, Image
-from providers.spec import UnknownCollection
+from providers.record import Change, Dirty, Image
 
 log = logging.getLogger(__name__)
 
-READ_BACKS: Final = 3  # a record that is written this often at once goes to the re-reads
-REDISCOVERY_SECONDS: Final = 5.0
-# A name that no collection has is mostly one the sync was never asked to cover, and seldom
-# the new name of one that it does. A field may be unknown for good: HubSpot does not list
-# sensitive properties, but answers with them.
-SELDOM_SECONDS: Final = 60.0
-
-
-class Hint(Enum):
-    """Why the tables may have to follow.
-
-    TOLD        definitions were written, through us
-    FIELD       an answer names a field that its collection lacks
-    COLLECTION  a call names no collection of ours
-    """
-
-    TOLD = "told"
-    FIELD = "field"
-    COLLECTION = "collection"
+READ_BACKS: Final = 3  # before the answer; a record that is written on is settled later
+LATER: Final = (0.5, 2.0, 10.0, 60.0, 300.0)  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +40,13 @@ class Unsettled:
     why: str
 
 
+class StillOpen(Exception):
+    """Records were written again while they were read back."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"{count} record(s) were written on while they were read back")
+
+
 class Settlement:
     """Reads again, and remembers what is still to be read."""
 
@@ -68,15 +54,11 @@ class Settlement:
         self._calls = calls
         self._committer = committer
         self._registry = registry
-        self._pace = Pace(1, REDISCOVERY_SECONDS)
-        self._seldom = Pace(1, SELDOM_SECONDS)
-        self._in_vain: set[str] = set()
-        self._awaited: set[str] = set()
 
     async def read_back(self, live: Live, tables: SyncTables, open_: Unsettled) -> int:
         """Reads the records now and commits what they are; returns the rows written.
 
-        Raises what the calls raise; the caller then marks them dirty.
+        Raises StillOpen if others went on writing them, and what the calls raise.
         """
         images, rows = open_.images, 0
         for _ in range(READ_BACKS):
@@ -89,8 +71,26 @@ class Settlement:
             images = applied.overlaps
             if not images:
                 return rows
-        await self.mark_dirty(live, replace(open_, images=images))
-        return rows
+        raise StillOpen(len(images))
+
+    async def settle_later(self, live: Live, tables: SyncTables, open_: Unsettled) -> None:
+        """Reads again, in growing steps, what could not be settled before the answer.
+
+        The records are marked first, so that they are not forgotten if we end. Never
+        fails.
+        """
+        try:
+            await self.mark_dirty(live, open_)
+        except OSError:
+            log.warning("request %s: the database is away; not marked", open_.request_id)
+        for seconds in LATER:
+            await asyncio.sleep(seconds)
+            try:
+                await self.read_back(live, live.tables or tables, open_)
+            except Exception as error:  # noqa: BLE001 - tried again; the marks stay
+                log.warning("request %s: still open: %s", open_.request_id, error)
+            else:
+                return
 
     async def _read(
         self, live: Live, tables: SyncTables, images: Sequence[Image]
@@ -112,51 +112,3 @@ class Settlement:
         """Remembers records to be read again."""
         marks = [Dirty(i.collection, i.key or None, open_.why) for i in open_.images]
         await self._registry.mark_dirty(live.sync, marks)
-
-    async def rediscover(self, live: Live, hint: Hint) -> None:
-        """Discovers the sync's collections and lets the tables follow, at a gentle pace.
-
-        One run at a time is waiting for its turn; what is asked for meanwhile is part of
-        it. Never fails: what goes wrong is logged, and the next hint tries again.
-        """
-        sync = live.sync
-        if live.tables is None or sync.id in self._awaited:
-            return
-        in_vain = hint is Hint.FIELD and sync.id in self._in_vain
-        seldom = in_vain or hint is Hint.COLLECTION
-        if seldom and not await self._seldom.allows(sync.id):
-            return
-        self._awaited.add(sync.id)
-        if not await self._pace.allows(sync.id):
-            await asyncio.sleep(REDISCOVERY_SECONDS)
-        self._awaited.discard(sync.id)
-        try:
-            # A change elsewhere may have dropped them while we waited.
-            tables = live.tables or await self._registry.tables(sync)
-            found = await self._discovered(live, tables)
-            followed = live.tables = await self._registry.follow(sync, found)
-            new = followed.schema.collections != tables.schema.collections
-            (self._in_vain.discard if new else self._in_vain.add)(sync.id)
-            await self._registry.mark_dirty(sync, list(_renamed(tables, found)))
-        except Exception:
-            log.exception("sync %s: rediscovery failed", sync.id)
-
-    async def _discovered(self, live: Live, tables: SyncTables) -> tuple[Collection, ...]:
-        """The sync's collections as they are now, less those that are gone upstream."""
-        wanted = [collection.id for collection in tables.schema.collections]
-        while True:
-            try:
-                return await self._calls.converse(
-                    live, live.provider.discover(live.sync.account, tuple(wanted))
-                )
-            except UnknownCollection as gone:
-                log.warning("sync %s: %s is gone; its table stays", live.sync.id, gone.wanted)
-                wanted.remove(gone.wanted)
-
-
-def _renamed(tables: SyncTables, found: Sequence[Collection]) -> Iterator[Dirty]:
-    """What was written under a collection's new name so far, we took for another's."""
-    for now in found:
-        before = tables.schema.find(now.id)
-        if before is not None and before.name != now.name:
-            yield Dirty(now.id, None, f"it was renamed from {before.name}")

@@ -15,10 +15,11 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
+from httpproxy.exchange.allotment import permit_for
 from httpproxy.exchange.live import Live
-from httpproxy.exchange.problems import Rejected
-from httpproxy.exchange.read import failed, permit_for
-from httpproxy.exchange.settle import Hint, Settlement, Unsettled
+from httpproxy.exchange.problems import Rejected, failed
+from httpproxy.exchange.rediscovery import Hint, Rediscovery
+from httpproxy.exchange.settle import Settlement, Unsettled
 from httpproxy.store.commit import Applied, Commit, Committer
 from httpproxy.store.registry import Registry
 from httpproxy.store.tables import SyncTables
@@ -81,6 +82,7 @@ class Writes:
     committer: Committer
     registry: Registry
     settlement: Settlement
+    rediscovery: Rediscovery
     timeouts: Timeouts
     spawn: Spawn
     wall_clock: Callable[[], float]
@@ -144,7 +146,7 @@ class Writes:
             return Receipt("unmapped")
         change = _meaning(call, response, tables)
         if change.schema_changed:
-            rediscovery = self.settlement.rediscover(call.live, _hint(call, change))
+            rediscovery = self.rediscovery.follow(call.live, _hint(call, change))
             self.spawn(rediscovery, "rediscover")
         if not change.images and not change.dirty:
             return Receipt("unmapped") if change.unmapped else NOTHING
@@ -168,9 +170,9 @@ class Writes:
         open_ = Unsettled(applied.overlaps, call.request_id, "overlapping writes")
         try:
             rows = await self.settlement.read_back(call.live, tables, open_)
-        except Exception:  # the API has accepted the call; the record is read again later
-            log.exception("request %s: read-back failed", call.request_id)
-            await self.settlement.mark_dirty(call.live, open_)
+        except Exception as error:  # noqa: BLE001 - the API has accepted the call
+            log.warning("request %s: settled later: %s", call.request_id, error)
+            self.spawn(self.settlement.settle_later(call.live, tables, open_), "settle")
             return DEFERRED
         return Receipt("applied", applied.rows + rows)
 

@@ -27,7 +27,8 @@ from aiohttp.http_exceptions import LineTooLong
 from multidict import CIMultiDict
 
 from httpproxy.exchange.account import Accounts
-from httpproxy.exchange.live import HOST_HINTS, REFUSALS, Directory, Live
+from httpproxy.exchange.apis import HOST_HINTS, REFUSALS
+from httpproxy.exchange.live import Directory, Live
 from httpproxy.exchange.problems import Refusal, Rejected, body
 from httpproxy.exchange.write import NOTHING, Call, Receipt, Writes
 from httpproxy.gateway.address import Address, parse

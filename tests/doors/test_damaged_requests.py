@@ -80,10 +80,12 @@ async def test_a_damaged_request_gets_one_proper_answer_or_none(
         request = damaged(rng, sound(rng, door))
         answers = await _answers(door, request)
         carried = [a for a in answers if "received-status=200" in a.get("Proxy-Status")]
-        assert len(carried) == len(upstream.seen) <= 1, request
+        # A table name that was damaged may make us look for renamed tables.
+        forwarded = [seen for seen in upstream.seen if "/meta/" not in seen.target]
+        assert len(carried) == len(forwarded) <= 1, request
         assert all(200 <= a.status < 506 for a in answers), request
         assert all(a.get("Httpproxy-Commit") for a in answers), request
-        for seen in upstream.seen:
+        for seen in forwarded:
             assert seen.all("Host") == [AIRTABLE], request
             assert seen.target.startswith("/v0/appHouse"), request
             assert not seen.all("Transfer-Encoding"), request

@@ -15,14 +15,14 @@ from neighbours.house import BASE, add_sync, open_house
 from neighbours.recorder import Recorder, http
 from neighbours.rows import columns
 
-from httpproxy.exchange import settle
+from httpproxy.exchange import rediscovery
 
 
 async def test_a_field_that_turns_up_while_discovery_rests_is_discovered_afterwards(
     database_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Meanwhile the poll of the registry sees the first change and forgets the tables."""
-    monkeypatch.setattr(settle, "REDISCOVERY_SECONDS", 2.0)
+    monkeypatch.setattr(rediscovery, "REDISCOVERY_SECONDS", 2.0)
     async with open_airtable(database_dsn, tmp_path) as house:
         for name in ("First", "Second"):
             house.add_field(name, "singleLineText", {})
@@ -83,7 +83,7 @@ async def test_what_no_discovery_explains_is_looked_up_only_once_in_a_while(
     answer: dict[str, Any],
 ) -> None:
     """Some APIs answer with fields that they do not list; not every write may ask again."""
-    monkeypatch.setattr(settle, "REDISCOVERY_SECONDS", 0.05)
+    monkeypatch.setattr(rediscovery, "REDISCOVERY_SECONDS", 0.05)
     name = {"id": "fldName0000000001", "name": "Name", "type": "singleLineText"}
     table = {"id": "tblTasks000000001", "name": "Tasks", "fields": [name]}
     meta = f"/v0/meta/bases/{BASE}/tables"

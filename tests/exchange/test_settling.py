@@ -61,6 +61,40 @@ async def test_of_two_writes_whose_answers_cross_the_row_shows_what_the_api_has(
     assert (grants[Priority.WRITE], grants[Priority.REREAD]) == (4, 0)
 
 
+async def test_a_record_that_many_write_at_once_ends_as_the_api_has_it(base):
+    made = (await call(base, "POST", fields={"Name": "x"})).json()["id"]
+
+    async def write(writer: int) -> set[str]:
+        return {
+            receipt(await call(base, "PATCH", f"/{made}", {"Amount": writer * 100 + n}))
+            for n in range(8)
+        }
+
+    receipts = await asyncio.gather(*(write(writer) for writer in range(8)))
+    assert set().union(*receipts) <= {"applied", "deferred"}
+    async with asyncio.timeout(15):
+        while base.rows()[made]["amount"] != base.truth(made)["fields"]["Amount"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+    assert base.rows()[made]["amount"] == base.truth(made)["fields"]["Amount"]
+
+
+async def test_a_read_back_that_the_api_refuses_is_made_up_for_later(base):
+    made = (await call(base, "POST", fields={"Name": "old", "Amount": 1})).json()["id"]
+    slow = {"kind": "delay_after", "method": "PATCH", "seconds": 0.6}
+    await asyncio.to_thread(base.apis.order, slow)
+    early = asyncio.ensure_future(call(base, "PATCH", f"/{made}", {"Name": "first"}))
+    await asyncio.sleep(0.2)
+    # The read-back is refused for good, so the answer cannot wait for it.
+    refusal = {"kind": "status", "status": 403, "path": "listRecords|filterByFormula"}
+    await asyncio.to_thread(base.apis.order, refusal)
+    assert receipt(await call(base, "PATCH", f"/{made}", {"Amount": 2})) == "applied"
+    assert receipt(await early) == "deferred"
+    async with asyncio.timeout(10):
+        while base.rows()[made]["name"] != "first":  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    assert base.rows()[made]["amount"] == 2
+
+
 async def test_a_stale_answer_cannot_bring_a_deleted_record_back(base):
     made = (await call(base, "POST", fields={"Name": "x"})).json()["id"]
     await asyncio.to_thread(

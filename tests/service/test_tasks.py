@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from httpproxy.service import Tasks
+from httpproxy.tasks import Tasks
 
 
 async def test_what_waits_is_cancelled_at_the_end():

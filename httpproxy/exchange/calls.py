@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from httpproxy.exchange.live import APIS, Allotment, Live
-from httpproxy.exchange.problems import Rejected
+from httpproxy.exchange.allotment import Allotment, permit_for
+from httpproxy.exchange.apis import APIS
+from httpproxy.exchange.live import Live
+from httpproxy.exchange.problems import failed
 from httpproxy.store.registry import Registry
 from httpproxy.upstream.client import UpstreamClient
-from httpproxy.upstream.errors import Sent, UpstreamError, WaitExpired
+from httpproxy.upstream.errors import UpstreamError
 from httpproxy.upstream.lane import Priority
 from httpproxy.upstream.limiter import Limiter, Permit
 from httpproxy.upstream.repeat import ReadRules
@@ -124,32 +126,3 @@ class Calls:
             return await self._client.fetch(provider.authorize(request, caller.token), rules)
         except UpstreamError as error:
             raise failed(error, sent="no") from error
-
-
-async def permit_for(
-    allotment: Allotment, budget: str, priority: Priority, patience: float
-) -> Permit:
-    """A permit of the account's lane for a budget, awaited for `patience` seconds.
-
-    Raises Rejected: 504, and nothing was sent.
-    """
-    try:
-        return await allotment.limiter.acquire(allotment.lane(budget), priority, patience)
-    except WaitExpired as expired:
-        rate = allotment.rate(budget)
-        raise Rejected(
-            "permit_timeout",
-            f"The rate limit of {rate.allowed_requests} per {rate.interval:g} s left no room"
-            f" within {patience:g} s; the call was not sent.",
-            retry_after=expired.expected_wait,
-        ) from expired
-
-
-def failed(error: UpstreamError, sent: Sent) -> Rejected:
-    """A failed call as our answer: 504 if only time was missing, else 502."""
-    return Rejected(
-        "upstream_timeout" if error.timed_out else "upstream_failed",
-        f"{error}",
-        sent=sent,
-        proxy_error=error.proxy_error,
-    )
