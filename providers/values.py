@@ -87,6 +87,8 @@ def _timestamptz(value: JSON) -> JSON:
             moment = datetime.fromisoformat(value)
         except ValueError as error:
             raise Misfit from error
+        if value[-1] == "Z":
+            return value
         if abs(moment.utcoffset() or timedelta()) >= _MAX_OFFSET:
             raise Misfit
         # Without an offset Postgres would read it in the session's time zone.

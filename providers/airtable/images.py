@@ -17,8 +17,8 @@ name, and which links it touched. Ids and values come from the answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from providers.airtable.cells import Cell, cells_of
 from providers.airtable.fields import CREATED_TIME, DERIVED_TYPES, column_fitter, settled
@@ -41,8 +41,7 @@ _NESTED: Final = (list, dict)
 _TRUE: Final = (True, 1, "1", "true")
 
 
-@dataclass(frozen=True, slots=True)
-class RecordImage:
+class RecordImage(NamedTuple):
     """An image, and what else reading the record told.
 
     `unknown`: the record named a field that the collection lacks; `settled`: no cell is
