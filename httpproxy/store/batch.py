@@ -228,7 +228,7 @@ def steps(items: Iterable[Pending], layouts: Layouts) -> list[Step]:
             step = found.get((table.number, statement))
             if step is None:
                 step = found[table.number, statement] = Step(table, statement)
-            row = _described(image, table)
+            row = _described(image, table, item)
             row.update(origin)
             row["a"] = image.data
             step.rows.append(row)
@@ -241,7 +241,7 @@ def judgements(items: Iterable[Pending], refused: set[Place], layouts: Layouts) 
     for item in items:
         for image, table in _with_tables(item, layouts):
             if (table.number, image.record_id) in refused:
-                row = _described(image, table)
+                row = _described(image, table, item)
                 row["d"] = is_deleted(image)
                 row["f"] = image.kind is not ImageKind.MERGE
                 step = found.setdefault(table.number, Step(table, "judge"))
@@ -255,8 +255,8 @@ def _with_tables(item: Pending, layouts: Layouts) -> Iterator[tuple[Image, Table
         yield image, layouts(tables[image.collection])
 
 
-def _described(image: Image, table: Table) -> Row:
-    row = row_of(table, image)
+def _described(image: Image, table: Table, item: Pending) -> Row:
+    row = row_of(table, image, sorted_out=item.careful)
     row["r"] = image.record_id
     row["u"] = image.updated_at
     return row

@@ -141,7 +141,7 @@ class Rescue:
             image = replace(image, updated_at=None)
         if image.kind in GONE:
             return image
-        row = row_of(table, image)["v"]
+        row = row_of(table, image, sorted_out=True)["v"]
         if not isinstance(row, dict) or await writer.takes(table, row):
             return image
         values, extra = dict(image.values), dict(image.extra)

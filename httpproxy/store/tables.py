@@ -128,8 +128,11 @@ class SyncTables:
 Row = dict[str, JSON]
 
 
-def row_of(table: Table, image: Image) -> Row:
+def row_of(table: Table, image: Image, *, sorted_out: bool = False) -> Row:
     """The part of a row that comes from the image.
+
+    `sorted_out`: what is extra beside an empty column was put there because the column
+    does not take it.
 
     k  the key; v  the values by column name; x  what no column holds, by upstream name
     n  upstream names that `v` answers for: on a merge they leave `_extra`
@@ -145,7 +148,7 @@ def row_of(table: Table, image: Image) -> Row:
     except KeyError:
         _sort_out(table, image, values, extra)
     if extra:
-        _place(table, image, values, extra)
+        _place(table, image, values, extra, sorted_out)
     for column, part in zip(table.key, image.key, strict=True):
         values[column.name] = part
     row: Row = {"k": list(image.key), "v": values, "f": whole}
@@ -166,14 +169,15 @@ def _sort_out(table: Table, image: Image, values: Row, extra: Row) -> None:
             extra[fields[field_id].name] = value
 
 
-def _place(table: Table, image: Image, values: Row, extra: Row) -> None:
-    """Gives a value its column if the column came after the image was read.
+def _place(table: Table, image: Image, values: Row, extra: Row, sorted_out: bool) -> None:
+    """Gives a value its column if the column, or its name, came after the image was read.
 
-    The column of a value that does not fit is NULL: what it held is no longer so.
+    A whole image, read by the old name, has the field empty. The column of a value that
+    does not fit is NULL: what it held is no longer so.
     """
     for name in list(extra):
         field = table.collection.by_name.get(name)
-        if field is None or field.id in image.values:
+        if field is None or _answers_for(image, field, sorted_out):
             continue
         column = table.names.get(field.id)
         if column is None:
@@ -184,6 +188,13 @@ def _place(table: Table, image: Image, values: Row, extra: Row) -> None:
             values[column] = None
         else:
             del extra[name]
+
+
+def _answers_for(image: Image, field: Field, sorted_out: bool) -> bool:
+    if field.id not in image.values:
+        return False
+    empty = image.values[field.id] in (None, field.empty)
+    return sorted_out or not empty or image.kind is not ImageKind.REPLACE
 
 
 def is_deleted(image: Image) -> bool:

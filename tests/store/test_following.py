@@ -233,6 +233,22 @@ async def test_a_value_that_was_unknown_when_it_was_read_finds_its_new_column(
         assert (row["score"], row["_extra"]) == (7, {})
 
 
+async def test_an_image_read_before_a_rename_and_committed_after_it_fills_the_column(
+    world: World, committer: Committer
+) -> None:
+    stale = world.tables
+    renamed = {"f_name": "Full Title", "f_done": "Finished"}
+    await follow(
+        world, with_fields(*(replace(f, name=renamed.get(f.id, f.name)) for f in FIELDS))
+    )
+    world.tables = stale
+    said: dict[str, JSON] = {"Full Title": "late", "Finished": True}
+    await world.apply(committer, image(name=None, done=False, amount=1, extra=said))
+    row = await world.row()
+    assert (row["full_title"], row["finished"], row["amount"]) == ("late", True, 1)
+    assert row["_extra"] == {}
+
+
 async def test_writes_go_on_while_tables_follow(world: World, committer: Committer) -> None:
     async def write(n: int) -> None:
         for turn in range(10):
