@@ -26,7 +26,9 @@ from httpproxy.settings import Settings, environment
 from providers.catalog import PROVIDERS
 from providers.spec import Budget, Provider
 
-_RATE: Final = re.compile(r"(?:([a-z_]+)=)?(\d+)/(\d+(?:\.\d+)?)(?:/(\d+))?", re.ASCII)
+_RATE: Final = re.compile(
+    r"(?:([a-z_]+)=)?(\d{1,9})/(\d{1,6}(?:\.\d{1,3})?)(?:/(\d{1,9}))?", re.ASCII
+)
 
 
 @click.group()

@@ -68,6 +68,7 @@ def test_a_providers_options_are_its_own(programs: Programs, name: str):
         (["sync", "delete", "x"], "add --yes"),
         (["sync", "create", "airtable", "--base", "appX"], "set HTTPPROXY_TOKEN"),
         (["sync", "create", "airtable", "--base", "appX", "--rate", "fast"], "such as 5/1"),
+        (["sync", "create", "airtable", "--base", "appX", "--rate", f"{2**64}/1"], "such as"),
         (["sync", "create", "hubspot", "--rate", "nobody=5/1"], "there are standard"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
