@@ -88,7 +88,7 @@ class Settlement:
             try:
                 await self.read_back(live, live.tables or tables, open_)
             except Exception as error:  # noqa: BLE001 - tried again; the marks stay
-                log.warning("request %s: still open: %s", open_.request_id, error)
+                log.info("request %s: still open: %s", open_.request_id, error)
             else:
                 return
 

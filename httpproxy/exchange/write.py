@@ -21,6 +21,7 @@ from httpproxy.exchange.problems import Rejected, failed
 from httpproxy.exchange.rediscovery import Hint, Rediscovery
 from httpproxy.exchange.settle import Settlement, Unsettled
 from httpproxy.store.commit import Applied, Commit, Committer
+from httpproxy.store.errors import Forgotten
 from httpproxy.store.registry import Registry
 from httpproxy.store.tables import SyncTables
 from httpproxy.upstream.client import UpstreamClient
@@ -160,6 +161,9 @@ class Writes:
                 raise
             log.warning("request %s: the database is slow or away; deferred", call.request_id)
             return DEFERRED
+        except Forgotten:  # the sync was deleted while its call was under way
+            log.warning("request %s: its sync %s is gone", call.request_id, call.live.sync.id)
+            return Receipt("unmapped")
         finally:
             deadlines.end(deadline)
         return await self._receipt(call, tables, applied) if change.images else NOTHING
@@ -171,7 +175,7 @@ class Writes:
         try:
             rows = await self.settlement.read_back(call.live, tables, open_)
         except Exception as error:  # noqa: BLE001 - the API has accepted the call
-            log.warning("request %s: settled later: %s", call.request_id, error)
+            log.info("request %s: settled later: %s", call.request_id, error)
             self.spawn(self.settlement.settle_later(call.live, tables, open_), "settle")
             return DEFERRED
         return Receipt("applied", applied.rows + rows)

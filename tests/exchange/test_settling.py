@@ -152,3 +152,14 @@ async def test_a_write_that_the_api_refuses_changes_no_row(base):
     refused = await call(base, "PATCH", f"/{made}", {"No such field": 1})
     assert (refused.status_code, receipt(refused)) == (422, "none")
     assert base.rows() == before
+
+
+async def test_a_call_under_way_when_its_sync_is_deleted_gets_its_answer(base):
+    await call(base, "POST", fields={"Name": "x"})
+    slow = {"kind": "delay_after", "method": "POST", "seconds": 0.8}
+    await asyncio.to_thread(base.apis.order, slow)
+    under_way = asyncio.ensure_future(call(base, "POST", fields={"Name": "y"}))
+    await asyncio.sleep(0.2)
+    await base.house.service.office.registry.delete_sync(base.sync, drop_tables=True)
+    answer = await under_way
+    assert (answer.status_code, receipt(answer)) == (200, "unmapped")
