@@ -81,8 +81,8 @@ class Settlement:
         """
         try:
             await self.mark_dirty(live, open_)
-        except OSError:
-            log.warning("request %s: the database is away; not marked", open_.request_id)
+        except Exception:  # a task that fails would take the service down with it
+            log.exception("request %s: its records could not be marked", open_.request_id)
         for seconds in LATER:
             await asyncio.sleep(seconds)
             try:

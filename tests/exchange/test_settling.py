@@ -13,6 +13,7 @@ import requests
 from neighbours.airtable_house import AirtableHouse, open_airtable
 from psycopg.sql import SQL, Identifier
 
+from httpproxy.store.registry import Registry
 from httpproxy.upstream.lane import Priority
 
 COMMIT_TIMEOUT = 0.5
@@ -93,6 +94,28 @@ async def test_a_read_back_that_the_api_refuses_is_made_up_for_later(base):
         while base.rows()[made]["name"] != "first":  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     assert base.rows()[made]["amount"] == 2
+
+
+async def test_marks_that_cannot_be_made_stop_neither_the_settling_nor_the_service(
+    base, monkeypatch
+):
+    async def refuse(*_: object) -> None:
+        raise LookupError("no marks today")
+
+    monkeypatch.setattr(Registry, "mark_dirty", refuse)
+    made = (await call(base, "POST", fields={"Name": "old", "Amount": 1})).json()["id"]
+    slow = {"kind": "delay_after", "method": "PATCH", "seconds": 0.6}
+    await asyncio.to_thread(base.apis.order, slow)
+    early = asyncio.ensure_future(call(base, "PATCH", f"/{made}", {"Name": "first"}))
+    await asyncio.sleep(0.2)
+    refusal = {"kind": "status", "status": 403, "path": "listRecords|filterByFormula"}
+    await asyncio.to_thread(base.apis.order, refusal)
+    await call(base, "PATCH", f"/{made}", {"Amount": 2})
+    assert receipt(await early) == "deferred"
+    async with asyncio.timeout(10):
+        while base.rows()[made]["name"] != "first":  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    assert receipt(await call(base, "PATCH", f"/{made}", {"Amount": 3})) == "applied"
 
 
 async def test_a_stale_answer_cannot_bring_a_deleted_record_back(base):
