@@ -95,6 +95,8 @@ class Directory:
                 await self.refresh()
             except OSError:
                 log.warning("the registry cannot be read; known syncs go on")
+            except Exception:  # a query that an administrator cancels ends no gateway
+                log.exception("the registry could not be read; known syncs go on")
 
     def _put(self, sync: Sync) -> None:
         api = APIS.get(sync.provider)

@@ -13,6 +13,7 @@ import requests
 from neighbours.airtable_house import AirtableHouse, open_airtable
 from psycopg.sql import SQL, Identifier
 
+from httpproxy.exchange import live
 from httpproxy.store.registry import Registry
 from httpproxy.upstream.lane import Priority
 
@@ -186,3 +187,18 @@ async def test_a_call_under_way_when_its_sync_is_deleted_gets_its_answer(base):
     await base.house.service.office.registry.delete_sync(base.sync, drop_tables=True)
     answer = await under_way
     assert (answer.status_code, receipt(answer)) == (200, "unmapped")
+
+
+async def test_a_poll_of_the_registry_that_is_cancelled_ends_nothing(base, monkeypatch):
+    polls = []
+
+    async def cancelled(*_: object) -> None:
+        polls.append(1)
+        raise psycopg.errors.QueryCanceled("canceling statement due to user request")
+
+    monkeypatch.setattr(live, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(Registry, "changed_since", cancelled)
+    async with asyncio.timeout(5):
+        while len(polls) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert receipt(await call(base, "POST", fields={"Name": "x"})) == "applied"
