@@ -178,11 +178,16 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Dirty:
-    """A record (or, with `key` None, a whole collection) that is to be read again."""
+    """A record (or, with `key` None, a whole collection) that is to be read again.
+
+    `updated_at` is the version that the record was seen to have, where only that was
+    told: a row that has this version already needs no reading.
+    """
 
     collection: str
     key: tuple[str, ...] | None
     reason: str
+    updated_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,58 @@ class Refused(Exception):
         self.response, self.said, self.remedy = response, said, remedy
 
 
+class ListingExpired(Exception):
+    """A listing cannot go on from where it was: it has to begin again.
+
+    Airtable's iterators end after some minutes without a call.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a collection's listing.
+
+    `change` holds an image of each record, or, where a listing need only tell ids and
+    versions, a Dirty mark with the version. `seen` are the keys of all records that the
+    page accounts for. `after` says where the next page begins, in the provider's own
+    words; None if this was the last.
+    """
+
+    change: Change
+    seen: tuple[tuple[str, ...], ...]
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A source that tells what has changed in some collections.
+
+    `name` is unique within a sync and stays the same over restarts.
+    """
+
+    name: str
+    collections: tuple[Collection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a feed tells.
+
+    change   what has changed since the state before: images, or marks of what to read
+    state    where to go on; kept in the transaction that takes in the marks
+    more     there is more to be heard at once
+    missed   ids of collections in which something may have been missed (a feed that
+             expired): they are to be listed anew
+    refused  collection id -> why the API does not tell of it; the others go on
+    """
+
+    change: Change
+    state: JSON
+    more: bool = False
+    missed: tuple[str, ...] = ()
+    refused: Mapping[str, Refused] = field(default_factory=dict)
+
+
 class UnknownCollection(Exception):
     """A collection was asked for that the account does not have."""
 
@@ -183,6 +235,20 @@ class Provider:
                      their fields. Raises UnknownCollection, Refused
     read_records     (collection, record keys) -> one image per key: REPLACE, or DELETE
                      for those that are gone. Raises Refused
+    list_page        (collection, after, thorough) -> the page that begins at `after`, None
+                     for the first. `thorough`: with an image of every record (REPLACE);
+                     else ids and versions will do where that is cheaper. All pages of a
+                     listing together account for every record that there was all the
+                     time. Raises ListingExpired, Refused
+    feeds            (collections) -> the feeds that tell of changes in them; what no feed
+                     covers is only listed
+    listen           (feed, state, now) -> what has changed since `state`. With None it
+                     opens the feed: from now on nothing is missed. `now` is epoch seconds.
+                     May tell a change twice, never none. Raises Refused
+    hang_up          (feed, state) -> ends what `listen` opened at the API, if it is there
+                     still. Raises Refused
+    allowed          (budget name, response) -> the rate that an answer's headers state for
+                     this account, None if they state none
     pause            seconds of silence that this answer asks for by the vendor's own
                      rules (a generic Retry-After is not its business), None if none; None
                      for a 429 means that waiting for minutes will not help (a spent quota)
@@ -203,6 +269,11 @@ class Provider:
     read_records: Callable[
         [Collection, Sequence[tuple[str, ...]]], Conversation[tuple[Image, ...]]
     ]
+    list_page: Callable[[Collection, str | None, bool], Conversation[Page]]
+    feeds: Callable[[Sequence[Collection]], tuple[Feed, ...]]
+    listen: Callable[[Feed, JSON, float], Conversation[Heard]]
+    hang_up: Callable[[Feed, JSON], Conversation[None]]
+    allowed: Callable[[str, Response], Budget | None]
     pause: Callable[[Response], float | None]
     refusal: Callable[[int, str, str, str], dict[str, JSON]]
     sandbox: SandboxKit

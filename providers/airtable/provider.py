@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import orjson
 
+from providers.airtable.feeds import allowed, feeds, hang_up, listen
+from providers.airtable.listing import list_page
 from providers.airtable.reading import discover, read_records, said
 from providers.airtable.routes import API_HOST, CONTENT_HOST, ROUTES
 from providers.airtable.sandbox import seed
@@ -111,6 +113,11 @@ AIRTABLE: Final = Provider(
     authorize=with_bearer,
     discover=discover,
     read_records=read_records,
+    list_page=list_page,
+    feeds=feeds,
+    listen=listen,
+    hang_up=hang_up,
+    allowed=allowed,
     pause=pause,
     refusal=refusal,
     sandbox=KIT,

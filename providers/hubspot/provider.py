@@ -9,6 +9,8 @@ from typing import Final
 from providers.http import Request, Response, with_bearer
 from providers.hubspot.calls import HOST, ask, error_body, get, post, segment
 from providers.hubspot.discovery import discover
+from providers.hubspot.feeds import allowed, feeds, hang_up, listen
+from providers.hubspot.listing import list_page
 from providers.hubspot.reading import read_records
 from providers.hubspot.routes import ROUTES
 from providers.hubspot.sandbox.kit import SANDBOX
@@ -109,6 +111,11 @@ HUBSPOT: Final = Provider(
     identify=identify,
     discover=discover,
     read_records=read_records,
+    list_page=list_page,
+    feeds=feeds,
+    listen=listen,
+    hang_up=hang_up,
+    allowed=allowed,
     pause=pause,
     refusal=refusal,
     sandbox=SANDBOX,
