@@ -14,21 +14,20 @@ set and what it takes. A misspelled key of the file is refused; an unknown varia
 of the environment is not, because others set those too (Kubernetes makes
 HTTPPROXY_PORT for a service called httpproxy): `misspelled_variables` finds them.
 
-docs/settings.md is made from the descriptions below.
+What there is to set is in `httpproxy.settable`, and docs/settings.md is made from the
+descriptions there.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
+from typing import Any, Final
 
-from pydantic import BeforeValidator, ByteSize, Field, SecretStr, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -40,15 +39,14 @@ from pydantic_settings import (
     SettingsError as UnparsedSetting,
 )
 
+from httpproxy.settable.kinds import EXPECTED
+from httpproxy.settable.service import ServiceSettings
+from httpproxy.settable.sync import SyncSettings
+
 _PREFIX: Final = "HTTPPROXY_"
 DEFAULT_FILE: Final = Path("httpproxy.toml")
 # Read by the command line, not settings of the service.
 OTHER_VARIABLES: Final = frozenset({"HTTPPROXY_CONFIG", "HTTPPROXY_TOKEN"})
-
-_TOKEN: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*", re.ASCII)
-# Both forms that libpq takes: a URL, and "host=… dbname=…".
-_DSN: Final = re.compile(r"postgres(ql)?://|\s*[a-z_]+\s*=", re.ASCII)
-_EXPECTED: Final = "expected"
 
 
 class SettingsError(Exception):
@@ -59,65 +57,7 @@ class SettingsError(Exception):
         self.problems = tuple(problems)
 
 
-def _origin(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError
-    if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
-        raise ValueError
-    _ = parts.port  # raises ValueError beyond 65535
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _public(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError
-    if parts.query or parts.fragment or parts.username:
-        raise ValueError
-    return value.rstrip("/")
-
-
-def _origins(value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        return value
-    return {str(host): _origin(str(origin)) for host, origin in value.items()}
-
-
-def _dsn(value: Any) -> Any:
-    text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    if isinstance(text, str) and not _DSN.match(text):
-        raise ValueError
-    return value
-
-
-def _pseudonym(value: Any) -> Any:
-    if isinstance(value, str) and not _TOKEN.fullmatch(value):
-        raise ValueError
-    return value
-
-
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _setting(default: Any, description: str, expected: str, **limits: Any) -> Any:
-    return Field(
-        default, description=description, json_schema_extra={_EXPECTED: expected}, **limits
-    )
-
-
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Port = Annotated[int, Field(ge=0, le=65_535)]
-
-_PORT: Final = "a port from 0 to 65535; 0 takes a free one"
-_SECONDS: Final = "seconds, more than 0 and at most 86400"
-_SIZE: Final = "a number of bytes, or a size such as 16 MiB"
-
-
-class Settings(BaseSettings):
+class Settings(SyncSettings, ServiceSettings, BaseSettings):
     """Every setting, checked and frozen.
 
     `Settings(gateway_port=0)` reads the environment but no file: use it in tests, and
@@ -132,97 +72,6 @@ class Settings(BaseSettings):
         validate_default=False,
         hide_input_in_errors=True,
     )
-
-    database_url: Annotated[SecretStr | None, BeforeValidator(_dsn)] = _setting(
-        None,
-        "The Postgres to write to. Without it an embedded one is started in `data_dir`."
-        " `DATABASE_URL` works as well.",
-        "a DSN such as postgresql://user:password@host:5432/database",
-    )
-    data_dir: Path = _setting(
-        Path(".httpproxy"),
-        "Where the embedded Postgres, the key file and the sandbox keep their data.",
-        "a folder that can be written to",
-    )
-    secret_key: SecretStr | None = _setting(
-        None,
-        "Seals the stored credentials. Without it a key is made once and kept in"
-        " `data_dir`; set it when several machines share one database.",
-        "at least 32 characters, such as the output of `openssl rand -base64 32`",
-        min_length=32,
-    )
-    gateway_host: str = _setting(
-        "127.0.0.1",
-        "The address that the gateway listens on.",
-        "an address or host name of this machine, such as 127.0.0.1 or 0.0.0.0",
-        min_length=1,
-    )
-    gateway_port: Port = _setting(8080, "The port that the gateway listens on.", _PORT)
-    public_url: Annotated[str | None, BeforeValidator(_public)] = _setting(
-        None,
-        "How clients reach the gateway, where that is not its own address (behind nginx,"
-        " behind TLS). API roots are printed with it.",
-        "an http or https URL without query, such as https://proxy.example.com",
-    )
-    pseudonym: Annotated[str, BeforeValidator(_pseudonym)] = _setting(
-        "httpproxy",
-        "The gateway's name in `Via` and `Proxy-Status`.",
-        "a letter, then letters, digits, `.`, `_` or `-`",
-    )
-    upstreams: Annotated[dict[str, str], BeforeValidator(_origins)] = _setting(
-        {},
-        "Where an API host is really found, for sandboxes and egress proxies. The `Host`"
-        " header keeps the API's own name.",
-        'a table of host = origin, such as {"api.airtable.com": "http://127.0.0.1:8090"}',
-    )
-    upstream_ca_file: Path | None = _setting(
-        None,
-        "A PEM file of authorities to trust towards the APIs, in place of the system's.",
-        "a readable PEM file",
-    )
-    max_request_bytes: ByteSize = _setting(
-        ByteSize(16 * 1024 * 1024), "The largest request body that is accepted.", _SIZE, gt=0
-    )
-    max_response_bytes: ByteSize = _setting(
-        ByteSize(64 * 1024 * 1024), "The largest answer that is passed on.", _SIZE, gt=0
-    )
-    max_connections: int = _setting(
-        512,
-        "How many connections to the APIs may be open at once.",
-        "a whole number of at least 1",
-        ge=1,
-    )
-    permit_timeout: Seconds = _setting(
-        30.0, "How long a call waits for its turn under the rate limit (then 504).", _SECONDS
-    )
-    connect_timeout: Seconds = _setting(
-        10.0, "How long connecting to an API may take.", _SECONDS
-    )
-    upstream_timeout: Seconds = _setting(
-        120.0, "How long one call to an API may take in all.", _SECONDS
-    )
-    commit_timeout: Seconds = _setting(
-        5.0,
-        "How long an answer waits for its commit; after that it is sent with the receipt"
-        " `deferred`.",
-        _SECONDS,
-    )
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)
-    ] = _setting("info", "What is logged.", "debug, info, warning or error")
-    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = _setting(
-        "text", "How it is logged: for people, or one JSON object a line.", "text or json"
-    )
-    uvloop: bool = _setting(
-        True, "Use uvloop where it is installed; off means asyncio's own loop.", "true or false"
-    )
-    sandbox_host: str = _setting(
-        "127.0.0.1",
-        "The address that `httpproxy sandbox` listens on.",
-        "an address or host name of this machine",
-        min_length=1,
-    )
-    sandbox_port: Port = _setting(8090, "The port that `httpproxy sandbox` listens on.", _PORT)
 
     @classmethod
     def settings_customise_sources(
@@ -360,7 +209,7 @@ def is_secret(name: str) -> bool:
 def expected(name: str) -> str:
     """What a setting takes, in words."""
     extra = Settings.model_fields[name].json_schema_extra
-    return str(extra[_EXPECTED]) if isinstance(extra, dict) else ""
+    return str(extra[EXPECTED]) if isinstance(extra, dict) else ""
 
 
 def misspelled_variables() -> list[tuple[str, str]]:

@@ -25,9 +25,15 @@ sandbox_port = click.option("--sandbox-port", type=int, help="The port the sandb
 @click.command()
 @gateway_host
 @gateway_port
+@click.option("--roles", help="What to run, with commas. Default: gateway,sync.")
 @click.pass_obj
-def serve(invocation: Invocation, gateway_host: str | None, gateway_port: int | None) -> None:
-    """Run the gateway, until Ctrl-C or SIGTERM.
+def serve(
+    invocation: Invocation,
+    gateway_host: str | None,
+    gateway_port: int | None,
+    roles: str | None,
+) -> None:
+    """Run the gateway and the sync, until Ctrl-C or SIGTERM.
 
     Calls that are under way at the end are finished and committed first.
 
@@ -35,8 +41,11 @@ def serve(invocation: Invocation, gateway_host: str | None, gateway_port: int | 
     Examples
       httpproxy serve
       DATABASE_URL=postgresql://… httpproxy serve --gateway-host 0.0.0.0
+      DATABASE_URL=postgresql://… httpproxy serve --roles gateway
     """
-    settings = invocation.settings(gateway_host=gateway_host, gateway_port=gateway_port)
+    settings = invocation.settings(
+        gateway_host=gateway_host, gateway_port=gateway_port, roles=roles
+    )
     run(settings, _serve(settings))
 
 

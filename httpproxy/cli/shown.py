@@ -42,6 +42,8 @@ def _default(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`{','.join(value)}`"
     if isinstance(value, int) and value >= 1 << 20:
         return f"`{value >> 20} MiB`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
@@ -50,4 +52,6 @@ def _default(value: Any) -> str:
 def _shown(name: str, value: Any) -> Any:
     if value is None:
         return None
+    if isinstance(value, tuple):
+        return ",".join(value)  # as it can be set
     return "(set)" if is_secret(name) else value

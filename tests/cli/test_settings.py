@@ -120,6 +120,12 @@ def test_every_wrong_setting_is_named_at_once_with_what_it_takes(
         ("HTTPPROXY_LOG_FORMAT", "xml"),
         ("HTTPPROXY_SECRET_KEY", "short"),
         ("DATABASE_URL", "mysql://x"),
+        ("HTTPPROXY_ROLES", "gateway,doorman"),
+        ("HTTPPROXY_SYNC_INTERVAL", "0"),
+        ("HTTPPROXY_SWEEP_INTERVAL", "nan"),
+        ("HTTPPROXY_VERIFY_SAMPLE", "-1"),
+        ("HTTPPROXY_MASS_DELETE_SHARE", "1.5"),
+        ("HTTPPROXY_SYNC_CONCURRENCY", "0"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_by_its_variable(
@@ -129,6 +135,34 @@ def test_a_value_that_cannot_be_used_is_named_by_its_variable(
     (problem,) = _problems()
     assert problem.startswith(f"{name}: ")
     assert "must be" in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "roles"),
+    [
+        ("gateway", ("gateway",)),
+        (" Sync , gateway,sync", ("gateway", "sync")),
+    ],
+)
+def test_roles_are_names_with_commas_and_each_counts_once(
+    monkeypatch: pytest.MonkeyPatch, text: str, roles: tuple[str, ...]
+):
+    assert read_settings().roles == ("gateway", "sync")
+    monkeypatch.setenv("HTTPPROXY_ROLES", text)
+    assert read_settings().roles == roles
+
+
+@pytest.mark.parametrize("written", ["'sync'", "['sync']"])
+def test_roles_of_the_file_are_a_list_or_a_text(written: str):
+    Path("httpproxy.toml").write_text(f"roles = {written}\n")
+    assert read_settings().roles == ("sync",)
+
+
+@pytest.mark.parametrize("written", ["[]", "''", "7", "['gateway', 7]"])
+def test_roles_that_are_none_are_refused(written: str):
+    Path("httpproxy.toml").write_text(f"roles = {written}\n")
+    (problem,) = _problems()
+    assert problem.startswith("roles in httpproxy.toml: ")
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,11 @@ class House:
 async def open_house(
     dsn: str, folder: Path, upstream: str | Mapping[str, str], **settings: Any
 ) -> AsyncIterator[House]:
-    """A service whose upstreams all stand at one address, or at those of a mapping."""
+    """A service whose upstreams all stand at one address, or at those of a mapping.
+
+    Without a background sync, whose calls would stand among those that a test looks at;
+    `roles=("gateway", "sync")` brings it.
+    """
     hosts = [host for provider in PROVIDERS.values() for host in provider.hosts]
     origins = dict.fromkeys(hosts, upstream) if isinstance(upstream, str) else dict(upstream)
     chosen = Settings(
@@ -63,7 +67,7 @@ async def open_house(
         data_dir=folder,
         gateway_port=0,
         upstreams=origins,
-        **settings,
+        **{"roles": ("gateway",), **settings},
     )
     async with open_service(chosen) as service:
         yield House(service, dsn)

@@ -1,0 +1,105 @@
+"""What a setting may be: types that check and clean a value, and the words for them.
+
+A check raises ValueError without a text: what the setting takes is said in words beside
+its description, and shown with the place where it was set.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+_TOKEN: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*", re.ASCII)
+# Both forms that libpq takes: a URL, and "host=… dbname=…".
+_DSN: Final = re.compile(r"postgres(ql)?://|\s*[a-z_]+\s*=", re.ASCII)
+EXPECTED: Final = "expected"
+ROLES: Final = ("gateway", "sync")
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError
+    if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+        raise ValueError
+    _ = parts.port  # raises ValueError beyond 65535
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _public(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError
+    if parts.query or parts.fragment or parts.username:
+        raise ValueError
+    return value.rstrip("/")
+
+
+def _origins(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {str(host): _origin(str(origin)) for host, origin in value.items()}
+
+
+def _dsn(value: Any) -> Any:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if isinstance(text, str) and not _DSN.match(text):
+        raise ValueError
+    return value
+
+
+def _pseudonym(value: Any) -> Any:
+    if isinstance(value, str) and not _TOKEN.fullmatch(value):
+        raise ValueError
+    return value
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def setting(default: Any, description: str, expected: str, **limits: Any) -> Any:
+    """A field with what it does and what it takes in words; both are shown to operators."""
+    return Field(
+        default, description=description, json_schema_extra={EXPECTED: expected}, **limits
+    )
+
+
+def _roles(value: Any) -> Any:
+    """Names in a list, or in a text with commas; each once, in the order of ROLES."""
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple):
+        raise ValueError  # noqa: TRY004 - a TypeError would not become the setting's problem
+    chosen = {str(name).strip().lower() for name in names}
+    if not chosen or not chosen.issubset(ROLES):
+        raise ValueError
+    return tuple(role for role in ROLES if role in chosen)
+
+
+Dsn = Annotated[SecretStr | None, BeforeValidator(_dsn)]
+PublicUrl = Annotated[str | None, BeforeValidator(_public)]
+Pseudonym = Annotated[str, BeforeValidator(_pseudonym)]
+Origins = Annotated[dict[str, str], BeforeValidator(_origins)]
+Level = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
+LogFormat = Annotated[Literal["text", "json"], BeforeValidator(_lower)]
+# NoDecode: a variable holds plain names, not JSON.
+Roles = Annotated[tuple[Literal["gateway", "sync"], ...], NoDecode, BeforeValidator(_roles)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+AtLeastOne = Annotated[int, Field(ge=1)]
+
+PORT: Final = "a port from 0 to 65535; 0 takes a free one"
+SECONDS: Final = "seconds, more than 0 and at most 86400"
+SIZE: Final = "a number of bytes, or a size such as 16 MiB"
+SHARE: Final = "a number from 0 to 1"
+COUNT: Final = "a whole number of at least 0"
+AT_LEAST_ONE: Final = "a whole number of at least 1"
