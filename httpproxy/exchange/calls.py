@@ -32,11 +32,17 @@ PATIENCE: Final = 60.0  # seconds that a call of ours waits for its permit
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """In whose name, and with whose credential, a conversation is held."""
+    """In whose name, and with whose credential, a conversation is held.
+
+    Each of its calls waits `patience` seconds for its permit. `tally` is told of every
+    attempt that was sent, repeated ones too: that is what the API counts.
+    """
 
     allotment: Allotment
     token: str = field(repr=False)
     priority: Priority = Priority.READ
+    patience: float = PATIENCE
+    tally: Callable[[], None] | None = None
 
 
 class Calls:
@@ -56,10 +62,17 @@ class Calls:
         self._wall_clock = wall_clock
 
     async def converse(
-        self, live: Live, conversation: Conversation[T], priority: Priority = Priority.REREAD
+        self,
+        live: Live,
+        conversation: Conversation[T],
+        priority: Priority = Priority.REREAD,
+        *,
+        patience: float = PATIENCE,
+        tally: Callable[[], None] | None = None,
     ) -> T:
-        """Holds a conversation for a sync, with its stored credential."""
-        caller = Caller(live.allotment, await self._secret(live), priority)
+        """Holds a conversation for a sync, with its stored credential: see `Caller`."""
+        secret = await self._secret(live)
+        caller = Caller(live.allotment, secret, priority, patience, tally)
         return await self.converse_as(caller, conversation)
 
     async def converse_as(self, caller: Caller, conversation: Conversation[T]) -> T:
@@ -115,10 +128,11 @@ class Calls:
 
         # Asked before every attempt: a repeated read is another call under the limit.
         async def admit() -> Permit:
-            return await permit_for(allotment, budget, caller.priority, PATIENCE)
+            return await permit_for(allotment, budget, caller.priority, caller.patience)
 
         rules = ReadRules(
             admit=admit,
+            count=caller.tally,
             observe=lambda answer: allotment.heed(budget, answer, self._wall_clock()),
             terminal=lambda answer: answer.status == 429 and provider.pause(answer) is None,
         )

@@ -38,6 +38,7 @@ class ReadRules:
     """What a read of our own must mind.
 
     admit     waits for a permit; asked before every attempt, None for no limit
+    count     is told of every attempt that was sent, whatever came of it
     observe   is shown every attempt's answer while its permit is held, so that a 429
               pauses the lane before the next one goes
     terminal  knows refusals that time will not heal in minutes: they are not repeated
@@ -45,6 +46,7 @@ class ReadRules:
     """
 
     admit: Callable[[], Awaitable[Admission]] | None = None
+    count: Callable[[], None] | None = None
     observe: Callable[[Response], None] | None = None
     terminal: Callable[[Response], bool] = _never
     attempts: int = retry.ATTEMPTS
@@ -75,19 +77,23 @@ class Repeats(RetryOptionsBase):
     ) -> ClientResponse:
         """Middleware: one attempt under one permit."""
         self.answer = None
-        admit, observe = self._rules.admit, self._rules.observe
-        permit = None if admit is None else await admit()
+        rules = self._rules
+        permit = None if rules.admit is None else await rules.admit()
+        sent = True  # unless it is certain that nothing left
         try:
             raw, self.answer = await self._exchange(request, handler)
-            if observe is not None:
-                observe(self.answer)
+            if rules.observe is not None:
+                rules.observe(self.answer)
         except UpstreamError as error:
-            if permit is not None and error.sent == "no":
+            sent = error.sent != "no"
+            if permit is not None and not sent:
                 permit.withdraw()
             raise
         finally:
             if permit is not None:
                 permit.release()
+            if sent and rules.count is not None:
+                rules.count()
         return raw
 
     def get_timeout(self, attempt: int, response: ClientResponse | None = None) -> float:
