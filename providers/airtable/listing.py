@@ -1,11 +1,141 @@
-"""A collection's records, page by page."""
+"""A table's records, page by page.
+
+Every reading of records is a `listRecords`: the whole table, the records with certain
+ids, those that were modified since a time. All values come with it, keyed by field id,
+so that a rename on the way does no harm.
+
+Airtable remembers a listing that is being paged through under an iterator, named in the
+`offset`; it ends after some minutes without a call, and then the listing begins again.
+"""
 
 from __future__ import annotations
 
-from providers.record import Collection
-from providers.spec import Conversation, Page
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+import orjson
+
+from providers.airtable.images import RecordImage, record_images, records_in
+from providers.airtable.refusals import RECORDS_REMEDY, refused, said, unreadable
+from providers.airtable.routes import API_HOST
+from providers.body import read_json
+from providers.http import Request, Response, headers
+from providers.record import JSON, Change, Collection, Dirty
+from providers.spec import Conversation, ListingExpired, Page, Refused, Unreadable
+
+PAGE: Final = 100
+
+ACCEPT: Final = ("Accept", "application/json")
+_CONTENT: Final = ("Content-Type", "application/json")
+_EXPIRED: Final = "LIST_RECORDS_ITERATOR_NOT_AVAILABLE"
+
+
+class Listed(NamedTuple):
+    """What one page holds, and the offset of the next; None if this was the last."""
+
+    records: tuple[RecordImage, ...]
+    offset: str | None
 
 
 def list_page(collection: Collection, after: str | None, thorough: bool) -> Conversation[Page]:
-    """The page that begins at `after`."""
-    raise LookupError(collection.id)
+    """The page that begins at Airtable's offset `after`, with an image of every record.
+
+    Values are always asked for: a sweep is also what finds changes of computed fields,
+    and without them the page would cost the same request. Raises ListingExpired, Refused.
+    """
+    del thorough
+    try:
+        listed = yield from list_records(collection, "", after)
+    except Refused as refusal:
+        if has_expired(refusal):
+            raise ListingExpired(f"Airtable no longer knows the offset {after}") from refusal
+        raise
+    return Page(
+        change=change_of(collection, listed.records),
+        seen=tuple(read.image.key for read in listed.records),
+        after=listed.offset,
+    )
+
+
+def list_records(
+    collection: Collection, formula: str, after: str | None
+) -> Conversation[Listed]:
+    """One page of the records for which a formula holds, "" for all of them.
+
+    `collection` must come from discovery. Raises Refused.
+    """
+    response = yield _request(collection, formula, after)
+    if not response.ok:
+        raise refused(response, RECORDS_REMEDY)
+    try:
+        return _listed(collection, response, after)
+    except Unreadable as error:
+        raise unreadable(response) from error
+
+
+def has_expired(refusal: Refused) -> bool:
+    """Whether a listing was refused because Airtable has forgotten its iterator."""
+    return said(refusal.response)[0] == _EXPIRED
+
+
+def change_of(collection: Collection, records: Sequence[RecordImage]) -> Change:
+    """What the records of a listing mean: images, and marks of those still being worked on."""
+    return Change(
+        images=tuple(read.image for read in records),
+        dirty=tuple(
+            Dirty(collection.id, read.image.key, "Airtable is still working on a cell")
+            for read in records
+            if not read.settled
+        ),
+        schema_changed=any(read.unknown for read in records),
+    )
+
+
+def record_request(collection: Collection, record_id: str) -> Request:
+    """The request for one record by its id."""
+    target = f"{_path(collection)}/{quote(record_id, safe='')}?returnFieldsByFieldId=true"
+    return Request("GET", API_HOST, target, headers(ACCEPT))
+
+
+def base_of(collection: Collection) -> str:
+    """The base that a discovered table is of, as a path segment. Raises ValueError."""
+    for alias in collection.aliases:
+        base, _, table = alias.rpartition("/")
+        if base and table == collection.id:
+            return quote(base, safe="")
+    raise ValueError(f"collection {collection.id} does not say which base it is of")
+
+
+def quoted(text: str) -> str:
+    """A string literal of Airtable's formula language."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def json_request(method: str, target: str, body: JSON) -> Request:
+    """A call to the API with a JSON body."""
+    return Request(method, API_HOST, target, headers(ACCEPT, _CONTENT), orjson.dumps(body))
+
+
+def _request(collection: Collection, formula: str, after: str | None) -> Request:
+    asked: dict[str, JSON] = {"pageSize": PAGE, "returnFieldsByFieldId": True}
+    if formula:
+        asked["filterByFormula"] = formula
+    if after:
+        asked["offset"] = after
+    return json_request("POST", f"{_path(collection)}/listRecords", asked)
+
+
+def _path(collection: Collection) -> str:
+    return f"/v0/{base_of(collection)}/{quote(collection.id, safe='')}"
+
+
+def _listed(collection: Collection, response: Response, after: str | None) -> Listed:
+    answer = read_json(response)
+    records = record_images(collection, records_in(answer), by_id=lambda: True)
+    offset = answer.get("offset") if isinstance(answer, dict) else None
+    if not offset:
+        return Listed(records, None)
+    if not isinstance(offset, str) or offset == after:
+        raise Unreadable("the listing does not go on from its offset")
+    return Listed(records, offset)

@@ -9,7 +9,8 @@ import orjson
 
 from providers.airtable.feeds import allowed, feeds, hang_up, listen
 from providers.airtable.listing import list_page
-from providers.airtable.reading import discover, read_records, said
+from providers.airtable.reading import discover, read_records
+from providers.airtable.refusals import said
 from providers.airtable.routes import API_HOST, CONTENT_HOST, ROUTES
 from providers.airtable.sandbox import seed
 from providers.airtable.sandbox.server import AirtableSandbox
@@ -19,8 +20,10 @@ from providers.record import JSON
 from providers.routing import Router
 from providers.spec import Budget, CredentialKind, Example, Provider, SandboxKit
 
-# Five requests a second for each base, whoever asks; a new sync gets the whole of it.
+# Five requests a second for each base, whoever asks. A new sync gets three of them: what
+# goes past this proxy, at the same base, is not seen here.
 STANDARD: Final = Budget("standard", allowed_requests=5, interval=1.0)
+ALLOTTED: Final = Budget("standard", allowed_requests=3, interval=1.0)
 
 PENALTY: Final = 30.0
 BILLING_LIMIT: Final = "PUBLIC_API_BILLING_LIMIT_EXCEEDED"
@@ -105,7 +108,7 @@ AIRTABLE: Final = Provider(
     },
     routes=ROUTES,
     budgets=(STANDARD,),
-    default_rates=(STANDARD,),
+    default_rates=(ALLOTTED,),
     credential_kinds=(TOKEN, OAUTH2),
     account_variable="base",
     account_option="base",

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from providers.airtable.provider import AIRTABLE
-from providers.airtable.reading import said
+from providers.airtable.refusals import said
 from providers.http import Request, Response, headers
 
 
@@ -20,10 +20,10 @@ def error(kind, message=None):
     return {"error": {"type": kind} | ({"message": message} if message else {})}
 
 
-def test_one_base_gets_five_requests_a_second():
-    (budget,) = AIRTABLE.budgets
+def test_one_base_gets_five_requests_a_second_and_a_sync_three_of_them():
+    (budget,), (allotted,) = AIRTABLE.budgets, AIRTABLE.default_rates
     assert (budget.allowed_requests, budget.interval) == (5, 1.0)
-    assert AIRTABLE.default_rates == (budget,)
+    assert (allotted.name, allotted.allowed_requests, allotted.interval) == ("standard", 3, 1.0)
 
 
 def test_after_a_rate_limit_airtable_wants_thirty_seconds_of_silence():

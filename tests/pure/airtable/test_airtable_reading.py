@@ -14,6 +14,8 @@ from providers.http import Response, headers
 from providers.record import ImageKind
 from providers.spec import Refused, UnknownCollection
 
+EMPTY = Response(200, headers(), b'{"records":[]}')
+
 
 def test_a_table_is_wanted_by_name_or_id_and_comes_in_that_order():
     found = Account().discover("Projects", "tblTasks000000000", "Projects").collections
@@ -108,11 +110,77 @@ def test_many_records_are_read_a_hundred_at_a_time_and_page_by_page():
     page = {"records": [{"id": "rec0", "createdTime": "", "fields": {}}], "offset": "itr/rec1"}
     more = conversation.send(Response(200, headers(), json.dumps(page).encode()))
     assert json.loads(more.body) == first | {"offset": "itr/rec1"}
-    last = conversation.send(Response(200, headers(), b'{"records":[]}'))
+    last = confirmed(conversation, conversation.send(EMPTY), 5)
     assert json.loads(last.body)["filterByFormula"].count("RECORD_ID()") == 50
-    with pytest.raises(StopIteration) as done:
-        conversation.send(Response(200, headers(), b'{"records":[]}'))
-    assert [i.kind for i in done.value.value] == ["replace"] + ["delete"] * 149
+    images = confirmed(conversation, conversation.send(EMPTY), 5)
+    assert [i.kind for i in images] == ["replace"] + ["delete"] * 149
+
+
+def confirmed(conversation, request, times):
+    """Answers single calls, each for another record, with 404; what comes after them."""
+    asked = set()
+    for _ in range(times):
+        assert (request.method, request.body) == ("GET", b"")
+        asked.add(request.path)
+        try:
+            request = conversation.send(Response(404, headers(), b'{"error":"NOT_FOUND"}'))
+        except StopIteration as done:
+            request = done.value
+    assert len(asked) == times
+    return request
+
+
+@pytest.mark.parametrize(
+    ("absent", "asked"), [(1, 1), (5, 5), (6, 3), (9, 5), (11, 4), (100, 5)]
+)
+def test_up_to_five_records_that_a_listing_left_out_are_asked_for_one_by_one(absent, asked):
+    tasks = collection(Account().discover(), "Tasks")
+    conversation = AIRTABLE.read_records(tasks, [(f"rec{n}",) for n in range(absent)])
+    next(conversation)
+    images = confirmed(conversation, conversation.send(EMPTY), asked)
+    assert [i.kind for i in images] == [ImageKind.DELETE] * absent
+
+
+def test_a_listing_that_leaves_out_a_record_which_is_there_deletes_nothing():
+    account = Account()
+    tasks = collection(account.discover(), "Tasks")
+    conversation = AIRTABLE.read_records(tasks, [("recPlan0000000000",), ("recGone",)])
+    next(conversation)
+    request = conversation.send(EMPTY)
+    with pytest.raises(Refused, match="left out recPlan0000000000, which is there"):
+        conversation.send(account.send(request).response)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(403, b'{"error":{"type":"INVALID_PERMISSIONS"}}'), (403, b""), (401, b""), (429, b""),
+     (500, b"")],
+)  # fmt: skip
+def test_what_refuses_to_confirm_a_deletion_confirms_none(status, body):
+    tasks = collection(Account().discover(), "Tasks")
+    conversation = AIRTABLE.read_records(tasks, [("recA",)])
+    next(conversation)
+    conversation.send(EMPTY)
+    with pytest.raises(Refused):
+        conversation.send(Response(status, headers(), body))
+
+
+@pytest.mark.parametrize("missing", [{"missing_status": 404}, {"missing_as_string": False}])
+def test_a_record_is_missing_by_every_spelling(missing):
+    account = Account(**missing)
+    tasks = collection(account.discover(), "Tasks")
+    (image,) = account.converse(AIRTABLE.read_records(tasks, [("recGone",)]))
+    assert image.kind is ImageKind.DELETE
+
+
+def test_a_listing_that_turns_in_circles_is_left():
+    tasks = collection(Account().discover(), "Tasks")
+    conversation = AIRTABLE.read_records(tasks, [("recA",)])
+    next(conversation)
+    again = Response(200, headers(), b'{"records":[],"offset":"itr/rec"}')
+    conversation.send(again)
+    with pytest.raises(Refused):
+        conversation.send(again)
 
 
 @pytest.mark.parametrize(
