@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -31,12 +32,16 @@ LOOKUPS_PER_SECOND: Final = 20
 
 @dataclass(slots=True, eq=False)
 class Live:
-    """One sync as this process knows it. What is None is loaded by its first write."""
+    """One sync as this process knows it. What is None is loaded by its first write.
+
+    `ended`: it was deleted or changed; whoever works on it for long should stop.
+    """
 
     sync: Sync
     allotment: Allotment
     tables: SyncTables | None = None
     secret: str | None = None
+    ended: bool = False
 
     @property
     def api(self) -> Api:
@@ -48,6 +53,13 @@ class Live:
 
     def __repr__(self) -> str:
         return f"Live({self.sync.id} {self.sync.provider} {self.sync.account})"
+
+
+async def tables_of(live: Live, registry: Registry) -> SyncTables:
+    """The sync's tables, loaded if they are not known or have changed. Raises OSError."""
+    if live.tables is None:
+        live.tables = await registry.tables(live.sync)
+    return live.tables
 
 
 class Directory:
@@ -64,6 +76,10 @@ class Directory:
     def known(self, unique_id: str) -> Live | None:
         """The sync with this unique id, if this process has heard of it."""
         return self._by_digest.get(sha256(unique_id.encode()).digest())
+
+    def lives(self) -> Collection[Live]:
+        """Every sync that this process has heard of."""
+        return self._by_digest.values()
 
     async def look_up(self, unique_id: str) -> Live | None:
         """The sync with a unique id that is not known here, None if there is none."""
@@ -117,4 +133,5 @@ class Directory:
     def _forget(self, sync_id: str) -> None:
         live = self._by_digest.pop(self._digest_of.pop(sync_id, b""), None)
         if live is not None:
+            live.ended = True
             live.allotment.give_back()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
 from httpproxy.exchange.allotment import permit_for
-from httpproxy.exchange.live import Live
+from httpproxy.exchange.live import Live, tables_of
 from httpproxy.exchange.problems import Rejected, failed
 from httpproxy.exchange.rediscovery import Hint, Rediscovery
 from httpproxy.exchange.settle import Settlement, Unsettled
@@ -113,12 +113,12 @@ class Writes:
     async def _tables(self, live: Live) -> SyncTables:
         if not self.committer.available:
             raise _database_away()
-        if live.tables is None:
-            try:
-                live.tables = await self.registry.tables(live.sync)
-            except OSError as error:
-                raise _database_away() from error
-        return live.tables
+        if live.tables is not None:
+            return live.tables
+        try:
+            return await tables_of(live, self.registry)
+        except OSError as error:
+            raise _database_away() from error
 
     async def _permit(self, call: Call, priority: Priority) -> Permit:
         allotment, budget = call.live.allotment, call.match.route.budget
