@@ -81,7 +81,7 @@ async def _sync(service: Service, provider: Provider) -> Sync:
         kit.account if provider.account_option else None,
         kit.collections,
         provider.credential_kinds[0].name,
-        provider.default_rates,
+        (),
         name,
     )
     return await create_sync(office, wanted, kit.token)

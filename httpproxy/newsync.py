@@ -26,7 +26,9 @@ class NewSync:
     """What a sync shall be.
 
     `account` None: the token tells. `collections` are spellings, () means all of them.
-    `name` and `schema` None: made from provider and account.
+    `rates` are ceilings that the user sets; a budget that is not among them follows the
+    provider's default and what the API's answers state. `name` and `schema` None: made
+    from provider and account.
     """
 
     provider: Provider

@@ -59,8 +59,12 @@ def read_token(provider: Provider) -> str:
 
 
 def read_rates(provider: Provider, texts: tuple[str, ...]) -> tuple[Budget, ...]:
-    """The provider's default rates, with what `--rate` says in place. Raises Failure."""
-    rates = {budget.name: budget for budget in provider.default_rates}
+    """The rates that `--rate` sets, one per budget; the last one counts. Raises Failure.
+
+    Nothing for a budget that it does not name: that one follows the provider's default
+    and what the API says.
+    """
+    rates: dict[str, Budget] = {}
     known = {budget.name: budget for budget in (*provider.budgets, *provider.default_rates)}
     for text in texts:
         found = _RATE.fullmatch(text)
@@ -159,7 +163,8 @@ def _options(provider: Provider) -> list[click.Parameter]:
             ["--rate"],
             multiple=True,
             metavar="[BUDGET=]N/SECONDS",
-            help=f"The rate this sync may use. Default {_shown(provider.default_rates)}.",
+            help="The most that this sync may use of a budget. Without it:"
+            f" {_shown(provider.default_rates)}, and what the API's answers say in its place.",
         ),
         click.Option(
             ["--credential-kind"], type=click.Choice(kinds), default=kinds[0], show_default=True

@@ -7,6 +7,7 @@ from typing import Any
 from httpproxy.service import api_root
 from httpproxy.store.registry import Sync
 from httpproxy.store.tables import SyncTables
+from providers.catalog import PROVIDERS
 
 
 def summary(sync: Sync, tables: SyncTables, gateway_url: str) -> dict[str, Any]:
@@ -19,17 +20,27 @@ def summary(sync: Sync, tables: SyncTables, gateway_url: str) -> dict[str, Any]:
         "status": sync.status,
         "schema": sync.schema_name,
         "api_root": api_root(gateway_url, sync),
-        "rates": [
-            {
-                "budget": rate.name,
-                "allowed_requests": rate.allowed_requests,
-                "interval": rate.interval,
-                "max_concurrent_requests": rate.max_concurrent_requests,
-            }
-            for rate in sync.rates
-        ],
+        "rates": _rates(sync),
         "tables": _tables(tables),
     }
+
+
+def _rates(sync: Sync) -> list[dict[str, Any]]:
+    """What the sync may use per budget. `source`: the user has set it, or it is the
+    provider's default, which gives way to what the API's answers state."""
+    defaults = PROVIDERS[sync.provider].default_rates
+    chosen = {rate.name: (rate, "default") for rate in defaults}
+    chosen.update({rate.name: (rate, "set") for rate in sync.rates})
+    return [
+        {
+            "budget": rate.name,
+            "allowed_requests": rate.allowed_requests,
+            "interval": rate.interval,
+            "max_concurrent_requests": rate.max_concurrent_requests,
+            "source": source,
+        }
+        for rate, source in chosen.values()
+    ]
 
 
 def _tables(tables: SyncTables) -> list[dict[str, Any]]:

@@ -1,50 +1,68 @@
-"""`httpproxy sync`: list, show, delete; `create` is in `httpproxy.cli.creation`."""
+"""`httpproxy sync`: list, show, token, delete.
+
+The others have rooms of their own: `creation`, `watching`, `steering`.
+"""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from httpproxy.cli.creation import create, read_token
+from httpproxy.cli.desk import Desk, open_desk
 from httpproxy.cli.failures import USAGE, Failure, no_such_sync
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json, as_table
+from httpproxy.cli.reports import as_data, tell, totals, wrongs
 from httpproxy.cli.running import run
+from httpproxy.cli.steering import pause, resume, resync
 from httpproxy.cli.summary import summary
+from httpproxy.cli.watching import watch
 from httpproxy.newsync import OtherAccount, replace_token
-from httpproxy.service import open_office
+from httpproxy.service import open_office, wall_clock
 from httpproxy.settings import Settings
+from httpproxy.store.registry import Sync
+from httpproxy.sync.health import Health
 from providers.catalog import PROVIDERS
 
 json_option = click.option("--json", "wants_json", is_flag=True, help="JSON, for scripts.")
 
 
-@click.group(short_help="Make, see and delete syncs.")
+@click.group(short_help="Make, see, steer and delete syncs.")
 def sync() -> None:
-    """Make, see and delete syncs: an account of an API and the tables it fills.
+    """Make, see, steer and delete syncs: an account of an API and the tables it fills.
 
     These commands work while `httpproxy serve` runs and while it does not.
     """
 
 
-sync.add_command(create)
+for _part in (create, watch, pause, resume, resync):
+    sync.add_command(_part)
 
 
 @sync.command(name="list")
 @json_option
 @click.pass_obj
 def list_syncs(invocation: Invocation, wants_json: bool) -> None:
-    """List the syncs."""
+    """List the syncs, and what is wrong with which."""
     settings = invocation.settings()
-    found = run(settings, _summaries(settings))
+    found = run(settings, _found(settings))
     if wants_json:
-        as_json(found)
+        as_json([each.data for each in found])
         return
-    columns = ("name", "provider", "account", "schema", "status", "tables")
-    rows = [[*(s[name] for name in columns[:5]), len(s["tables"])] for s in found]
+    columns = ("name", "provider", "account", "schema", "phase", "tables", "rows", "lag")
+    rows = []
+    for each in found:
+        known, (phase, count, lag) = each.data, totals(each.collections)
+        own = (known["name"], known["provider"], known["account"], known["schema"])
+        rows.append((*own, phase, len(known["tables"]), count, lag))
     as_table(columns, rows)
+    for each in found:
+        for line in wrongs(each.collections, wall_clock()):
+            click.echo(line if line.startswith(" ") else f"{each.data['name']}/{line}")
 
 
 @sync.command()
@@ -52,23 +70,25 @@ def list_syncs(invocation: Invocation, wants_json: bool) -> None:
 @json_option
 @click.pass_obj
 def show(invocation: Invocation, name: str, wants_json: bool) -> None:
-    """Show one sync by NAME or id: its API root, its tables and their columns.
+    """Show one sync by NAME or id: its API root, its health, its tables and their columns.
 
     The API root is what your client takes as its base URL. The unique id in it is not a
     secret that opens anything by itself, but need not be published either.
     """
     settings = invocation.settings()
-    found = run(settings, _summaries(settings, name))[0]
+    (found,) = run(settings, _found(settings, name))
     if wants_json:
-        as_json(found)
+        as_json(found.data)
         return
     for label in ("name", "id", "provider", "account", "status", "schema", "api_root"):
-        click.echo(f"{label.replace('_', ' '):10}{found[label]}")
-    for rate in found["rates"]:
+        click.echo(f"{label.replace('_', ' '):10}{found.data[label]}")
+    for rate in found.data["rates"]:
         click.echo(
             f"{'rate':10}{rate['budget']}: {rate['allowed_requests']}/{rate['interval']:g} s"
         )
-    for table in found["tables"]:
+    click.echo("")
+    tell(found.collections, wall_clock())
+    for table in found.data["tables"]:
         click.echo(f"\n{table['name']}  ({table['collection']})")
         as_table(("column", "type", "field"), [tuple(c.values()) for c in table["columns"]])
 
@@ -107,19 +127,24 @@ def delete(invocation: Invocation, name: str, drop_tables: bool, yes: bool) -> N
     click.echo(f"deleted {name}" + (" and its tables" if drop_tables else "; its tables stay"))
 
 
-async def _summaries(settings: Settings, name: str | None = None) -> list[dict[str, Any]]:
-    async with open_office(settings) as office:
-        if name is None:
-            found = await office.registry.syncs()
-        else:
-            one = await office.registry.sync(name)
-            if one is None:
-                raise no_such_sync(name)
-            found = [one]
-        return [
-            summary(one, await office.registry.tables(one), settings.gateway_url)
-            for one in found
-        ]
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A sync: its JSON, and how its collections are."""
+
+    data: dict[str, Any]
+    collections: list[Health]
+
+
+async def _found(settings: Settings, name: str | None = None) -> list[_Found]:
+    async with open_desk(settings) as desk:
+        found = await desk.registry.syncs() if name is None else [await desk.sync(name)]
+        return [await _one(desk, each) for each in found]
+
+
+async def _one(desk: Desk, one: Sync) -> _Found:
+    known = summary(one, await desk.registry.tables(one), desk.settings.gateway_url)
+    there = await desk.health(one)
+    return _Found({**known, **as_data(there)}, there)
 
 
 async def _replace_token(settings: Settings, name: str) -> None:

@@ -75,14 +75,16 @@ def test_a_hubspot_token_tells_its_own_account(at_work: Programs):
         "crm",
         "--rate",
         "50/10",
-        "--rate",
-        "search=3/1",
         "--json",
         stdin=f"{HUBSPOT.token}\n",
     ).json
     assert (made["account"], made["name"], made["schema"]) == (HUBSPOT.account, "crm", "crm")
     rates = {r["budget"]: (r["allowed_requests"], r["interval"]) for r in made["rates"]}
-    assert (rates["standard"], rates["search"]) == ((50, 10.0), (3, 1.0))
+    assert rates == {"standard": (50, 10.0), "search": (5, 1.0)}
+    assert [r["source"] for r in made["rates"]] == ["set", "default"]
+    shown = at_work.done("sync", "show", "crm").out
+    assert "standard: 50/10 s\n" in shown
+    assert "search: 5/1 s by default\n" in shown
     assert "contact" in [table["name"] for table in made["tables"]]
 
 
