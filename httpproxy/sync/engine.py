@@ -1,0 +1,220 @@
+"""What runs when: every job of every sync of this process, on one agenda.
+
+    roster      at first, and when its tables change: which jobs a sync has
+    listen      a feed                    every `sync_interval`
+    reread      what is marked dirty      as soon as something is
+    list        a collection              backfill, sweep, and when marks ask for it
+    look        the API's own schema      every `discovery_interval`
+    verify      a few rows                every `verify_interval`
+
+Jobs return when they want to run again. How many run at once is bounded; how fast they
+call is the lane's business. A paused sync has no jobs: its proxied writes go on being
+committed, and what they mark waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from httpproxy.exchange.live import Directory, Live, tables_of
+from httpproxy.exchange.rediscovery import Rediscovery
+from httpproxy.store.progress import Progress
+from httpproxy.store.registry import Registry
+from httpproxy.store.tables import SyncTables
+from httpproxy.sync import listening, listing, rereading, truth
+from httpproxy.sync.agenda import Agenda, Key
+from httpproxy.sync.listening import Listening, feeds_of
+from httpproxy.sync.listing import Listing
+from httpproxy.sync.rereading import Rereading
+from httpproxy.sync.troubles import Troubles
+from httpproxy.sync.truth import Meter
+from httpproxy.sync.usage import Usage
+
+log = logging.getLogger(__name__)
+
+TICK: Final = 1.0  # seconds between looks at what changed elsewhere
+ROSTER: Final = 30.0  # seconds between looks whether a sync has other tables
+MARKED: Final = 15  # ticks between wake-ups by marks of whole collections
+TALLY: Final = 5  # ticks between notes of what was used
+PRUNE: Final = 3600.0  # seconds between clearings of old tombstones
+TOMBSTONES: Final = 7 * 86400.0  # seconds that a tombstone is kept at least
+LOOK: Final = "look"
+ROSTER_JOB: Final = "roster"
+
+Spawn = Callable[[Coroutine[Any, Any, None], str], object]
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """What a sync does. Each takes the live sync, most a feed or collection too."""
+
+    listening: Listening
+    rereading: Rereading
+    listing: Listing
+    rediscovery: Rediscovery
+    meter: Meter
+    troubles: Troubles
+    usage: Usage
+    discovery_interval: float
+
+
+class Engine:
+    """Runs the jobs. `now` is a monotonic clock in seconds, `most` the jobs at once."""
+
+    def __init__(
+        self, directory: Directory, registry: Registry, progress: Progress, jobs: Jobs, *,
+        spawn: Spawn, now: Callable[[], float], most: int,
+    ) -> None:  # fmt: skip
+        self._directory, self._registry, self._progress = directory, registry, progress
+        self._jobs, self._spawn, self._now, self._most = jobs, spawn, now, most
+        self._agenda = Agenda()
+        self._running = 0
+        self._wake = asyncio.Event()
+        self._lives: dict[str, Live] = {}
+        self._rosters: dict[str, SyncTables] = {}
+        self._ticks = 0
+        self._pruned = float("-inf")
+
+    async def run(self) -> None:
+        """Runs jobs until it is cancelled."""
+        tick = self._now()
+        while True:
+            now = self._now()
+            if now >= tick:
+                tick = now + TICK
+                self._follow_directory(now)
+                await self._look_around(now)
+            self._launch()
+            due = self._agenda.next_due() if self._running < self._most else None
+            patience = min(tick, tick if due is None else due) - self._now()
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(max(patience, 0.001)):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    # --- which syncs there are -----------------------------------------------------------
+
+    def _follow_directory(self, now: float) -> None:
+        """Begins with syncs that are new or resumed, ends with those gone or paused."""
+        active = {
+            live.sync.id: live
+            for live in self._directory.lives()
+            if live.sync.status == "active"
+        }
+        for sync_id in self._lives.keys() - active.keys():
+            self._agenda.drop(self._agenda.keys(sync_id))
+            self._rosters.pop(sync_id, None)
+            self._jobs.troubles.forget(sync_id)
+            self._jobs.meter.forget(sync_id)
+        for sync_id in active.keys() - self._lives.keys():
+            self._agenda.put(Key(sync_id, ROSTER_JOB), now)
+        self._lives = active
+
+    async def _roster(self, live: Live) -> float | None:
+        """Puts a sync's jobs on the agenda; those that it has keep their time."""
+        tables = await tables_of(live, self._registry)
+        if self._rosters.get(live.sync.id) is tables:
+            return ROSTER
+        self._rosters[live.sync.id] = tables
+        sync_id, now = live.sync.id, self._now()
+        listens = [Key(sync_id, listening.JOB, feed.name) for feed in feeds_of(live, tables)]
+        lists = [Key(sync_id, listing.JOB, collection) for collection in tables.tables]
+        rest = {
+            Key(sync_id, ROSTER_JOB): now,
+            Key(sync_id, rereading.JOB): now,
+            Key(sync_id, LOOK): now + self._jobs.discovery_interval,
+            Key(sync_id, truth.JOB): now + self._jobs.meter.interval,
+        }
+        known = self._agenda.keys(sync_id)
+        self._agenda.drop(set(known) - {*listens, *lists, *rest})
+        for key, due in {**dict.fromkeys((*listens, *lists), now), **rest}.items():
+            self._agenda.put(key, due)
+        for key in lists:
+            self._agenda.wake(key, now)
+        return ROSTER
+
+    # --- what is due ---------------------------------------------------------------------
+
+    def _launch(self) -> None:
+        for key in self._agenda.take(self._now(), self._most - self._running):
+            live = self._lives.get(key.sync_id)
+            if live is not None:
+                self._running += 1
+                self._spawn(self._carry_out(key, live), f"{key.job} {key.sync_id}")
+
+    async def _carry_out(self, key: Key, live: Live) -> None:
+        after: float | None = ROSTER
+        try:
+            after = await self._job(key, live)
+        except OSError as error:
+            log.warning("sync %s: %s waits for the database: %s", key.sync_id, key.job, error)
+        except LookupError as error:
+            log.info("sync %s: %s: its tables have changed: %s", key.sync_id, key.job, error)
+        except Exception:  # one sync's trouble ends neither the service nor the others
+            log.exception("sync %s: %s failed", key.sync_id, key.job)
+        finally:
+            self._running -= 1
+            self._agenda.done(key, self._now(), after)
+            self._wake.set()
+
+    def _job(self, key: Key, live: Live) -> Awaitable[float | None]:
+        jobs = self._jobs
+        if key.job == listening.JOB:
+            return jobs.listening.hear(live, key.subject)
+        if key.job == listing.JOB:
+            return jobs.listing.carry_on(live, key.subject)
+        if key.job == rereading.JOB:
+            return jobs.rereading.work_off(live)
+        if key.job == truth.JOB:
+            return jobs.meter.look(live)
+        if key.job == LOOK:
+            return self._look(live)
+        return self._roster(live)
+
+    async def _look(self, live: Live) -> float | None:
+        tables = await tables_of(live, self._registry)
+        async with self._jobs.troubles.noting(live, LOOK, tables.tables.values()) as attempt:
+            if await self._jobs.rediscovery.look(live):
+                self._agenda.wake(Key(live.sync.id, ROSTER_JOB), self._now())
+            return self._jobs.discovery_interval
+        return attempt.pause
+
+    # --- what changed elsewhere ----------------------------------------------------------
+
+    async def _look_around(self, now: float) -> None:
+        """Wakes what marks ask for, and keeps the accounts. Never fails."""
+        self._ticks += 1
+        try:
+            await self._wake_marked(now)
+            if self._ticks % TALLY == 0:
+                await self._keep_account()
+            if now - self._pruned >= PRUNE:
+                self._pruned = now
+                await self._progress.prune_tombstones(TOMBSTONES)
+        except OSError as error:
+            log.warning("the sync waits for the database: %s", error)
+
+    async def _wake_marked(self, now: float) -> None:
+        for sync_id, kinds in (await self._progress.dirty_syncs()).items():
+            if kinds.records:
+                self._agenda.wake(Key(sync_id, rereading.JOB), now)
+            if kinds.wholes and self._ticks % MARKED == 0:
+                for key in self._agenda.keys(sync_id):
+                    if key.job == listing.JOB:
+                        self._agenda.wake(key, now)
+
+    async def _keep_account(self) -> None:
+        counts = self._jobs.usage.drain()
+        if not counts:
+            return
+        try:
+            await self._progress.count_requests(counts)
+        except OSError:
+            self._jobs.usage.put_back(counts)
+            raise

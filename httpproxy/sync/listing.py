@@ -1,0 +1,215 @@
+"""Backfill and sweep: a collection listed from end to end, page by page.
+
+    begin ──> page ──> page ──> … ──> last page ──> what is missing? ──> end
+                │        where it goes on is kept       │
+                └── images meet the rows                └── read again, one by one:
+                    under the interval rule                 only what is gone is deleted
+
+A run goes on where it was, whatever killed it. Nothing is deleted because a listing
+lacks it: a missing record is read, and what the read says is committed. Rows that were
+written after the run began are not its to judge. And if too many are missing, the
+listing is doubted: the run is held until somebody has had a look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from httpproxy.exchange.live import Live, tables_of
+from httpproxy.exchange.rediscovery import Hint, Rediscovery
+from httpproxy.store.errors import SeenLost, Stale
+from httpproxy.store.progress import CollectionState, Progress, Run
+from httpproxy.store.registry import Registry
+from httpproxy.store.tables import SyncTables, Table
+from httpproxy.sync import plan
+from httpproxy.sync.listening import feeds_of
+from httpproxy.sync.plan import Pace
+from httpproxy.sync.reading import Reading
+from httpproxy.sync.troubles import Troubles
+from httpproxy.upstream.lane import Priority
+from providers.spec import ListingExpired, Page
+
+log = logging.getLogger(__name__)
+
+JOB: Final = "list"
+AT_ONCE: Final = 100  # records that are confirmed together
+FEED_FIRST: Final = 1.0  # seconds until another look whether the feed is open
+SAY_EVERY: Final = 10.0  # seconds between log lines on one run
+HELD: Final = 5.0  # seconds until another look whether somebody said go on
+ANEW: Final = 5.0  # seconds before a run that was lost begins again
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """A run under way: whose, and of what."""
+
+    live: Live
+    tables: SyncTables
+    table: Table
+
+    @property
+    def label(self) -> str:
+        return f"sync {self.live.sync.name}: {self.table.collection.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Turned:
+    """A page that has come, and the clock from before it was asked for."""
+
+    page: Page
+    start: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Lists collections. `wall_clock` gives seconds since the epoch."""
+
+    reading: Reading
+    progress: Progress
+    registry: Registry
+    rediscovery: Rediscovery
+    troubles: Troubles
+    pace: Pace
+    wall_clock: Callable[[], float]
+
+    async def carry_on(self, live: Live, collection: str) -> float | None:
+        """Lists a collection if it is time; returns seconds until the next look.
+
+        None if the sync has no such collection any more.
+        """
+        tables = await tables_of(live, self.registry)
+        table = tables.tables.get(collection)
+        if table is None:
+            return None
+        states = await self.progress.states(live.sync.id)
+        state = next((s for s in states if s.collection == collection), None)
+        if state is None:
+            return None
+        course = _Course(live, tables, table)
+        async with self.troubles.noting(live, JOB, (table,)) as attempt:
+            return await self._carry_on(course, state)
+        return attempt.pause
+
+    async def _carry_on(self, course: _Course, state: CollectionState) -> float | None:
+        if state.held is not None and not state.held.approved:
+            return HELD
+        run = state.run
+        if run is None:
+            next_ = plan.wanted(state, self.pace, self.wall_clock())
+            if not isinstance(next_, plan.Listing):
+                return next_
+            if self._feed_is_closed(course, state):
+                return FEED_FIRST
+            run = await self.progress.begin_run(
+                course.table,
+                next_.kind,
+                self.reading.clock(),
+                thorough=next_.thorough,
+                mark=state.whole_mark,
+            )
+            log.info("%s: %s begins: %s", course.label, run.kind, next_.why)
+        try:
+            approved = state.held is not None and state.held.approved
+            await self._run(course, run, approved=approved)
+        except Stale:
+            log.info("%s: the %s goes on or begins anew elsewhere", course.label, run.kind)
+            return ANEW
+        except (ListingExpired, SeenLost) as lost:
+            log.info("%s: the %s begins anew: %s", course.label, run.kind, lost)
+            await self.progress.drop_run(course.table, run)
+            return ANEW
+        return 0.0
+
+    def _feed_is_closed(self, course: _Course, state: CollectionState) -> bool:
+        """Whether there is a feed that was not heard yet, and may still come."""
+        if state.heard_at is not None or state.trouble is not None:
+            return False
+        feeds = feeds_of(course.live, course.tables)
+        return any(c.id == state.collection for feed in feeds for c in feed.collections)
+
+    async def _run(self, course: _Course, run: Run, *, approved: bool) -> None:
+        """Takes in what is left of the pages; the next one is on its way meanwhile."""
+        began = said = self.wall_clock()
+        before = run.records
+        if run.after is not None or run.pages == 0:
+            turned = await self._fetch(course, run, run.after)
+            while True:
+                page = turned.page
+                if page.after is None:
+                    run = await self._take_in(course, run, turned)
+                    break
+                run, turned = await _both(
+                    self._take_in(course, run, turned), self._fetch(course, run, page.after)
+                )
+                if course.live.ended:
+                    return
+                if self.wall_clock() - said >= SAY_EVERY:
+                    said = self.wall_clock()
+                    rate = (run.records - before) / max(said - began, 0.001)
+                    log.info(
+                        "%s: %s: %d records, %.0f a second",
+                        course.label, run.kind, run.records, rate,
+                    )  # fmt: skip
+        await self._finish(course, run, approved=approved)
+
+    async def _fetch(self, course: _Course, run: Run, after: str | None) -> _Turned:
+        start = self.reading.clock()
+        conversation = course.live.provider.list_page(
+            course.table.collection, after, run.thorough
+        )
+        page = await self.reading.ask(
+            course.live, course.table, conversation, Priority.BACKFILL
+        )
+        return _Turned(page, start)
+
+    async def _take_in(self, course: _Course, run: Run, turned: _Turned) -> Run:
+        """The images, and then where to go on: a kill in between costs a second read."""
+        page = turned.page
+        marks = await self.reading.take_in(
+            course.live, course.tables, page.change, turned.start
+        )
+        await self.registry.mark_dirty(course.live.sync, marks)
+        if page.change.schema_changed:
+            await self.rediscovery.follow(course.live, Hint.FIELD)
+        return await self.progress.turn_page(course.table, run, page.seen, page.after)
+
+    async def _finish(self, course: _Course, run: Run, *, approved: bool) -> None:
+        missing = await self.progress.missing(course.table, run)
+        if missing.missing and not approved and plan.mass_delete(missing, self.pace):
+            await self.progress.hold(course.table, run, missing)
+            log.error(
+                "%s: the listing lacks %d of %d rows: nothing is deleted. Have a look, then"
+                " `httpproxy sync resume %s --delete-missing` goes on",
+                course.label, missing.missing, missing.rows, course.live.sync.name,
+            )  # fmt: skip
+            return
+        gone = 0
+        after: tuple[str, ...] | None = None
+        while keys := await self.progress.missing_keys(course.table, run, after, AT_ONCE):
+            gone += len(keys)
+            after = keys[-1]
+            marks = await self.reading.read_again(
+                course.live, course.tables, course.table, keys, Priority.BACKFILL
+            )
+            await self.registry.mark_dirty(course.live.sync, marks)
+        await self.progress.end_run(course.table, run)
+        log.info(
+            "%s: %s is complete: %d records, %d were missing", course.label, run.kind,
+            run.records, gone,
+        )  # fmt: skip
+
+
+async def _both(taking_in: Awaitable[Run], fetching: Awaitable[_Turned]) -> tuple[Run, _Turned]:
+    """Waits for both, whatever becomes of either, so that none goes on unattended."""
+    results: list[Any] = await asyncio.gather(taking_in, fetching, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    run, turned = results
+    return run, turned
+
+

@@ -1,0 +1,68 @@
+"""What the sync does next with a collection: decisions only. Pure.
+
+    wanted       does it have to be listed now, and how; or when at the earliest
+    mass_delete  are so many records missing that somebody should have a look
+    backoff      how long to leave something alone that has failed
+
+All times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from httpproxy.store.progress import CollectionState, Missing, RunKind
+
+# Marks of a whole collection come with every write to a link field: listings that they
+# ask for leave this much of the time to others.
+REST: Final = 60.0
+FIRST_FAILURE: Final = 2.0
+LONGEST_PAUSE: Final = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a collection is listed without a reason, and what counts as too much.
+
+    `share` of its rows, and more than `minimum` rows, missing in a listing hold a sweep.
+    """
+
+    sweep_interval: float
+    share: float
+    minimum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A run that is to begin."""
+
+    kind: RunKind
+    thorough: bool
+    why: str
+
+
+def wanted(state: CollectionState, pace: Pace, now: float) -> Listing | float | None:
+    """The run to begin now, or the seconds until the next one; None: not of itself."""
+    if state.removed or (state.held is not None and not state.held.approved):
+        return None
+    if state.backfilled_at is None:
+        return Listing(RunKind.BACKFILL, True, "it was never listed")
+    if state.wants_thorough:
+        return Listing(RunKind.SWEEP, True, "a resync was asked for")
+    last = state.listed_at or state.backfilled_at
+    if state.whole_mark is not None:
+        rest = last + REST - now
+        return rest if rest > 0 else Listing(RunKind.SWEEP, False, "it is marked dirty")
+    due = last + pace.sweep_interval - now
+    return due if due > 0 else Listing(RunKind.SWEEP, False, "it is time")
+
+
+def mass_delete(missing: Missing, pace: Pace) -> bool:
+    """Whether a listing lacks so many of the rows that it may be wrong itself."""
+    return missing.missing > max(pace.share * missing.rows, pace.minimum)
+
+
+def backoff(failures: int) -> float:
+    """Seconds until the next try, after this many failures in a row (at least one)."""
+    return min(FIRST_FAILURE * 2.0 ** min(failures - 1, 20), LONGEST_PAUSE)

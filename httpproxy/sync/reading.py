@@ -1,0 +1,96 @@
+"""Our own reads, committed: what every job of the sync does.
+
+A read's images meet the rows under the interval rule (docs/decisions/0002-commit.md)
+like any other. What the rule refuses, because somebody wrote the record meanwhile, is
+not dropped: the caller marks it, and it is read again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from httpproxy.exchange.calls import Calls
+from httpproxy.exchange.live import Live
+from httpproxy.store.bulk import Loader
+from httpproxy.store.commit import Applied, Commit, Committer
+from httpproxy.store.errors import SetAside
+from httpproxy.store.tables import SyncTables, Table
+from httpproxy.sync.usage import Usage
+from httpproxy.upstream.lane import Priority
+from providers.record import Change, Dirty, Image
+from providers.spec import Conversation
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# A sync waits its turn behind all that is urgent; the floor of the lane gives it one.
+PATIENCE: Final = 600.0
+BULK: Final = 50  # images from which on the loader is the faster way
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Holds the sync's conversations and commits what they say."""
+
+    calls: Calls
+    committer: Committer
+    loader: Loader
+    usage: Usage
+    new_request_id: Callable[[], str]
+
+    def clock(self) -> int:
+        """The `start` of a read that begins now."""
+        return self.committer.clock()
+
+    async def ask(
+        self, live: Live, table: Table, conversation: Conversation[T], priority: Priority
+    ) -> T:
+        """Holds a conversation; its requests are counted for the table's collection.
+
+        Raises what the conversation raises, and Rejected.
+        """
+        return await self.calls.converse(
+            live,
+            conversation,
+            priority,
+            patience=PATIENCE,
+            tally=self.usage.tally(table.number, priority),
+        )
+
+    async def take_in(
+        self, live: Live, tables: SyncTables, change: Change, start: int
+    ) -> list[Dirty]:
+        """Commits a change; returns marks for what met a write and is to be read again.
+
+        Raises Unavailable, LookupError.
+        """
+        if not change.images and not change.dirty:
+            return []
+        commit = Commit(tables, change, start, live.sync.id, "sync", self.new_request_id())
+        door = self.loader.load if len(change.images) >= BULK else self.committer.commit
+        try:
+            applied = await door(commit)
+        except SetAside as error:  # kept in the quarantine, and said there
+            log.warning("sync %s: %s", live.sync.id, error)
+            applied = Applied(0)
+        return [Dirty(i.collection, i.key, "written while it was read") for i in applied.overlaps]
+
+    async def read_again(
+        self, live: Live, tables: SyncTables, table: Table, keys: Sequence[tuple[str, ...]],
+        priority: Priority,
+    ) -> list[Dirty]:
+        """Reads records and commits what they are; returns marks as `take_in` does."""
+        start = self.clock()
+        images = await self.look(live, table, keys, priority)
+        return await self.take_in(live, tables, Change(images=images), start)
+
+    async def look(
+        self, live: Live, table: Table, keys: Sequence[tuple[str, ...]], priority: Priority
+    ) -> tuple[Image, ...]:
+        """What records are now. Raises Refused, Rejected."""
+        conversation = live.provider.read_records(table.collection, keys)
+        return await self.ask(live, table, conversation, priority)

@@ -1,0 +1,152 @@
+"""What goes wrong in a sync's jobs: said in the API's own words, and left alone a while.
+
+A job that fails never ends the sync, and never the service: it is noted for the
+collections it was about, with what to do about it, and tried again in growing steps.
+What works again is noted too.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from httpproxy.exchange.live import Live
+from httpproxy.exchange.problems import Rejected
+from httpproxy.store.errors import Unavailable
+from httpproxy.store.progress import Progress
+from httpproxy.store.tables import Table
+from httpproxy.sync.plan import backoff
+from providers.spec import Refused
+
+log = logging.getLogger(__name__)
+
+
+class Words(NamedTuple):
+    """An error as its reader needs it: what happened, and what to do."""
+
+    error: str
+    remedy: str
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try of a job. `pause` is how long to leave it alone, None if it went well."""
+
+    pause: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """Collections (ids) that are left alone, and the seconds until the first is due."""
+
+    collections: tuple[str, ...] = ()
+    seconds: float | None = None
+
+
+@dataclass(slots=True)
+class _Failing:
+    failures: int = 0
+    until: float = 0.0
+
+
+Place = tuple[str, str, str]  # sync, job, collection
+
+
+@dataclass
+class Troubles:
+    """Notes how jobs go. `now` is a monotonic clock in seconds."""
+
+    progress: Progress
+    now: Callable[[], float]
+    _failing: dict[Place, _Failing] = field(default_factory=dict)
+    _well: set[Place] = field(default_factory=set)
+
+    @asynccontextmanager
+    async def noting(
+        self, live: Live, job: str, tables: Iterable[Table]
+    ) -> AsyncIterator[Attempt]:
+        """Whatever goes wrong in the block is noted for these tables, and goes no further."""
+        ids = [table.collection.id for table in tables]
+        attempt = Attempt()
+        try:
+            yield attempt
+        except Unavailable as error:  # there is nowhere to note it
+            attempt.pause = self._count(live, job, ids)
+            log.warning("sync %s: %s waits: %s", live.sync.id, job, error)
+        except Exception as error:  # noqa: BLE001  # one sync's trouble is not another's
+            attempt.pause = self._count(live, job, ids)
+            await self.note(live, job, ids, error)
+        else:
+            await self._well_again(live, job, ids)
+
+    async def note(self, live: Live, job: str, ids: Iterable[str], error: Exception) -> None:
+        """Notes for these collections why a job failed."""
+        words = in_words(error)
+        if words is UNKNOWN:
+            log.error("sync %s: %s failed", live.sync.id, job, exc_info=error)
+        else:
+            log.warning("sync %s: %s failed: %s", live.sync.id, job, words.error)
+        try:
+            await self.progress.failed(live.sync.id, list(ids), *words)
+        except OSError as away:
+            log.warning("sync %s: %s cannot be noted: %s", live.sync.id, job, away)
+
+    def resting(self, live: Live, job: str) -> Resting:
+        """Which collections the job leaves alone now."""
+        now = self.now()
+        left = {
+            collection: failing.until - now
+            for (sync_id, kind, collection), failing in self._failing.items()
+            if (sync_id, kind) == (live.sync.id, job) and failing.until > now
+        }
+        return Resting(tuple(left), min(left.values())) if left else Resting()
+
+    def forget(self, sync_id: str) -> None:
+        """The sync is gone or paused; it begins without a past."""
+        for place in [p for p in self._failing if p[0] == sync_id]:
+            del self._failing[place]
+        self._well = {place for place in self._well if place[0] != sync_id}
+
+    def _count(self, live: Live, job: str, ids: Iterable[str]) -> float:
+        pause = 0.0
+        for collection in ids:
+            place = (live.sync.id, job, collection)
+            self._well.discard(place)
+            failing = self._failing.setdefault(place, _Failing())
+            failing.failures += 1
+            failing.until = self.now() + backoff(failing.failures)
+            pause = max(pause, backoff(failing.failures))
+        return pause
+
+    async def _well_again(self, live: Live, job: str, ids: list[str]) -> None:
+        """Takes note of success where it is news: after a failure, and the first time."""
+        places = {(live.sync.id, job, collection) for collection in ids}
+        if places <= self._well:
+            return
+        self._well |= places
+        for place in places:
+            self._failing.pop(place, None)
+        try:
+            await self.progress.succeeded(live.sync.id, ids)
+        except OSError as away:
+            log.warning("sync %s: %s went well, which cannot be noted: %s", live.sync.id, job, away)
+
+
+UNKNOWN: Final = Words(
+    "something failed that should not: see the log of the serving process",
+    "It is tried again by itself. Should it stay, report it with the lines of the log.",
+)
+
+
+def in_words(error: Exception) -> Words:
+    """What an error says to the operator."""
+    if isinstance(error, Refused):
+        return Words(f"{error.response.status} {error.said}", error.remedy)
+    if isinstance(error, Rejected):
+        return Words(error.detail, "It is tried again by itself.")
+    if isinstance(error, OSError):
+        return Words(f"{error}", "It is tried again by itself.")
+    return UNKNOWN

@@ -1,0 +1,53 @@
+"""Waiting for what the background sync does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from httpproxy.store.progress import CollectionState
+from neighbours.airtable_house import AirtableHouse
+from neighbours.hubspot_house import HubSpotHouse
+
+PATIENCE: Final = 20.0
+QUICK: Final = {
+    "roles": ("gateway", "sync"),
+    "sync_interval": 0.2,
+    "verify_sample": 0,
+}
+
+
+async def until(holds: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    """Waits until a check holds; it is asked in a thread, as it may wait for a server."""
+    deadline = asyncio.get_running_loop().time() + patience
+    while not await asyncio.to_thread(holds):
+        assert asyncio.get_running_loop().time() < deadline, f"not within {patience} s: {what}"
+        await asyncio.sleep(0.05)
+
+
+async def state_of(house: AirtableHouse | HubSpotHouse, collection: str) -> CollectionState:
+    """How a collection fares, by its id or name."""
+    states = await house.house.service.office.progress.states(house.sync.id)
+    return next(s for s in states if collection in (s.collection, s.name))
+
+
+async def until_state(
+    house: AirtableHouse | HubSpotHouse,
+    collection: str,
+    holds: Callable[[CollectionState], Any],
+    patience: float = PATIENCE,
+) -> CollectionState:
+    """Waits until the state of a collection is so."""
+    deadline = asyncio.get_running_loop().time() + patience
+    while not holds(state := await state_of(house, collection)):
+        assert asyncio.get_running_loop().time() < deadline, state
+        await asyncio.sleep(0.05)
+    return state
+
+
+async def until_listed(
+    house: AirtableHouse | HubSpotHouse, collection: str, patience: float = PATIENCE
+) -> CollectionState:
+    """Waits for the end of the backfill."""
+    return await until_state(house, collection, lambda s: s.backfilled_at, patience)
