@@ -7,10 +7,11 @@ from dataclasses import asdict
 import click
 
 from httpproxy.cli.failures import FAILED
-from httpproxy.cli.findings import Finding, Level, examine
+from httpproxy.cli.findings import examine
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json
 from httpproxy.cli.running import run
+from httpproxy.cli.symptoms import Finding, Level
 from httpproxy.settings import Settings
 
 _SIGNS = {Level.OK: "ok  ", Level.WARNING: "WARN", Level.PROBLEM: "FAIL"}

@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from typing import Final, TypeVar
 
 import psycopg
 
+from httpproxy.cli.desk import healths, progress_in
 from httpproxy.cli.failures import explained
+from httpproxy.cli.overhearing import overheard
+from httpproxy.cli.symptoms import Finding, Level, symptoms
 from httpproxy.exchange.allotment import Allotment
 from httpproxy.exchange.apis import APIS
 from httpproxy.exchange.calls import Caller
@@ -35,22 +37,6 @@ T = TypeVar("T")
 OFF_SECONDS: Final = 5.0  # beyond this, time-based filters and expiries go wrong
 
 
-class Level(StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`about` names the thing, `remedy` what to do, "" if nothing is to be done."""
-
-    level: Level
-    about: str
-    said: str
-    remedy: str = ""
-
-
 class Clock:
     """How far the APIs' clocks are ahead of ours, from the Date of their answers."""
 
@@ -65,21 +51,6 @@ class Clock:
         except ValueError:
             return
         self.ahead = told - self._now()
-
-
-def overheard(
-    conversation: Conversation[T], listen: Callable[[Response], None]
-) -> Conversation[T]:
-    """The same conversation, with every answer told to `listen` as well."""
-    try:
-        request = next(conversation)
-        while True:
-            response = yield request
-            listen(response)
-            request = conversation.send(response)
-    except StopIteration as done:
-        result: T = done.value
-        return result
 
 
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
@@ -132,6 +103,14 @@ async def _syncs(office: Office) -> AsyncIterator[Finding]:
         yield judged(clock.ahead)
 
 
+async def _condition(office: Office, sync: Sync) -> AsyncIterator[Finding]:
+    """What the sync itself has met with."""
+    async with progress_in(office.dsn) as progress:
+        there = await healths(progress, sync)
+    for finding in symptoms(sync.name, there, time.time_ns() / 1e9):
+        yield finding
+
+
 def judged(ahead: float) -> Finding:
     """What it means that the API's clock is this many seconds ahead of ours."""
     if abs(ahead) <= OFF_SECONDS:
@@ -167,6 +146,8 @@ async def _sync(office: Office, sync: Sync, clock: Clock) -> AsyncIterator[Findi
             "set the HTTPPROXY_SECRET_KEY that the sync was made with, or make it anew",
         )
         return
+    async for finding in _condition(office, sync):
+        yield finding
     asking = _Asking(office, provider, sync, token, clock)
     credential = await asking.credential()
     yield credential

@@ -46,6 +46,12 @@ def settle_memory() -> None:
 
 async def until_stopped(said: str = "stopping; again ends at once") -> None:
     """Wait for Ctrl-C or SIGTERM. A second one is no longer caught."""
+    await stop_event().wait()
+    click.echo(f"\n{said}", err=True)
+
+
+def stop_event() -> asyncio.Event:
+    """Is set by the first Ctrl-C or SIGTERM from now on. A second one is not caught."""
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
 
     def stop() -> None:
@@ -55,5 +61,4 @@ async def until_stopped(said: str = "stopping; again ends at once") -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
-    await stopped.wait()
-    click.echo(f"\n{said}", err=True)
+    return stopped

@@ -115,21 +115,17 @@ class Health:
 
 def phase(state: CollectionState, status: str) -> Phase:
     """What a collection of a sync with this status ("active", "paused") is at."""
-    if state.removed:
-        return Phase.REMOVED
-    if status == "paused":
-        return Phase.PAUSED
-    if state.trouble is not None:
-        return Phase.FAILING
-    if _held(state):
-        return Phase.HELD
-    if state.run is not None:
-        return Phase.BACKFILL if state.run.kind is RunKind.BACKFILL else Phase.SWEEP
-    if state.held is not None:
-        return Phase.SWEEP  # agreed to, and about to go on
-    if state.backfilled_at is None or state.wants_thorough:
-        return Phase.WAITING
-    return Phase.LIVE
+    run = state.run
+    told = (
+        (state.removed, Phase.REMOVED),
+        (status == "paused", Phase.PAUSED),
+        (state.trouble is not None, Phase.FAILING),
+        (_held(state) is not None, Phase.HELD),
+        (run is not None and run.kind is RunKind.BACKFILL, Phase.BACKFILL),
+        (run is not None, Phase.SWEEP),
+        (state.backfilled_at is None or state.wants_thorough, Phase.WAITING),
+    )
+    return next((phase for it_is, phase in told if it_is), Phase.LIVE)
 
 
 def health(state: CollectionState, sync: str, status: str, now: float) -> Health:
@@ -184,15 +180,13 @@ def _wrong(state: CollectionState, sync: str) -> tuple[str, str]:
     """What is wrong, and what to do about it."""
     if state.trouble is not None:
         return state.trouble.error, state.trouble.remedy
-    if held := _held(state):
-        return (
-            f"the last listing lacks {held.missing:,} of {held.rows:,} rows;"
-            " nothing was deleted",
-            f"if they are really gone: `httpproxy sync resume {sync} --delete-missing"
-            f" {state.table_name}`; to list it anew: `httpproxy sync resync {sync}"
-            f" {state.table_name}`",
-        )
-    return "", ""
+    held, table = _held(state), state.table_name
+    if held is None:
+        return "", ""
+    lacking = f"the last listing lacks {held.missing:,} of {held.rows:,} rows"
+    agree = f"if they are really gone: `httpproxy sync resume {sync} --delete-missing {table}`"
+    anew = f"to list them anew: `httpproxy sync resync {sync} {table}`"
+    return f"{lacking}; nothing was deleted", f"{agree}; {anew}"
 
 
 def _since(state: CollectionState) -> float | None:

@@ -1,0 +1,110 @@
+"""Progress as a picture on a terminal, redrawn in place: a bar for each collection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from httpproxy.cli.reports import wrongs
+from httpproxy.cli.views import View
+from httpproxy.cli.wording import doing, duration, waiting
+from httpproxy.sync.health import Health, Phase
+
+REDRAWN_SECONDS: Final = 0.5
+_BAR: Final = 24
+_STYLES: Final = {
+    Phase.LIVE: "green",
+    Phase.BACKFILL: "cyan",
+    Phase.SWEEP: "cyan",
+    Phase.FAILING: "red",
+    Phase.HELD: "yellow",
+    Phase.PAUSED: "yellow",
+}
+_MARGIN: Final = 6  # lines that the screen keeps for head, end and the prompt
+
+
+class Screen:
+    """A picture of the syncs. Opened with `with`; the last one stays when it is left."""
+
+    interval = REDRAWN_SECONDS
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False)
+        self._said = ""
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def show(self, views: Sequence[View], now: float) -> None:
+        """Draw the views in place of what was there. `now`: seconds since the epoch."""
+        room = max(self._console.height - _MARGIN, 4)
+        self._live.update(picture(views, now, room), refresh=True)
+
+    def say(self, text: str, now: float) -> None:  # noqa: ARG002 - a line has a time, this not
+        """A line that stays, above the picture; the same one only once."""
+        if text != self._said:
+            self._said = text
+            self._console.print(Text(text))
+
+
+def picture(views: Sequence[View], now: float, room: int) -> RenderableType:
+    """The syncs in at most `room` lines for collections; those most in need come first."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("collection", overflow="ellipsis", no_wrap=True, ratio=1)
+    for column in ("phase", "", "read", "rows/s", "rows", "lag"):
+        right = column in ("read", "rows/s", "rows", "lag")
+        table.add_column(column, justify="right" if right else "left", no_wrap=True)
+    table.add_column("waiting", no_wrap=True)
+    there = [(view, health) for view in views for health in view.collections]
+    shown = sorted(there, key=lambda each: each[1].settled)[:room]  # sorted() keeps order
+    for view, health in sorted(shown, key=there.index):
+        table.add_row(*_cells(view, health))
+    parts: list[RenderableType] = [table]
+    if len(there) > len(shown):
+        rest = len(there) - len(shown)
+        parts.append(Text(f"and {rest} more, see `httpproxy sync list`", style="dim"))
+    for view in views:
+        for line in wrongs(view.collections, now):
+            style = "" if line.startswith(" ") else "red"
+            parts.append(Text(line, style=style))
+    return Group(*parts)
+
+
+def _cells(view: View, health: Health) -> tuple[RenderableType, ...]:
+    speed = view.speeds.get(health.id)
+    return (
+        Text(f"{view.sync.name}/{health.table}"),
+        Text(doing(health), style=_STYLES.get(health.phase, "")),
+        _bar(health),
+        Text(f"{health.records:,}" if health.under_way else ""),
+        Text("" if speed is None else f"{speed:,.0f}"),
+        Text(f"{health.rows:,}"),
+        Text(duration(health.lag)),
+        Text(waiting(health)),
+    )
+
+
+def _bar(health: Health) -> RenderableType:
+    """How far a listing is; a moving stripe where nobody knows how much there is."""
+    if not health.under_way:
+        return Text("")
+    if health.share is None:
+        return ProgressBar(total=None, width=_BAR, pulse=True)
+    return ProgressBar(total=1.0, completed=health.share, width=_BAR)

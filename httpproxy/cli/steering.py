@@ -1,0 +1,134 @@
+"""`httpproxy sync pause`, `resume` and `resync`: the user's word on what the sync does.
+
+They change the database; a serving process does as it says there a moment later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from httpproxy.cli.desk import Desk, chosen, open_desk
+from httpproxy.cli.failures import Failure
+from httpproxy.cli.invocation import Invocation
+from httpproxy.cli.reports import wrongs
+from httpproxy.cli.running import run
+from httpproxy.service import wall_clock
+from httpproxy.settings import Settings
+from httpproxy.store.registry import Sync
+from httpproxy.sync.health import Health
+
+_ALL = "\0all"  # no table's name: what --delete-missing means without one
+
+
+@click.command()
+@click.argument("name")
+@click.pass_obj
+def pause(invocation: Invocation, name: str) -> None:
+    """Pause the sync NAME: nothing is read from its API until it is resumed.
+
+    Calls through the gateway go on and are committed as ever. What changes meanwhile
+    elsewhere is found when the sync is resumed.
+    """
+    settings = invocation.settings()
+    run(settings, _pause(settings, name))
+    click.echo(f"{name} is paused; calls through the gateway go on and are committed")
+    click.echo(f"  -> `httpproxy sync resume {name}` lets it go on")
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--delete-missing",
+    is_flag=False,
+    flag_value=_ALL,
+    metavar="[TABLE]",
+    help="Go on with the held sweep of TABLE, or with every one: records that the API no"
+    " longer has, by a read of each, are deleted.",
+)
+@click.pass_obj
+def resume(invocation: Invocation, name: str, delete_missing: str | None) -> None:
+    """Let the paused sync NAME go on, and say what is held in it.
+
+    A sweep is held when a listing lacks so many records that the listing may be wrong.
+    Nothing is deleted then until you say so with --delete-missing.
+
+    \b
+    Examples
+      httpproxy sync resume crm
+      httpproxy sync resume crm --delete-missing contact
+    """
+    settings = invocation.settings()
+    for line in run(settings, _resume(settings, name, delete_missing)):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("tables", nargs=-1, metavar="[TABLE]...")
+@click.pass_obj
+def resync(invocation: Invocation, name: str, tables: tuple[str, ...]) -> None:
+    """Read every record of the sync NAME anew, or of some of its TABLES.
+
+    The rows stay and can be read meanwhile; writes go on. It ends a listing that is
+    under way, or held.
+
+    \b
+    Examples
+      httpproxy sync resync crm
+      httpproxy sync resync crm contact company
+    """
+    settings = invocation.settings()
+    for line in run(settings, _resync(settings, name, tables)):
+        click.echo(line)
+
+
+async def _pause(settings: Settings, name: str) -> None:
+    async with open_desk(settings) as desk:
+        await desk.registry.set_status(await desk.sync(name), "paused")
+
+
+async def _resume(settings: Settings, name: str, delete_missing: str | None) -> list[str]:
+    """Lets a sync go on. Returns what there is to say."""
+    async with open_desk(settings) as desk:
+        sync = await desk.sync(name)
+        there = await desk.health(sync)
+        agreed = await _agree(desk, sync, there, delete_missing)
+        said = [f"{name} was not paused"]
+        if sync.status == "paused":
+            await desk.registry.set_status(sync, "active")
+            said = [f"{name} goes on"]
+        for each in agreed:
+            said.append(
+                f"{each.table}: the sweep goes on; what a read does not find is deleted"
+            )
+        held = [each for each in await desk.health(await desk.sync(name)) if each.held]
+        return [*said, *wrongs(held, wall_clock())]
+
+
+async def _agree(
+    desk: Desk, sync: Sync, there: Sequence[Health], wanted: str | None
+) -> list[Health]:
+    """Gives the go-on for one held collection, or for all. Raises Failure if none is."""
+    if wanted is None:
+        return []
+    tables = () if wanted == _ALL else (wanted,)
+    named = chosen(there, tables, sync.name)
+    agreed = [each for each in named if await desk.progress.approve(sync.id, each.id)]
+    if not agreed:
+        what = "nothing" if wanted == _ALL else f"no sweep of {named[0].table}"
+        raise Failure(f"--delete-missing: {what} is held in {sync.name}")
+    return agreed
+
+
+async def _resync(settings: Settings, name: str, tables: tuple[str, ...]) -> list[str]:
+    async with open_desk(settings) as desk:
+        sync = await desk.sync(name)
+        named = chosen(await desk.health(sync), tables, sync.name)
+        ids = [each.id for each in named] if tables else None
+        count = await desk.progress.ask_resync(sync.id, ids)
+    said = [f"{count} of {name}'s tables will be read anew, while `httpproxy serve` runs"]
+    if sync.status == "paused":
+        said.append(f"  -> {name} is paused: `httpproxy sync resume {name}` first")
+    return [*said, f"  -> `httpproxy sync watch {name}` shows how far it is"]

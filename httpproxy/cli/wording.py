@@ -1,0 +1,62 @@
+"""How the command line says what `sync.health` knows: durations, counts, phases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from httpproxy.sync.health import Health, Phase
+
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def duration(seconds: float | None) -> str:
+    """ "0.4 s", "12 s", "3 min", "2 h", "5 d"; "-" for None."""
+    if seconds is None:
+        return "-"
+    for length, unit in _UNITS:
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+
+
+def ago(moment: float | None, now: float) -> str:
+    """ "3 min ago"; "never" for None. Both are seconds since the epoch."""
+    return "never" if moment is None else f"{duration(max(0.0, now - moment))} ago"
+
+
+def doing(health: Health) -> str:
+    """The phase, and how far it is: "backfill", "resync 42 %", "live"."""
+    name = "resync" if _is_resync(health) else health.phase.value
+    return name if health.share is None else f"{name} {health.share:.0%}".replace("%", " %")
+
+
+def _is_resync(health: Health) -> bool:
+    return health.phase is Phase.SWEEP and health.thorough
+
+
+def waiting(health: Health) -> str:
+    """What is to be read again: "12 marks", "all", ""."""
+    parts = ["all"] if health.whole else []
+    if health.marks:
+        parts.append(f"{health.marks:,} mark{'' if health.marks == 1 else 's'}")
+    return " and ".join(parts)
+
+
+def requests(counts: Mapping[str, int]) -> str:
+    """ "reread 12, backfill 170"; "none" where there are none."""
+    return ", ".join(f"{name} {n:,}" for name, n in counts.items() if n) or "none"
+
+
+def truth(health: Health) -> str:
+    """What the comparisons with the API have said so far."""
+    if not health.checked:
+        return "not compared so far"
+    return f"{health.checked:,} compared, {health.drifted:,} differed"
+
+
+def wrong(health: Health, now: float) -> str:
+    """What is wrong, since when, and how often it was tried."""
+    tries = f", {health.failures} times" if health.failures > 1 else ""
+    since = "" if health.since is None else f" (since {duration(now - health.since)}{tries})"
+    return f"{health.error}{since}"
