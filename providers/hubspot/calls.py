@@ -10,7 +10,7 @@ import orjson
 
 from providers.body import read_json
 from providers.http import Request, Response, headers
-from providers.hubspot.shapes import object_of, objects_of
+from providers.hubspot.shapes import id_of, object_of, objects_of, partly_failed
 from providers.record import JSON
 from providers.spec import Refused, Unreadable
 
@@ -22,8 +22,7 @@ _REMEDIES: Final = {
     401: "Give the sync a token that is valid: a private app's access token (pat-…).",
     429: "The portal's rate limit is spent; try again later.",
 }
-
-
+_AGAIN: Final = "Try again; tell us if it lasts."
 _CHECK: Final = "Check the names of the objects, and that the token is of the right portal."
 
 
@@ -40,15 +39,40 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def ask(request: Request) -> Generator[Request, Response, dict[str, JSON]]:
+Asking = Generator[Request, Response, dict[str, JSON]]
+
+
+def ask(request: Request) -> Asking:
     """One call and its JSON answer. Raises Refused for anything but a readable 2xx."""
     response = yield request
+    return told(response)
+
+
+def ask_for_many(request: Request) -> Asking:
+    """A batch read and its JSON answer, in which what is missing is not there.
+
+    A 207 lists what it left out, and why. Only where it says that there is no such thing
+    may that be believed of the rest: for any other reason it is Refused.
+    """
+    response = yield request
+    body = told(response)
+    errors = list(objects_of(body.get("errors")))
+    if partly_failed(response) and not errors:
+        raise Refused(response, "HubSpot left something out without a word", _AGAIN)
+    for error in errors:
+        if error.get("category") != "OBJECT_NOT_FOUND":
+            raise Refused(response, id_of(error.get("message")) or "it failed in part", _AGAIN)
+    return body
+
+
+def told(response: Response) -> dict[str, JSON]:
+    """The JSON of a 2xx answer. Raises Refused for anything else."""
     if not response.ok:
         raise refused(response)
     try:
         return object_of(read_json(response))
     except Unreadable as error:
-        raise Refused(response, str(error), "Try again; tell us if it lasts.") from error
+        raise Refused(response, str(error), _AGAIN) from error
 
 
 def refused(response: Response) -> Refused:

@@ -1,29 +1,171 @@
-"""What tells of changes."""
+"""What has changed in an object type, found by search.
+
+Search knows a change by the record's modified date, and only a while after it happened:
+its index lags behind. So a pass begins well before the last one did, tells ids and versions
+and never values, and the store reads those of which it has another version.
+
+A pass walks by `hs_object_id`, each page beginning after the last id of the page before.
+Records that change under way do not shift it, and it is not held by the ten thousand
+results that one search goes up to. Where it is, is its state, so that a pass over a bulk
+update may take as long as it takes, over any number of restarts.
+
+A pass has no upper end: what changes during it is told now if its id is still to come,
+and by the next pass in any case. So a clock of ours that is slow delays nothing.
+Associations have no modified date and most computed values do not move the record's:
+those are found by the listings alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Final
 
-from providers.http import Response
-from providers.record import JSON, Collection
+from providers.http import Request, Response
+from providers.hubspot.calls import post, segment, told
+from providers.hubspot.fields import moment
+from providers.hubspot.objects import is_pair
+from providers.hubspot.shapes import id_of, object_of, objects_of
+from providers.record import JSON, NO_CHANGE, Change, Collection, Dirty
 from providers.spec import Budget, Conversation, Feed, Heard
 
+FOUND: Final = "search shows another version than the row has"
 
-def feeds(_collections: Sequence[Collection]) -> tuple[Feed, ...]:
-    """The feeds that tell of changes in these collections."""
-    return ()
+# How far back a pass begins: more than the index has been seen to lag behind (seconds,
+# rarely minutes), and what a clock of ours may be wrong without an answer that says so.
+OVERLAP: Final = 300.0
+PAGES_AT_ONCE: Final = 5  # a second of the portal's five searches
+_LARGEST_PAGE: Final = 200
+_MODIFIED: Final = {"0-1": "lastmodifieddate"}
+
+_ID: Final = "hs_object_id"
+
+Hits = list[tuple[str, dict[str, JSON]]]
 
 
-def listen(feed: Feed, state: JSON, now: float) -> Conversation[Heard]:
-    """What has changed since `state`."""
-    raise LookupError(feed.name)
+def modified_property(collection: Collection) -> str | None:
+    """The property that says when a record was last changed, None if it has none."""
+    name = _MODIFIED.get(collection.id, "hs_lastmodifieddate")
+    return name if name in collection.by_name else None
+
+
+def feeds(collections: Sequence[Collection]) -> tuple[Feed, ...]:
+    """One feed for each object type whose changes search can find."""
+    return tuple(
+        Feed(collection.id, (collection,))
+        for collection in collections
+        if not is_pair(collection) and modified_property(collection) is not None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Where a pass is. Moments are milliseconds since 1970, as filters take them.
+
+    `since` is where it begins, `following` where the next one will (None before its first
+    answer), `last` the id after which it goes on.
+    """
+
+    since: int
+    following: int | None = None
+    last: str = "0"
+
+
+def listen(feed: Feed, state: JSON, now: float) -> Generator[Request, Response, Heard]:
+    """A few pages of what has changed since `state`. Raises Refused."""
+    (collection,) = feed.collections
+    place = _place(state)
+    if place is None:
+        # One hit, to see that search answers and what the time is there.
+        _, _, clock = yield from _search(collection, Pass(_ago(now)), now, limit=1)
+        missed = () if state is None else (collection.id,)  # a state that nobody can read
+        return Heard(NO_CHANGE, _state(Pass(_ago(clock))), missed=missed)
+    marks: list[Dirty] = []
+    for _ in range(PAGES_AT_ONCE):
+        hits, goes_on, clock = yield from _search(collection, place, now)
+        marks += (
+            Dirty(collection.id, (k,), FOUND, moment(h.get("updatedAt"))) for k, h in hits
+        )
+        following = _ago(clock) if place.following is None else place.following
+        if not hits or not goes_on:
+            return Heard(Change(dirty=tuple(marks)), _state(Pass(following)))
+        place = Pass(place.since, following, str(max(int(key) for key, _ in hits)))
+    return Heard(Change(dirty=tuple(marks)), _state(place), more=True)
+
+
+def _search(
+    collection: Collection, place: Pass, now: float, limit: int = _LARGEST_PAGE
+) -> Generator[Request, Response, tuple[Hits, bool, float]]:
+    """The next hits by id, whether there are more, and when that was (epoch seconds)."""
+    modified: dict[str, JSON] = {
+        "propertyName": modified_property(collection),
+        "operator": "GTE",
+        "value": str(place.since),
+    }
+    beyond: JSON = {"propertyName": _ID, "operator": "GT", "value": place.last}
+    response = yield post(
+        f"/crm/v3/objects/{segment(collection.id)}/search",
+        {
+            "filterGroups": [{"filters": [modified, beyond]}],
+            "sorts": [{"propertyName": _ID, "direction": "ASCENDING"}],
+            "properties": [_ID],
+            "limit": limit,
+        },
+    )
+    body = told(response)
+    hits = [
+        (key, each)
+        for each in objects_of(body.get("results"))
+        if (key := id_of(each.get("id"))).isdecimal()
+    ]
+    return hits, bool(object_of(body.get("paging")).get("next")), _clock(response, now)
+
+
+def _clock(response: Response, now: float) -> float:
+    """When an answer was given, in epoch seconds.
+
+    The dates that are searched for are of HubSpot's clock: if ours is ahead of it, going by
+    ours would pass over changes.
+    """
+    try:
+        there = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
+    except ValueError:
+        return now
+    return min(now, there)
+
+
+def _ago(moment_: float) -> int:
+    return int((moment_ - OVERLAP) * 1000)
+
+
+def _state(place: Pass) -> JSON:
+    return {"since": place.since, "following": place.following, "last": place.last}
+
+
+def _place(state: JSON) -> Pass | None:
+    """The pass of a state that `_state` made, None for any other."""
+    match state:
+        case {"since": int(since), "following": int() | None as following, "last": str(last)}:
+            return Pass(since, following, last)
+        case _:
+            return None
 
 
 def hang_up(feed: Feed, state: JSON) -> Conversation[None]:
-    """Ends what `listen` opened."""
-    raise LookupError(feed.name)
+    """Nothing is open at HubSpot: a search leaves nothing behind."""
+    del feed, state
+    yield from ()
 
 
-def allowed(_budget: str, _response: Response) -> Budget | None:
-    """The rate that the answer's headers state."""
-    return None
+def allowed(budget: str, response: Response) -> Budget | None:
+    """The app's rate as the answer's headers state it, None if they state none.
+
+    A search counts against a limit of its own, which no header tells.
+    """
+    most = response.headers.get("X-HubSpot-RateLimit-Max", "")
+    interval = response.headers.get("X-HubSpot-RateLimit-Interval-Milliseconds", "")
+    if budget != "standard" or not (most.isdecimal() and interval.isdecimal()):
+        return None
+    requests, seconds = int(most), int(interval) / 1000
+    return Budget(budget, requests, seconds) if requests and seconds else None

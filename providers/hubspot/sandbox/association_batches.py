@@ -20,6 +20,7 @@ from providers.hubspot.sandbox.associations import (
 from providers.hubspot.sandbox.batch import completed
 from providers.hubspot.sandbox.errors import ApiError, invalid
 from providers.hubspot.sandbox.paths import EMPTY, Answer, Call, Path, below
+from providers.hubspot.sandbox.state import Record
 from providers.hubspot.sandbox.values import as_text
 from providers.record import JSON
 
@@ -118,7 +119,7 @@ def batch_read(call: Call) -> Answer:
         key = records.input_id(given)
         after = as_text(given.get("after"))
         found = labelled_page(call, ends, key, after, LARGEST_PAGE)
-        if not found["results"]:
+        if not found["results"] or _hidden(call, ends[0].records.get(key)):
             gone = ApiError(404, f"No {ends[1].plural} are associated with {ends[0].plural}"
                             f" {key}.", "OBJECT_NOT_FOUND", subCategory="crm.associations."
                             "NO_ASSOCIATIONS_FOUND")  # fmt: skip
@@ -130,6 +131,12 @@ def batch_read(call: Call) -> Answer:
             result["paging"] = found["paging"]
         results.append(result)
     return completed(call, results, errors, 200)
+
+
+def _hidden(call: Call, origin: Record | None) -> bool:
+    if origin is None or call.switches.associations_of_archived:
+        return False
+    return origin.archived is not None
 
 
 PATHS: Final[list[Path]] = below(

@@ -49,6 +49,7 @@ def create(**switches: Any) -> HubSpotSandbox:
     merged_ids_in_batch_read=False a batch read finds merged records by their old ids
     removed_in_archived_lists=False  `archived=true` lists merged and deleted records too
     associations_touch_records=False an association moves its records' modified date
+    associations_of_archived=False an archived record's associations can still be read
     lifecycle_stage_only_forward=True a backward move is ignored without a word
     missing_archive_is_204=True    archiving what never existed is no error
     dated_batch_create_status=201  or 200, as the dated descriptions also say

@@ -25,6 +25,7 @@ class Switches:
     merged_ids_in_batch_read: bool = False
     removed_in_archived_lists: bool = False
     associations_touch_records: bool = False
+    associations_of_archived: bool = False
     lifecycle_stage_only_forward: bool = True
     missing_archive_is_204: bool = True
     dated_batch_create_status: Literal[200, 201] = 201
