@@ -102,6 +102,10 @@ UPDATE httpproxy.credential SET secret = %(secret)s, updated_at = now() WHERE id
 -- Tells other processes that a credential has changed.
 UPDATE httpproxy.sync SET revision = %(revision)s WHERE credential_id = %(id)s
 
+-- name: set_status
+UPDATE httpproxy.sync SET status = %(status)s, revision = %(revision)s
+WHERE id = %(id)s AND status <> %(status)s;
+
 -- name: touch_sync
 -- Tells other processes that a sync has changed.
 UPDATE httpproxy.sync SET revision = %(revision)s WHERE id = %(id)s
@@ -136,14 +140,15 @@ INSERT INTO httpproxy.deleted_sync (id, revision) VALUES (%(id)s, %(revision)s)
 -- name: read_collections
 -- A sync's collections, in the provider's order.
 SELECT c.id AS number, c.sync_id, s.schema_name, c.upstream_id, c.name, c.table_name,
-    c.aliases, c.key, c.version
+    c.aliases, c.key, c.version, c.locked, c.removed_at IS NOT NULL AS removed
 FROM httpproxy.collection c JOIN httpproxy.sync s ON s.id = c.sync_id
 WHERE c.sync_id = %(id)s ORDER BY c.position, c.id
 
 -- name: read_fields
 -- The fields of a sync's collections, removed ones included.
 SELECT f.collection_id AS number, f.upstream_id, f.name, f.type, f.column_type,
-    f.column_name, f.fixed_name, f.writable, f.empty, f.removed_at IS NOT NULL AS removed
+    f.column_name, f.fixed_name, f.writable, f.empty, f.pending_type,
+    f.locked OR c.locked AS locked, f.removed_at IS NOT NULL AS removed
 FROM httpproxy.field f JOIN httpproxy.collection c ON c.id = f.collection_id
 WHERE c.sync_id = %(id)s ORDER BY f.collection_id, f.position, f.upstream_id
 
@@ -153,11 +158,28 @@ SELECT relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnames
 WHERE n.nspname = %(schema_name)s
 
 -- name: read_attributes
--- A table's columns in fact, the user's own included.
-SELECT a.attname AS name FROM pg_attribute a
+-- The columns of a schema's tables in fact, the user's own included, and the dropped ones.
+SELECT c.relname AS table_name, a.attname AS name, a.attisdropped AS dropped
+FROM pg_attribute a
 JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %(schema_name)s AND c.relname = %(table_name)s
-    AND a.attnum > 0 AND NOT a.attisdropped
+WHERE n.nspname = %(schema_name)s AND c.relkind IN ('r', 'p') AND a.attnum > 0
+
+-- name: read_dependents
+-- What of the user's shows a column of a schema's tables, by column: Postgres changes no
+-- type under it.
+SELECT c.relname AS table_name, a.attname AS name,
+    array_agg(DISTINCT quote_ident(shown_in.nspname) || '.' || quote_ident(shown.relname))
+        AS dependents
+FROM pg_namespace n
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p')
+JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+    AND d.classid = 'pg_rewrite'::regclass
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid
+JOIN pg_rewrite r ON r.oid = d.objid
+JOIN pg_class shown ON shown.oid = r.ev_class
+JOIN pg_namespace shown_in ON shown_in.oid = shown.relnamespace
+WHERE n.nspname = %(schema_name)s
+GROUP BY c.relname, a.attname
 
 -- name: insert_collection
 -- A new collection.
@@ -170,19 +192,43 @@ RETURNING id
 -- name: update_collection
 -- A collection whose names or layout changed.
 UPDATE httpproxy.collection
-SET name = %(name)s, aliases = %(aliases)s, version = version + 1
+SET name = %(name)s, aliases = %(aliases)s, removed_at = NULL, version = version + 1
 WHERE id = %(number)s
+
+-- name: remove_collection
+-- A collection that is gone upstream; its table stays.
+UPDATE httpproxy.collection SET removed_at = now()
+WHERE sync_id = %(sync_id)s AND upstream_id = %(upstream_id)s AND removed_at IS NULL
+
+-- name: lock_names
+-- Whether all columns of a collection keep their names.
+UPDATE httpproxy.collection SET locked = %(locked)s
+WHERE sync_id = %(sync_id)s AND upstream_id = %(upstream_id)s
+
+-- name: lock_name
+-- Whether a column keeps its name.
+UPDATE httpproxy.field SET locked = %(locked)s
+WHERE collection_id = %(number)s AND upstream_id = ANY(%(fields)s)
+
+-- name: forget_field
+-- A removed field whose column is dropped.
+DELETE FROM httpproxy.field WHERE collection_id = %(number)s AND upstream_id = %(field)s
+
+-- name: want_thorough
+-- A collection whose records all have to be read: a listing that is under way goes on.
+INSERT INTO httpproxy.progress (collection, wants_thorough) VALUES (%(number)s, true)
+ON CONFLICT (collection) DO UPDATE SET wants_thorough = true
 
 -- name: save_field
 -- A field and its column.
 INSERT INTO httpproxy.field
-    (collection_id, upstream_id, name, type, column_type, column_name, fixed_name, writable,
-    empty, position, removed_at)
-VALUES (%(number)s, %(upstream_id)s, %(name)s, %(type)s, %(column_type)s, %(column_name)s,
-    %(fixed_name)s, %(writable)s, %(empty)s, %(position)s, NULL)
+    (collection_id, upstream_id, name, type, column_type, pending_type, column_name,
+    fixed_name, writable, empty, position, removed_at)
+VALUES (%(number)s, %(upstream_id)s, %(name)s, %(type)s, %(column_type)s, %(pending_type)s,
+    %(column_name)s, %(fixed_name)s, %(writable)s, %(empty)s, %(position)s, NULL)
 ON CONFLICT (collection_id, upstream_id) DO UPDATE
 SET name = excluded.name, type = excluded.type, column_type = excluded.column_type,
-    column_name = excluded.column_name, writable = excluded.writable, empty = excluded.empty,
+    pending_type = excluded.pending_type, column_name = excluded.column_name, writable = excluded.writable, empty = excluded.empty,
     position = excluded.position, removed_at = NULL
 
 -- name: remove_fields

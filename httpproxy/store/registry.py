@@ -181,6 +181,13 @@ class Registry:
                 QUERIES["drop_unused_credential"], {"id": sync.credential_id}
             )
 
+    async def set_status(self, sync: Sync, status: str) -> bool:
+        """Makes a sync "active" or "paused"; whether it was not so before."""
+        async with self._database.transaction() as connection:
+            wanted = {"status": status, "revision": await _next_revision(connection)}
+            done = await connection.execute(QUERIES["set_status"], {"id": sync.id, **wanted})
+            return done.rowcount > 0
+
     async def secret(self, sync: Sync) -> str:
         """The sync's stored credential. Raises KeyMismatch, LookupError if it has none."""
         rows = await self._rows("read_secret", {"id": sync.credential_id})
