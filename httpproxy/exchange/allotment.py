@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Final
+
 from httpproxy.exchange.apis import Api
 from httpproxy.exchange.problems import Rejected
+from httpproxy.upstream.budgets import strictest
 from httpproxy.upstream.errors import WaitExpired
 from httpproxy.upstream.lane import Priority
 from httpproxy.upstream.limiter import Limiter, Permit
@@ -13,16 +17,26 @@ from providers.spec import Budget
 
 LaneKey = tuple[str, str, str]
 
+KEPT_SECONDS: Final = 300.0  # how long a smaller rate that an answer stated holds
+
+
+@dataclass(slots=True)
+class _Stated:
+    """A rate that answers stated, and when one did last (epoch seconds)."""
+
+    rate: Budget
+    at: float
+
 
 class Allotment:
     """Whose rate limit a call counts against: an account's, under named budgets.
 
-    Calls of all syncs and tokens of one account go through the same lanes, at the
-    smallest rate that one of them is allotted. `owner` is the sync's id, or whatever tells
-    calls before there is a sync apart.
+    Calls of all syncs and tokens of one account go through the same lanes, within the
+    budgets of all of them. `owner` is the sync's id, or whatever tells calls before there
+    is a sync apart. `rates` are what the user set: ceilings.
     """
 
-    __slots__ = ("_lanes", "account", "api", "limiter", "owner", "rates")
+    __slots__ = ("_gone", "_lanes", "_stated", "account", "api", "limiter", "owner", "rates")
 
     def __init__(
         self,
@@ -35,26 +49,48 @@ class Allotment:
         self.api, self.account, self.limiter = api, account, limiter
         self.rates, self.owner = rates, owner
         self._lanes: dict[str, LaneKey] | None = None
+        self._stated: dict[str, _Stated] | None = None
+        self._gone = False
 
     def lane(self, budget: str) -> LaneKey:
         """The key of the lane for a budget; the rate is allotted on first use."""
-        if self._lanes is None:
-            self._lanes = {}
-        key = self._lanes.get(budget)
+        key = None if self._lanes is None else self._lanes.get(budget)
         if key is None:
-            key = self._lanes[budget] = (self.api.provider.name, self.account, budget)
-            self.limiter.lane(key, self.rate(budget), self.owner)
+            key = (self.api.provider.name, self.account, budget)
+            if self._gone:  # a last call, which allots nothing for good
+                self.limiter.visit(key, self.rate(budget))
+            else:
+                self._lanes = {**(self._lanes or {}), budget: key}
+                self.limiter.lane(key, self.rate(budget), self.owner)
         return key
 
     def rate(self, budget: str) -> Budget:
-        """What the account may use of a budget: the sync's rate, or the provider's."""
-        for rate in (*self.rates, *self.api.provider.default_rates, *self.api.provider.budgets):
+        """What the account may use of a budget.
+
+        That is what its answers state, and the provider's default before they do; but
+        never more than the user set.
+        """
+        stated = (self._stated or {}).get(budget)
+        held = next((rate for rate in self.rates if rate.name == budget), None)
+        if held is None:
+            return self._default(budget) if stated is None else stated.rate
+        return held if stated is None else strictest((held, stated.rate))
+
+    def _default(self, budget: str) -> Budget:
+        provider = self.api.provider
+        for rate in (*provider.default_rates, *provider.budgets):
             if rate.name == budget:
                 return rate
-        raise LookupError(f"{self.api.provider.name} has no budget {budget!r}")
+        raise LookupError(f"{provider.name} has no budget {budget!r}")
 
     def heed(self, budget: str, response: Response, now: float) -> None:
-        """Pauses the lane for as long as an answer asks for. `now` is epoch seconds."""
+        """Does what an answer asks for: the rate that it states, and silence.
+
+        `now` is epoch seconds. Called for every answer, so it has to cost nothing.
+        """
+        stated = self.api.provider.allowed(budget, response)
+        if stated is not None:
+            self._learn(budget, stated, now)
         if response.status not in (429, 503):
             return
         asked = pause_asked(response.headers, now) or 0.0
@@ -62,11 +98,32 @@ class Allotment:
         if seconds > 0:
             self.limiter.pause(self.lane(budget), seconds)
 
+    def _learn(self, budget: str, stated: Budget, now: float) -> None:
+        """Takes a stated rate for the account's, from now on.
+
+        Apps of one account may have different ones, and their calls share the lane: the
+        smallest that was stated lately holds.
+        """
+        known = None if self._stated is None else self._stated.get(budget)
+        if known is not None and known.rate == stated:
+            known.at = now
+            return
+        if stated.allowed_requests < 1 or stated.interval <= 0:
+            return  # nothing that a lane could keep to
+        rate = stated
+        if known is not None and abs(now - known.at) < KEPT_SECONDS:
+            rate = strictest((known.rate, stated))
+            if rate == known.rate:
+                return  # a larger one than we keep to, for as long as that holds
+        self._stated = {**(self._stated or {}), budget: _Stated(rate, now)}
+        if self._lanes is not None and budget in self._lanes:
+            self.limiter.lane(self._lanes[budget], self.rate(budget), self.owner)
+
     def give_back(self) -> None:
         """The sync is gone or changed: its rates no longer count."""
         for key in (self._lanes or {}).values():
             self.limiter.forget(key, self.owner)
-        self._lanes = None
+        self._lanes, self._gone = None, True
 
 
 async def permit_for(

@@ -130,13 +130,14 @@ class Writes:
     async def _send(self, call: Call, permit: Permit) -> Response:
         try:
             response = await self.client.send(call.request)
+            # While the permit is held: a pause comes before the next one is let go.
+            call.live.allotment.heed(call.match.route.budget, response, self.wall_clock())
         except UpstreamError as error:
             if error.sent == "no":
                 permit.withdraw()
             raise failed(error, error.sent) from error
         finally:
             permit.release()
-        call.live.allotment.heed(call.match.route.budget, response, self.wall_clock())
         return response
 
     async def _take_in(

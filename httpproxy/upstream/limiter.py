@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import isinf
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
+from httpproxy.upstream.budgets import strictest
 from httpproxy.upstream.errors import WaitExpired
 from httpproxy.upstream.lane import FLOOR, Lane, Priority, Ticket
 from providers.spec import Budget
@@ -155,7 +156,7 @@ class Limiter:
     """All lanes of this process.
 
     A lane's key is (provider, account, budget name): syncs of one account share one,
-    and of their budgets the one with the smallest rate holds.
+    and it keeps to the budgets of all of them.
 
     Counters, by class and since the start: `grants`, `waits` (calls that had to wait),
     `expired` (that waited in vain), `waited` (seconds).
@@ -179,6 +180,12 @@ class Limiter:
         """Allot `budget` to `owner` (a sync's id) in the lane `key`, from now on."""
         others = (share for share in self._shares.get(key, ()) if share[0] != owner)
         self._allot(key, (*others, (owner, budget)))
+
+    def visit(self, key: Key, budget: Budget) -> None:
+        """A lane for the last calls of an owner that is gone: whatever holds there for
+        others, and `budget` only if nobody has one."""
+        if key not in self._lines and key not in self._shares:
+            self._begin(key, budget)
 
     def forget(self, key: Key, owner: str = "") -> None:
         """The owner is gone; its budget no longer counts."""
@@ -279,7 +286,9 @@ class Limiter:
         shares = self._shares.get(key)
         if shares is None:
             raise LookupError(f"no budget for the lane {key}")
-        budget = strictest(budget for _, budget in shares)
+        return self._begin(key, strictest(budget for _, budget in shares))
+
+    def _begin(self, key: Key, budget: Budget) -> _Line:
         line = self._lines[key] = _Line(budget, self._floor, self._clock)
         if self._sweeping is None:
             self._sweeping = asyncio.get_running_loop().call_later(SWEEP, self.sweep)
@@ -292,8 +301,3 @@ class Limiter:
             del self._lines[key]
         loop = asyncio.get_running_loop()
         self._sweeping = loop.call_later(SWEEP, self.sweep) if self._lines else None
-
-
-def strictest(budgets: Iterable[Budget]) -> Budget:
-    """The budget with the smallest rate, and of equal ones the smallest burst."""
-    return min(budgets, key=lambda b: (b.allowed_requests / b.interval, b.allowed_requests))
