@@ -52,6 +52,8 @@ Spawn = Callable[[Coroutine[Any, Any, None], str], object]
 class Jobs:
     """What a sync does. Each takes the live sync, most a feed or collection too."""
 
+    registry: Registry
+    progress: Progress
     listening: Listening
     rereading: Rereading
     listing: Listing
@@ -66,11 +68,15 @@ class Engine:
     """Runs the jobs. `now` is a monotonic clock in seconds, `most` the jobs at once."""
 
     def __init__(
-        self, directory: Directory, registry: Registry, progress: Progress, jobs: Jobs, *,
-        spawn: Spawn, now: Callable[[], float], most: int,
-    ) -> None:  # fmt: skip
-        self._directory, self._registry, self._progress = directory, registry, progress
-        self._jobs, self._spawn, self._now, self._most = jobs, spawn, now, most
+        self,
+        directory: Directory,
+        jobs: Jobs,
+        spawn: Spawn,
+        now: Callable[[], float],
+        most: int,
+    ) -> None:
+        self._directory, self._jobs = directory, jobs
+        self._spawn, self._now, self._most = spawn, now, most
         self._agenda = Agenda()
         self._running = 0
         self._wake = asyncio.Event()
@@ -118,7 +124,7 @@ class Engine:
 
     async def _roster(self, live: Live) -> float | None:
         """Puts a sync's jobs on the agenda; those that it has keep their time."""
-        tables = await tables_of(live, self._registry)
+        tables = await tables_of(live, self._jobs.registry)
         if self._rosters.get(live.sync.id) is tables:
             return ROSTER
         self._rosters[live.sync.id] = tables
@@ -178,7 +184,7 @@ class Engine:
         return self._roster(live)
 
     async def _look(self, live: Live) -> float | None:
-        tables = await tables_of(live, self._registry)
+        tables = await tables_of(live, self._jobs.registry)
         async with self._jobs.troubles.noting(live, LOOK, tables.tables.values()) as attempt:
             if await self._jobs.rediscovery.look(live):
                 self._agenda.wake(Key(live.sync.id, ROSTER_JOB), self._now())
@@ -196,12 +202,12 @@ class Engine:
                 await self._keep_account()
             if now - self._pruned >= PRUNE:
                 self._pruned = now
-                await self._progress.prune_tombstones(TOMBSTONES)
+                await self._jobs.progress.prune_tombstones(TOMBSTONES)
         except OSError as error:
             log.warning("the sync waits for the database: %s", error)
 
     async def _wake_marked(self, now: float) -> None:
-        for sync_id, kinds in (await self._progress.dirty_syncs()).items():
+        for sync_id, kinds in (await self._jobs.progress.dirty_syncs()).items():
             if kinds.records:
                 self._agenda.wake(Key(sync_id, rereading.JOB), now)
             if kinds.wholes and self._ticks % MARKED == 0:
@@ -214,7 +220,7 @@ class Engine:
         if not counts:
             return
         try:
-            await self._progress.count_requests(counts)
+            await self._jobs.progress.count_requests(counts)
         except OSError:
             self._jobs.usage.put_back(counts)
             raise

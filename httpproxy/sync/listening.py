@@ -16,8 +16,9 @@ from typing import Final
 
 from httpproxy.exchange.live import Live, tables_of
 from httpproxy.exchange.rediscovery import Hint, Rediscovery
-from httpproxy.store.progress import CollectionState, Progress
+from httpproxy.store.progress import Progress
 from httpproxy.store.registry import Registry
+from httpproxy.store.states import CollectionState
 from httpproxy.store.tables import SyncTables, Table
 from httpproxy.sync.reading import Reading
 from httpproxy.sync.troubles import Troubles
@@ -77,9 +78,7 @@ class Listening:
             marks += await self.reading.take_in(live, tables, images, start)
         marks += await self._missed(live, feed, state, heard)
         told = [c.id for c in feed.collections if c.id not in heard.refused]
-        await self.progress.save_feed(
-            tables, live.sync.id, feed.name, told, heard.state, marks
-        )
+        await self.progress.save_feed(tables, live.sync.id, feed.name, told, heard.state, marks)
         return heard
 
     async def _missed(self, live: Live, feed: Feed, state: JSON, heard: Heard) -> list[Dirty]:

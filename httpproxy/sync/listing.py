@@ -22,8 +22,9 @@ from typing import Any, Final
 from httpproxy.exchange.live import Live, tables_of
 from httpproxy.exchange.rediscovery import Hint, Rediscovery
 from httpproxy.store.errors import SeenLost, Stale
-from httpproxy.store.progress import CollectionState, Progress, Run
+from httpproxy.store.progress import Progress
 from httpproxy.store.registry import Registry
+from httpproxy.store.states import CollectionState, Run
 from httpproxy.store.tables import SyncTables, Table
 from httpproxy.sync import plan
 from httpproxy.sync.listening import feeds_of
@@ -211,5 +212,3 @@ async def _both(taking_in: Awaitable[Run], fetching: Awaitable[_Turned]) -> tupl
             raise result
     run, turned = results
     return run, turned
-
-

@@ -77,10 +77,16 @@ class Reading:
         except SetAside as error:  # kept in the quarantine, and said there
             log.warning("sync %s: %s", live.sync.id, error)
             applied = Applied(0)
-        return [Dirty(i.collection, i.key, "written while it was read") for i in applied.overlaps]
+        return [
+            Dirty(i.collection, i.key, "written while it was read") for i in applied.overlaps
+        ]
 
     async def read_again(
-        self, live: Live, tables: SyncTables, table: Table, keys: Sequence[tuple[str, ...]],
+        self,
+        live: Live,
+        tables: SyncTables,
+        table: Table,
+        keys: Sequence[tuple[str, ...]],
         priority: Priority,
     ) -> list[Dirty]:
         """Reads records and commits what they are; returns marks as `take_in` does."""

@@ -132,7 +132,9 @@ class Troubles:
         try:
             await self.progress.succeeded(live.sync.id, ids)
         except OSError as away:
-            log.warning("sync %s: %s went well, which cannot be noted: %s", live.sync.id, job, away)
+            log.warning(
+                "sync %s: %s went well, which cannot be noted: %s", live.sync.id, job, away
+            )
 
 
 UNKNOWN: Final = Words(

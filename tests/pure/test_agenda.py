@@ -98,7 +98,9 @@ def test_a_job_dropped_and_put_again_has_only_its_new_time() -> None:
     assert A in agenda
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.floats(0, 100)), max_size=80))
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.floats(0, 100)), max_size=80)
+)
 def test_every_job_runs_at_most_once_at_a_time(steps: list[tuple[int, int, float]]) -> None:
     agenda, now, running = Agenda(), 0.0, set[Key]()
     for number, action, amount in steps:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from neighbours.airtable_house import API, AirtableHouse, open_airtable
-from sync.watching import QUICK, until, until_listed, until_state
+from waiting import QUICK, until, until_listed, until_state
+
+from httpproxy.store.states import CollectionState
 
 
 def ask(house: AirtableHouse, method: str, path: str, body: Any = None) -> Any:
@@ -22,9 +23,16 @@ def make(house: AirtableHouse, count: int) -> list[str]:
     """Records made past the proxy."""
     made: list[str] = []
     for at in range(0, count, 10):
-        records = [{"fields": {"Name": f"n{n}", "Amount": n}} for n in range(at, min(at + 10, count))]
+        records = [
+            {"fields": {"Name": f"n{n}", "Amount": n}} for n in range(at, min(at + 10, count))
+        ]
         made += [r["id"] for r in ask(house, "POST", "", {"records": records})["records"]]
     return made
+
+
+def resynced(state: CollectionState) -> bool:
+    """Whether a resync that was asked for is complete."""
+    return state.run is None and not state.wants_thorough
 
 
 def agree(house: AirtableHouse) -> bool:
@@ -101,7 +109,9 @@ async def test_a_page_that_was_read_before_a_write_does_not_undo_it(
         await asyncio.to_thread(table.update, first, {"Name": "through the proxy"})
         await asyncio.to_thread(table.delete, second)
         assert house.rows()[first]["name"] == "through the proxy"
-        await until_state(house, house.table_id, lambda s: s.run is None and not s.wants_thorough)
+        await until_state(
+            house, house.table_id, lambda s: s.run is None and not s.wants_thorough
+        )
         assert house.rows()[first]["name"] == "through the proxy"
         assert second not in house.rows()
         await until(lambda: agree(house), "rows equal records")
@@ -121,7 +131,9 @@ async def test_a_record_made_while_a_sweep_runs_is_not_swept_away(
         await until_state(house, house.table_id, lambda s: s.run is not None)
         await asyncio.sleep(0.3)
         made = await asyncio.to_thread(house.table().create, {"Name": "new"})
-        await until_state(house, house.table_id, lambda s: s.run is None and not s.wants_thorough)
+        await until_state(
+            house, house.table_id, lambda s: s.run is None and not s.wants_thorough
+        )
         assert made["id"] in house.rows()
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hubspot.crm.contacts import SimplePublicObjectInput
-
 from neighbours.hubspot_house import API, PROVIDER, HubSpotHouse, open_hubspot
-from sync.watching import QUICK, until, until_listed, until_state
+from waiting import QUICK, until, until_listed, until_state
 
 CONTACTS, COMPANIES, PAIRS = "0-1", "0-2", "associations_company_contact"
 
@@ -51,13 +50,16 @@ async def test_a_portal_that_was_there_before_is_filled_in(
         assert {(companies[0], contacts[0]), (companies[0], contacts[7])} <= house.pairs()
 
 
-async def test_what_others_write_and_archive_arrives(
-    database_dsn: str, tmp_path: Path
-) -> None:
+async def test_what_others_write_and_archive_arrives(database_dsn: str, tmp_path: Path) -> None:
     async with open_hubspot(database_dsn, tmp_path, **QUICK, sweep_interval=1.0) as house:
         first, second = make(house, 2)
         await until_listed(house, CONTACTS)
-        ask(house, "PATCH", f"v3/objects/contacts/{first}", {"properties": {"lastname": "edited"}})
+        ask(
+            house,
+            "PATCH",
+            f"v3/objects/contacts/{first}",
+            {"properties": {"lastname": "edited"}},
+        )
         ask(house, "DELETE", f"v3/objects/contacts/{second}")
         await until(lambda: house.rows("contact")[first]["lastname"] == "edited", "the edit")
         await until(lambda: house.rows("contact")[second]["archived"], "the archived record")
@@ -70,12 +72,15 @@ async def test_a_partial_answer_is_completed_by_a_second_look(
     async with open_hubspot(database_dsn, tmp_path, **QUICK) as house:
         await until_listed(house, CONTACTS)
         made = make(house, 1)[0]
-        ask(house, "PATCH", f"v3/objects/contacts/{made}", {"properties": {"firstname": "before"}})
+        ask(
+            house,
+            "PATCH",
+            f"v3/objects/contacts/{made}",
+            {"properties": {"firstname": "before"}},
+        )
         change = SimplePublicObjectInput(properties={"lastname": "written"})
         api = house.client().crm.contacts.basic_api
-        await asyncio.to_thread(
-            api.update, contact_id=made, simple_public_object_input=change
-        )
+        await asyncio.to_thread(api.update, contact_id=made, simple_public_object_input=change)
         assert house.rows("contact")[made]["lastname"] == "written"
         await until(lambda: house.rows("contact")[made]["firstname"] == "before", "the rest")
         state = await until_state(house, CONTACTS, lambda s: s.dirty == 0)

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from httpproxy.store.progress import CollectionState
 from neighbours.airtable_house import AirtableHouse
 from neighbours.hubspot_house import HubSpotHouse
+
+from httpproxy.store.states import CollectionState
 
 PATIENCE: Final = 20.0
 QUICK: Final = {
