@@ -87,7 +87,7 @@ class Writer:
         marks = batch.marks(items)
         if marks:
             written.append((SQL["mark"], (_jsonb(marks, careful=True),)))
-        answer = await self._pipeline([(SQL["guard"], (guard,)), *written])
+        answer = await self.pipeline([(SQL["guard"], (guard,)), *written])
         rows = await answer[0].fetchall()
         tick = rows[0][0]
         refused = {(number, record) for _, number, record in rows if number is not None}
@@ -105,7 +105,7 @@ class Writer:
             judged = [self._prepared(step, careful=True) for step in found]
             asked = [(statement, (*rows, tick)) for statement, rows in judged]
             lock = (SQL["lock_meta"], (_jsonb(places, careful=True),))
-            answers = await self._pipeline([lock, *asked])
+            answers = await self.pipeline([lock, *asked])
             open_ = set(refused)
             for step, answer in zip(found, answers[1:], strict=True):
                 for record, verdict in await answer.fetchall():
@@ -115,7 +115,7 @@ class Writer:
             return refused  # a value that cannot be compared: read it again
         return open_
 
-    async def _pipeline(
+    async def pipeline(
         self, statements: Sequence[tuple[bytes, Sequence[Any]]]
     ) -> list[AsyncRawCursor[TupleRow]]:
         """Runs statements in one transaction and one round trip."""
