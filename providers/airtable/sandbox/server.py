@@ -48,6 +48,8 @@ LONGEST_URL: Final = 16_000
 
 Handler = Callable[[Call], JSON]
 
+_WEBHOOKS: Final = "webhook:manage"
+
 # route name -> (what answers, the scope it takes, the permission level it takes)
 HANDLERS: Final[Mapping[str, tuple[Handler, str, str]]] = {
     "list records": (listing.by_query, "data.records:read", "read"),
@@ -80,12 +82,12 @@ HANDLERS: Final[Mapping[str, tuple[Handler, str, str]]] = {
     "update other metadata": (metadata.unlisted, "schema.bases:write", "create"),
     "replace other metadata": (metadata.unlisted, "schema.bases:write", "create"),
     "delete other metadata": (metadata.unlisted, "schema.bases:write", "create"),
-    "list webhooks": (webhooks.listing, "webhook:manage", "read"),
-    "list webhook payloads": (webhooks.payloads, "webhook:manage", "read"),
-    "create webhook": (webhooks.create, "webhook:manage", "create"),
-    "refresh webhook": (webhooks.refresh, "webhook:manage", "create"),
-    "switch webhook notifications": (webhooks.enable, "webhook:manage", "create"),
-    "delete webhook": (webhooks.delete, "webhook:manage", "create"),
+    "list webhooks": (webhooks.listing, _WEBHOOKS, "read"),
+    "list webhook payloads": (webhooks.payloads, _WEBHOOKS, "read"),
+    "create webhook": (webhooks.create, _WEBHOOKS, "create"),
+    "refresh webhook": (webhooks.refresh, _WEBHOOKS, "create"),
+    "switch webhook notifications": (webhooks.enable, _WEBHOOKS, "create"),
+    "delete webhook": (webhooks.delete, _WEBHOOKS, "create"),
 }
 
 _LEVELS: Final = ("none", "read", "comment", "edit", "create", "owner")
@@ -169,6 +171,8 @@ def _permit(call: Call, scope: str, level: str) -> None:
     scopes = call.token.scopes
     if scope and scopes is not None and scope not in scopes:
         raise no_model()
+    if scope == _WEBHOOKS and not call.switches.webhooks_allowed:
+        raise not_permitted()
     if level:
         granted = call.token.bases.get(call.variables["base"], "none")
         if granted == "none":

@@ -26,6 +26,7 @@ class Switches:
     attachment_delay    seconds until a new attachment has its size and type
     partial_success     reason with which new attachments fail, "" for none:
                         "attachmentsFailedUploading", "attachmentUploadRateIsTooHigh"
+    webhooks_allowed    tokens may manage webhooks
     gzip                answers are compressed for clients that accept it
     """
 
@@ -42,4 +43,5 @@ class Switches:
     base_wide_get: bool = True
     attachment_delay: float = 0.0
     partial_success: str = ""
+    webhooks_allowed: bool = True
     gzip: bool = False
