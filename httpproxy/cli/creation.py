@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import click
 
+from httpproxy.cli.discovering import narrated
 from httpproxy.cli.failures import USAGE, Failure
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json
@@ -96,7 +97,7 @@ async def _created(settings: Settings, wanted: NewSync, token: str) -> dict[str,
 def _run(provider: Provider, invocation: Invocation, given: dict[str, Any]) -> None:
     settings = invocation.settings()
     wanted = NewSync(
-        provider,
+        narrated(provider),
         given["account"] if provider.account_option else None,
         given["collections"],
         given["credential_kind"],
@@ -114,7 +115,10 @@ def _run(provider: Provider, invocation: Invocation, given: dict[str, Any]) -> N
         click.echo(
             f"table     {made['schema']}.{table['name']}  ({len(table['columns'])} columns)"
         )
-    click.echo("\nGive your client the API root as its base URL, and run `httpproxy serve`.")
+    click.echo(
+        "\nGive your client the API root as its base URL, and run `httpproxy serve`. It also"
+        f"\nfills the tables: `httpproxy sync watch {made['name']}` shows how far it is."
+    )
 
 
 def _command(provider: Provider) -> click.Command:

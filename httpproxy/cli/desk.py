@@ -8,17 +8,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from httpproxy.cli.failures import USAGE, Failure, no_such_sync
 from httpproxy.service import open_office, wall_clock
 from httpproxy.settings import Settings
 from httpproxy.store.database import Database
+from httpproxy.store.progress import Progress
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.sync.health import Health, health
-
-if TYPE_CHECKING:
-    from httpproxy.store.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +48,6 @@ async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
 @asynccontextmanager
 async def progress_in(dsn: str) -> AsyncIterator[Progress]:
     """How far the syncs of a database are, over one connection of its own."""
-    from httpproxy.store.progress import Progress  # noqa: PLC0415 - it is not there yet
-
     async with Database(dsn, connections=1) as database:
         yield Progress(database)
 
