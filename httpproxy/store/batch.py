@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from httpproxy.store.tables import Row, SyncTables, Table, folded, is_deleted, row_of
-from providers.record import JSON, Change, Image, ImageKind
+from providers.record import JSON, Change, Dirty, Image, ImageKind
 
 MAX_ROWS: Final = 1000  # of a batch: about 20 ms of Postgres' time
 
@@ -31,8 +31,9 @@ Place = tuple[int, str]  # a collection's number and a record id
 class Commit:
     """What an exchange's answer said.
 
-    `start` is `Committer.clock()` from before its first byte left; `origin` is "proxy",
-    "sync", …
+    `start` is `Committer.clock()` from before its first byte left, and `read_at` that
+    moment in seconds since 1970, None if nobody noted it: the row is then taken to have
+    been read two minutes before the commit. `origin` is "proxy", "sync", …
     """
 
     tables: SyncTables
@@ -41,6 +42,7 @@ class Commit:
     sync_id: str
     origin: str
     request_id: str
+    read_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,21 +184,44 @@ class Step:
 Layouts = Callable[[Table], Table]  # a table as it is now
 
 
-def mark(number: int, key: tuple[str, ...] | None, why: str) -> Row:
+def mark(
+    number: int, key: tuple[str, ...] | None, why: str, updated_at: str | None = None
+) -> Row:
     """A row of the mark statement: a record, or without a key a collection."""
-    return {"c": number, "r": ":".join(key or ()), "k": list(key) if key else None, "w": why}
+    record = ":".join(key or ())
+    return {
+        "c": number,
+        "r": record,
+        "k": list(key) if key else None,
+        "w": why,
+        "u": updated_at,
+    }
+
+
+def mark_rows(marks: Iterable[tuple[int, Dirty]]) -> list[Row]:
+    """Rows of the mark statement, one per record, of marks with their collections' numbers.
+
+    The last reason counts. A version counts only if all marks of a record tell the same:
+    a mark without one is to be answered whatever the row holds.
+    """
+    found: dict[Place, Row] = {}
+    for number, dirty in marks:
+        row = mark(number, dirty.key, dirty.reason, dirty.updated_at)
+        place = (number, str(row["r"]))
+        if found.get(place, row)["u"] != row["u"]:
+            row["u"] = None
+        found[place] = row
+    return list(found.values())
 
 
 def marks(items: Iterable[Pending]) -> list[Row]:
-    """What the answers leave open, one mark per record."""
-    found: dict[Place, Row] = {}
-    for item in items:
-        tables = item.commit.tables.tables
-        for dirty in item.commit.change.dirty:
-            if dirty.collection in tables:
-                row = mark(tables[dirty.collection].number, dirty.key, dirty.reason)
-                found[tables[dirty.collection].number, str(row["r"])] = row
-    return list(found.values())
+    """What the answers leave open."""
+    return mark_rows(
+        (item.commit.tables.tables[dirty.collection].number, dirty)
+        for item in items
+        for dirty in item.commit.change.dirty
+        if dirty.collection in item.commit.tables.tables
+    )
 
 
 def guard_rows(items: Iterable[Pending]) -> list[Row]:
@@ -209,6 +234,7 @@ def guard_rows(items: Iterable[Pending]) -> list[Row]:
             "u": image.updated_at,
             "f": image.kind is not ImageKind.MERGE,
             "d": is_deleted(image),
+            "t": item.commit.read_at,
         }
         for item in items
         for image in item.images

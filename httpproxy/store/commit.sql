@@ -30,21 +30,24 @@ FROM now
 -- The interval rule. An image is let through if no image of its record was obtained
 -- while it was on its way, or if both are whole and the upstream's own version says that
 -- it is the newer one. $1: c collection · r record id · s start · u version · f whole ·
--- d deleted. Answers with the clock, and the images that were refused.
+-- d deleted · t when the exchange began, in seconds since 1970. Answers with the clock, and
+-- the images that were refused.
 WITH now AS MATERIALIZED (
     SELECT nextval('httpproxy.clock') AS tick
 ), given AS MATERIALIZED (
     SELECT g.*, now.tick
     FROM now, jsonb_to_recordset($1) AS g(
-        c integer, r text, s bigint, u timestamptz, f boolean, d boolean)
+        c integer, r text, s bigint, u timestamptz, f boolean, d boolean, t float8)
 ), granted AS (
     INSERT INTO httpproxy.meta AS m
-        (collection, record_id, start_seq, end_seq, updated_at, deleted, partial)
-    SELECT c, r, s, tick, u, d, NOT f FROM given ORDER BY c, r
+        (collection, record_id, start_seq, end_seq, updated_at, deleted, partial, read_at)
+    SELECT c, r, s, tick, u, d, NOT f,
+        least(coalesce(to_timestamp(t), now() - interval '2 minutes'), now())
+    FROM given ORDER BY c, r
     ON CONFLICT (collection, record_id) DO UPDATE
     SET start_seq = excluded.start_seq, end_seq = excluded.end_seq,
         updated_at = excluded.updated_at, deleted = excluded.deleted,
-        partial = excluded.partial
+        partial = excluded.partial, read_at = excluded.read_at
     WHERE m.end_seq <= excluded.start_seq
         OR (NOT m.partial AND NOT excluded.partial AND NOT m.deleted AND NOT excluded.deleted
             AND excluded.updated_at > m.updated_at)
@@ -65,11 +68,28 @@ ORDER BY m.collection, m.record_id
 FOR UPDATE OF m
 
 -- name: mark
--- Records, or with r '' collections, that are to be read again.
--- $1: c collection · r record id · k key · w why.
+-- Records, or with r '' collections, that are to be read again; marks of forgotten
+-- collections are dropped. Where only a version was told (u), a row that has it needs no
+-- reading, provided that it was read well after that moment: versions are coarse (Airtable's
+-- are whole seconds), and an edit that followed our read within the same second has the
+-- same version. Two seconds: one for that, one for clocks that disagree. A collection's row
+-- is held so that the sync is not deleted meanwhile.
+-- $1: c collection · r record id · k key · w why · u version.
+WITH given AS MATERIALIZED (
+    SELECT g.c, g.r, g.k, g.w, httpproxy.as_timestamptz(g.u) AS u
+    FROM jsonb_to_recordset($1) AS g(c integer, r text, k text[], w text, u jsonb)
+), held AS MATERIALIZED (
+    SELECT id FROM httpproxy.collection WHERE id IN (SELECT c FROM given)
+    ORDER BY id FOR KEY SHARE
+)
 INSERT INTO httpproxy.dirty (collection, record_id, key, reason)
-SELECT c, r, k, w FROM jsonb_to_recordset($1) AS g(c integer, r text, k text[], w text)
-ORDER BY c, r
+SELECT g.c, g.r, g.k, g.w
+FROM given g
+JOIN held ON held.id = g.c
+LEFT JOIN httpproxy.meta m ON m.collection = g.c AND m.record_id = g.r
+WHERE (m.updated_at = g.u AND NOT m.partial AND NOT m.deleted
+    AND m.read_at > g.u + interval '2 seconds') IS NOT TRUE
+ORDER BY g.c, g.r
 ON CONFLICT (collection, record_id) DO UPDATE
 SET reason = excluded.reason, mark = nextval('httpproxy.clock')
 

@@ -7,6 +7,8 @@
     ├── InUse            something of the user's depends on what is to be dropped
     ├── SetAside         an image that the database refused; it is in the quarantine
     ├── Forgotten        the sync was deleted while a commit of it was on its way
+    ├── Stale            another process, or the operator, has gone on meanwhile
+    ├── SeenLost         what a listing had seen went with a crash of Postgres: list anew
     ├── KeyMismatch      a secret cannot be opened with this key
     └── EmbeddedError    the embedded Postgres cannot be started; says what to do
 
@@ -56,6 +58,14 @@ class SetAside(StoreError):
 
 class Forgotten(StoreError, LookupError):
     """The sync, or the collection, is not in the registry any more."""
+
+
+class Stale(StoreError):
+    """What is to be written follows from what is no longer so: read again what is."""
+
+
+class SeenLost(StoreError):
+    """Postgres lost what a listing had seen (it is not logged): the run is void."""
 
 
 class KeyMismatch(StoreError):

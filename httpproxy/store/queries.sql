@@ -103,12 +103,17 @@ UPDATE httpproxy.credential SET secret = %(secret)s, updated_at = now() WHERE id
 UPDATE httpproxy.sync SET revision = %(revision)s WHERE credential_id = %(id)s
 
 -- name: set_status
+-- A sync that is paused, or goes on; other processes learn of it.
 UPDATE httpproxy.sync SET status = %(status)s, revision = %(revision)s
-WHERE id = %(id)s AND status <> %(status)s;
+WHERE id = %(id)s AND status <> %(status)s
 
 -- name: touch_sync
 -- Tells other processes that a sync has changed.
 UPDATE httpproxy.sync SET revision = %(revision)s WHERE id = %(id)s
+
+-- name: hold_collections
+-- Nothing is marked, listed or listened to in the collections of a sync that is deleted.
+SELECT FROM httpproxy.collection WHERE sync_id = %(id)s ORDER BY id FOR UPDATE
 
 -- name: delete_events
 -- The events of a deleted sync.
@@ -129,8 +134,17 @@ WHERE dirty.collection = c.id AND c.sync_id = %(id)s
 DELETE FROM httpproxy.quarantine USING httpproxy.collection c
 WHERE quarantine.collection = c.id AND c.sync_id = %(id)s
 
+-- name: delete_seen
+-- What the listings of a deleted sync have seen.
+DELETE FROM httpproxy.seen USING httpproxy.run r, httpproxy.collection c
+WHERE seen.run = r.number AND r.collection = c.id AND c.sync_id = %(id)s
+
+-- name: delete_feeds
+-- Where the feeds of a deleted sync were.
+DELETE FROM httpproxy.feed WHERE sync_id = %(id)s
+
 -- name: delete_sync
--- A sync with its collections and fields.
+-- A sync with its collections, their fields, runs and progress.
 DELETE FROM httpproxy.sync WHERE id = %(id)s
 
 -- name: record_deleted_sync
@@ -235,14 +249,3 @@ SET name = excluded.name, type = excluded.type, column_type = excluded.column_ty
 -- Fields that are gone upstream; their columns stay.
 UPDATE httpproxy.field SET removed_at = now()
 WHERE collection_id = %(number)s AND upstream_id = ANY(%(gone)s) AND removed_at IS NULL
-
--- name: mark_dirty
--- Records (or, with record_id '', a collection) that are to be read again.
-INSERT INTO httpproxy.dirty AS d (collection, record_id, key, reason)
-SELECT c.id, g.record_id, g.key, g.reason
-FROM jsonb_to_recordset(%(marks)s) AS g(
-    collection text, record_id text, key text[], reason text)
-JOIN httpproxy.collection c ON c.sync_id = %(sync_id)s AND c.upstream_id = g.collection
-ORDER BY c.id, g.record_id
-ON CONFLICT (collection, record_id) DO UPDATE
-SET reason = excluded.reason, mark = nextval('httpproxy.clock')

@@ -22,6 +22,7 @@ from psycopg.sql import Identifier
 from psycopg.types.json import Jsonb
 
 from httpproxy.store import layout, schemas, statements
+from httpproxy.store import marks as dirty
 from httpproxy.store.database import QUERIES, Connection, Database
 from httpproxy.store.errors import NameTaken, StoreError, Unavailable
 from httpproxy.store.tables import Column, SyncTables
@@ -35,10 +36,13 @@ _CREDENTIALS: Final = "httpproxy.credential"
 FOLLOW_ATTEMPTS: Final = 3
 # What goes with a sync, the sync itself last.
 _DELETED: Final = (
+    "hold_collections",
     "delete_events",
     "delete_meta",
     "delete_dirty",
     "delete_quarantine",
+    "delete_seen",
+    "delete_feeds",
     "delete_sync",
 )
 
@@ -249,27 +253,12 @@ class Registry:
     async def mark_dirty(self, sync: Sync, marks: Sequence[Dirty]) -> None:
         """Remembers what is to be read again. Marks of unknown collections are dropped."""
         if marks:
-            async with self._database.connection() as connection:
-                await _save_marks(connection, sync.id, marks)
+            async with self._database.transaction() as connection:
+                await dirty.mark_dirty(connection, sync.id, marks)
 
     async def _rows(self, query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         async with self._database.connection() as connection:
             return await (await connection.execute(QUERIES[query], parameters)).fetchall()
-
-
-async def _save_marks(connection: Connection, sync_id: str, marks: Sequence[Dirty]) -> None:
-    """Dirty marks, one per record: the last of several counts."""
-    by_place = {(m.collection, ":".join(m.key or ())): m for m in marks}
-    rows = [
-        {
-            "collection": collection,
-            "record_id": record_id,
-            "key": list(mark.key) if mark.key else None,
-            "reason": mark.reason,
-        }
-        for (collection, record_id), mark in by_place.items()
-    ]
-    await connection.execute(QUERIES["mark_dirty"], {"marks": Jsonb(rows), "sync_id": sync_id})
 
 
 async def _next_revision(connection: Connection) -> int:

@@ -1,0 +1,62 @@
+"""Where the feeds of a sync go on: each listening follows the one before, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from httpproxy.store.batch import mark_rows
+from httpproxy.store.database import Connection
+from httpproxy.store.errors import Stale
+from httpproxy.store.marks import SQL, hold_collections, jsonb
+from httpproxy.store.marks import save as save_marks
+from httpproxy.store.tables import SyncTables
+from providers.record import JSON, Dirty
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a feed told: the state that it was asked with, its next one, the collections
+    that it is about, and the marks."""
+
+    feed: str
+    before: JSON
+    state: JSON
+    collections: tuple[str, ...]
+    marks: tuple[Dirty, ...]
+
+
+async def state(connection: Connection, sync_id: str, feed: str) -> JSON:
+    """Where a feed goes on; None if it has not begun."""
+    named = {"sync_id": sync_id, "feed": feed}
+    row = await (await connection.execute(SQL["read_feed"], named)).fetchone()
+    kept: JSON = None if row is None else row["state"]
+    return kept
+
+
+async def save(connection: Connection, tables: SyncTables, sync_id: str, heard: Heard) -> int:
+    """Keeps what a feed told; the connection is in a transaction. Returns how many marks
+    were needed.
+
+    Of two processes that listened with one state the second is told Stale: its state may
+    be the older of the two, and what it heard beyond will be heard again.
+    """
+    await hold_collections(connection, sync_id)
+    kept: dict[str, Any] = {
+        "sync_id": sync_id,
+        "feed": heard.feed,
+        "state": jsonb(heard.state),
+        "before": jsonb(heard.before),
+    }
+    statement = "begin_feed" if heard.before is None else "continue_feed"
+    if await (await connection.execute(SQL[statement], kept)).fetchone() is None:
+        raise Stale(f"feed {heard.feed} has gone on meanwhile")
+    told = {"sync_id": sync_id, "collections": list(heard.collections)}
+    await connection.execute(SQL["record_heard"], told)
+    known = tables.tables
+    return await save_marks(
+        connection,
+        mark_rows(
+            (known[m.collection].number, m) for m in heard.marks if m.collection in known
+        ),
+    )
