@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 TICK: Final = 1.0  # seconds between looks at what changed elsewhere
 ROSTER: Final = 30.0  # seconds between looks whether a sync has other tables
-MARKED: Final = 15  # ticks between wake-ups by marks of whole collections
+MARKED: Final = 5  # ticks between wake-ups by marks of whole collections
 TALLY: Final = 5  # ticks between notes of what was used
 PRUNE: Final = 3600.0  # seconds between clearings of old tombstones
 TOMBSTONES: Final = 7 * 86400.0  # seconds that a tombstone is kept at least
@@ -186,7 +186,10 @@ class Engine:
     async def _look(self, live: Live) -> float | None:
         tables = await tables_of(live, self._jobs.registry)
         async with self._jobs.troubles.noting(live, LOOK, tables.tables.values()) as attempt:
-            if await self._jobs.rediscovery.look(live):
+            looked = await self._jobs.rediscovery.look(live)
+            for collection, refused in looked.refused.items():
+                await self._jobs.troubles.note(live, LOOK, [collection], refused)
+            if looked:
                 self._agenda.wake(Key(live.sync.id, ROSTER_JOB), self._now())
             return self._jobs.discovery_interval
         return attempt.pause

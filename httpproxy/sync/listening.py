@@ -10,6 +10,7 @@ later, the collections are listed anew.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -25,6 +26,8 @@ from httpproxy.sync.troubles import Troubles
 from httpproxy.upstream.lane import Priority
 from providers.record import JSON, Dirty
 from providers.spec import Feed, Heard
+
+log = logging.getLogger(__name__)
 
 JOB: Final = "listen"
 
@@ -64,7 +67,7 @@ class Listening:
         self, live: Live, tables: SyncTables, feed: Feed, covered: Sequence[Table]
     ) -> Heard:
         state = await self.progress.feed_state(live.sync.id, feed.name)
-        start = self.reading.clock()
+        began = self.reading.begin()
         heard = await self.reading.ask(
             live,
             covered[0],
@@ -75,10 +78,15 @@ class Listening:
         marks = list(change.dirty)
         if change.images:
             images = type(change)(images=change.images)
-            marks += await self.reading.take_in(live, tables, images, start)
+            marks += await self.reading.take_in(live, tables, images, began)
         marks += await self._missed(live, feed, state, heard)
         told = [c.id for c in feed.collections if c.id not in heard.refused]
-        await self.progress.save_feed(tables, live.sync.id, feed.name, told, heard.state, marks)
+        try:
+            await self.progress.save_feed(
+                tables, live.sync.id, feed.name, told, heard.state, marks, before=state
+            )
+        except Stale:
+            log.info("sync %s: feed %s was heard elsewhere", live.sync.id, feed.name)
         return heard
 
     async def _missed(self, live: Live, feed: Feed, state: JSON, heard: Heard) -> list[Dirty]:

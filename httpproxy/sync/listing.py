@@ -17,7 +17,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from httpproxy.exchange.live import Live, tables_of
 from httpproxy.exchange.rediscovery import Hint, Rediscovery
@@ -29,7 +29,7 @@ from httpproxy.store.tables import SyncTables, Table
 from httpproxy.sync import plan
 from httpproxy.sync.listening import feeds_of
 from httpproxy.sync.plan import Pace
-from httpproxy.sync.reading import Reading
+from httpproxy.sync.reading import Began, Reading
 from httpproxy.sync.troubles import Troubles
 from httpproxy.upstream.lane import Priority
 from providers.spec import ListingExpired, Page
@@ -59,10 +59,10 @@ class _Course:
 
 @dataclass(frozen=True, slots=True)
 class _Turned:
-    """A page that has come, and the clock from before it was asked for."""
+    """A page that has come, and when it was asked for."""
 
     page: Page
-    start: int
+    began: Began
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Listing:
             run = await self.progress.begin_run(
                 course.table,
                 next_.kind,
-                self.reading.clock(),
+                self.reading.begin().start,
                 thorough=next_.thorough,
                 mark=state.whole_mark,
             )
@@ -158,20 +158,20 @@ class Listing:
         await self._finish(course, run, approved=approved)
 
     async def _fetch(self, course: _Course, run: Run, after: str | None) -> _Turned:
-        start = self.reading.clock()
+        began = self.reading.begin()
         conversation = course.live.provider.list_page(
             course.table.collection, after, run.thorough
         )
         page = await self.reading.ask(
             course.live, course.table, conversation, Priority.BACKFILL
         )
-        return _Turned(page, start)
+        return _Turned(page, began)
 
     async def _take_in(self, course: _Course, run: Run, turned: _Turned) -> Run:
         """The images, and then where to go on: a kill in between costs a second read."""
         page = turned.page
         marks = await self.reading.take_in(
-            course.live, course.tables, page.change, turned.start
+            course.live, course.tables, page.change, turned.began
         )
         await self.registry.mark_dirty(course.live.sync, marks)
         if page.change.schema_changed:
@@ -206,9 +206,9 @@ class Listing:
 
 async def _both(taking_in: Awaitable[Run], fetching: Awaitable[_Turned]) -> tuple[Run, _Turned]:
     """Waits for both, whatever becomes of either, so that none goes on unattended."""
-    results: list[Any] = await asyncio.gather(taking_in, fetching, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    run, turned = results
+    run, turned = await asyncio.gather(taking_in, fetching, return_exceptions=True)
+    if isinstance(run, BaseException):
+        raise run
+    if isinstance(turned, BaseException):
+        raise turned
     return run, turned

@@ -32,19 +32,31 @@ PATIENCE: Final = 600.0
 BULK: Final = 50  # images from which on the loader is the faster way
 
 
+@dataclass(frozen=True, slots=True)
+class Began:
+    """When a read began: by the clock of commits, and in seconds since the epoch."""
+
+    start: int
+    at: float
+
+
 @dataclass(frozen=True)
 class Reading:
-    """Holds the sync's conversations and commits what they say."""
+    """Holds the sync's conversations and commits what they say.
+
+    `wall_clock` gives seconds since the epoch.
+    """
 
     calls: Calls
     committer: Committer
     loader: Loader
     usage: Usage
     new_request_id: Callable[[], str]
+    wall_clock: Callable[[], float]
 
-    def clock(self) -> int:
-        """The `start` of a read that begins now."""
-        return self.committer.clock()
+    def begin(self) -> Began:
+        """To be called before a read's first byte leaves."""
+        return Began(self.committer.clock(), self.wall_clock())
 
     async def ask(
         self, live: Live, table: Table, conversation: Conversation[T], priority: Priority
@@ -62,7 +74,7 @@ class Reading:
         )
 
     async def take_in(
-        self, live: Live, tables: SyncTables, change: Change, start: int
+        self, live: Live, tables: SyncTables, change: Change, began: Began
     ) -> list[Dirty]:
         """Commits a change; returns marks for what met a write and is to be read again.
 
@@ -70,7 +82,9 @@ class Reading:
         """
         if not change.images and not change.dirty:
             return []
-        commit = Commit(tables, change, start, live.sync.id, "sync", self.new_request_id())
+        commit = Commit(
+            tables, change, began.start, live.sync.id, "sync", self.new_request_id(), began.at
+        )
         door = self.loader.load if len(change.images) >= BULK else self.committer.commit
         try:
             applied = await door(commit)
@@ -90,9 +104,9 @@ class Reading:
         priority: Priority,
     ) -> list[Dirty]:
         """Reads records and commits what they are; returns marks as `take_in` does."""
-        start = self.clock()
+        began = self.begin()
         images = await self.look(live, table, keys, priority)
-        return await self.take_in(live, tables, Change(images=images), start)
+        return await self.take_in(live, tables, Change(images=images), began)
 
     async def look(
         self, live: Live, table: Table, keys: Sequence[tuple[str, ...]], priority: Priority

@@ -101,9 +101,9 @@ class Truth:
         self, live: Live, tables: SyncTables, table: Table, keys: Sequence[Key], *, repair: bool
     ) -> Finding:
         """Reads these records and compares their rows. Raises Refused, Rejected, OSError."""
-        start = self.reading.clock()
+        began = self.reading.begin()
         images = await self.reading.look(live, table, keys, Priority.BACKFILL)
-        verdicts = await self.comparing.compare(table, images, start)
+        verdicts = await self.comparing.compare(table, images, began.start)
         drifted = tuple(r for r, v in verdicts.items() if v is Verdict.DIFFERS)
         absent = tuple(r for r, v in verdicts.items() if v is Verdict.ABSENT)
         finding = Finding(
@@ -118,7 +118,7 @@ class Truth:
             return finding
         wrong = set(finding.wrong)
         change = Change(images=tuple(i for i in images if i.record_id in wrong))
-        marks = await self.reading.take_in(live, tables, change, start)
+        marks = await self.reading.take_in(live, tables, change, began)
         await self.registry.mark_dirty(live.sync, marks)
         return replace(finding, repaired=len(wrong) - len(marks))
 
