@@ -17,6 +17,7 @@ from typing import Final
 
 from httpproxy.exchange.live import Live, tables_of
 from httpproxy.exchange.rediscovery import Hint, Rediscovery
+from httpproxy.store.errors import Stale
 from httpproxy.store.progress import Progress
 from httpproxy.store.registry import Registry
 from httpproxy.store.states import CollectionState
