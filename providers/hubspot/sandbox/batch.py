@@ -154,7 +154,7 @@ def archive(call: Call) -> Answer:
     ]
     for record in found:
         if record is not None:
-            records.archive(call, record)
+            records.archive(call, kind, record)
     return EMPTY
 
 

@@ -62,8 +62,8 @@ def _handlers(type_id: str, id_name: str) -> dict[str, Handler]:
         return EMPTY if type_id == "0-1" else _shown(call, found, id_name)
 
     def archive(call: Call) -> Answer:
-        found = records.live(kind_of(call), call.variables["id"])
-        records.archive(call, found)
+        kind, found = kind_of(call), records.live(kind_of(call), call.variables["id"])
+        records.archive(call, kind, found)
         return 200, {id_name: int(found.id), "deleted": True, "reason": "OK"}
 
     return {"create": create, "read": read, "update": update, "archive": archive}

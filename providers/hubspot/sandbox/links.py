@@ -196,12 +196,15 @@ def _touch(call: Call, ends: Ends, pair: tuple[str, str]) -> None:
         found = kind.records.get(key)
         if found is None:
             continue
-        if call.switches.associations_touch_records:
-            found.updated = max(call.now, found.updated)
-            found.properties[kind.modified_property] = stamp(found.updated)
-        linked = [to for to, _ in of_record(call.portal, kind, key, other)]
+        linked = _of(call.portal, kind, other, key)
+        if not call.index(other).all_live:
+            linked = {to: linked[to] for to, _ in of_record(call.portal, kind, key, other)}
         name = f"num_associated_{_COUNTS.get(other.id, '')}"
         if name in kind.properties:
             found.properties[name] = str(len(linked))
         if kind.id == "0-1" and other.id == "0-2":
-            found.properties["associatedcompanyid"] = linked[0] if linked else None
+            found.properties["associatedcompanyid"] = next(iter(linked), None)
+        if call.switches.associations_touch_records:
+            found.updated = max(call.now, found.updated)
+            found.properties[kind.modified_property] = stamp(found.updated)
+            call.keep(kind, found)

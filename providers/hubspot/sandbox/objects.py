@@ -44,7 +44,7 @@ def archive(call: Call) -> Answer:
     if record is None and not call.switches.missing_archive_is_204:
         raise not_found()
     if record is not None:
-        records.archive(call, record)
+        records.archive(call, kind, record)
     return EMPTY
 
 
@@ -55,10 +55,11 @@ def list_(call: Call) -> Answer:
     if after and not after.isdecimal():
         raise invalid("Invalid paging cursor: after must be an integer")
     archived = call.flag("archived")
-    found = [r for r in kind.records.values() if (r.archived is not None) == archived]
+    ids = call.index(kind).page(int(after or 0), limit + 1, archived=archived)
+    found = [kind.records[key] for key in ids]
     if archived and call.switches.removed_in_archived_lists:
-        found += kind.gone.values()
-    found = sorted((r for r in found if int(r.id) >= int(after or 0)), key=lambda r: int(r.id))
+        found += (r for r in kind.gone.values() if int(r.id) >= int(after or 0))
+        found.sort(key=lambda r: int(r.id))
     body: dict[str, JSON] = {"results": [_shown(call, kind, r) for r in found[:limit]]}
     if len(found) > limit:
         body["paging"] = _next(call, kind, found[limit].id)

@@ -14,7 +14,8 @@ import orjson
 
 from providers.http import Request, decoded, segments
 from providers.hubspot.sandbox.errors import invalid, missing_scopes, not_found
-from providers.hubspot.sandbox.state import ObjectKind, Portal, Token, World
+from providers.hubspot.sandbox.index import Index, Indexes
+from providers.hubspot.sandbox.state import ObjectKind, Portal, Record, Token, World
 from providers.hubspot.sandbox.switches import Switches
 from providers.record import JSON
 
@@ -33,6 +34,7 @@ class Call:
     now: float
     request: Request
     variables: Mapping[str, str] = field(default_factory=dict)
+    indexes: Indexes = field(default_factory=Indexes)
 
     @cached_property
     def body(self) -> dict[str, JSON]:
@@ -75,6 +77,13 @@ class Call:
             raise invalid(f"Unable to infer object type from: {self.variables[variable]}")
         self.need(scope_of(found, access))
         return found
+
+    def index(self, kind: ObjectKind) -> Index:
+        return self.indexes.of(self.portal, kind)
+
+    def keep(self, kind: ObjectKind, record: Record) -> None:
+        """A record was written or archived: search finds that when its index has."""
+        self.index(kind).keep(record, self.now, self.switches.search_lag)
 
     def need(self, *scopes: str) -> None:
         """Raises ApiError unless the token has one of these scopes."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from providers.hubspot.sandbox import links
 from providers.hubspot.sandbox.errors import ApiError, conflict, invalid, not_found
 from providers.hubspot.sandbox.paths import Call
-from providers.hubspot.sandbox.state import ObjectKind, Record, Version, stamp
+from providers.hubspot.sandbox.state import ObjectKind, Record, stamp
 from providers.hubspot.sandbox.values import Values, as_text, checked, order_of
 from providers.record import JSON
 
@@ -102,15 +102,7 @@ def _write(call: Call, kind: ObjectKind, record: Record, values: Values) -> None
     email = record.properties.get("email")
     if email and "hs_email_domain" in kind.properties:
         record.properties["hs_email_domain"] = email.partition("@")[2]
-    remember(call, record)
-
-
-def remember(call: Call, record: Record, *, live: bool = True) -> None:
-    """Keeps what search will find once its index has caught up."""
-    known_by_now = call.now - call.switches.search_lag
-    record.versions.append(Version(call.now, dict(record.properties), live))
-    while len(record.versions) > 1 and record.versions[1].since <= known_by_now:
-        del record.versions[0]
+    call.keep(kind, record)
 
 
 def _properties(given: Mapping[str, JSON]) -> Mapping[str, JSON]:
@@ -181,15 +173,16 @@ def live(kind: ObjectKind, key: str, id_property: str = "") -> Record:
 # --- leaving ----------------------------------------------------------------------------
 
 
-def archive(call: Call, record: Record) -> None:
+def archive(call: Call, kind: ObjectKind, record: Record) -> None:
     """Archives; what is archived stays so."""
     if record.archived is None:
         record.archived = record.updated = max(call.now, record.updated)
-        remember(call, record, live=False)
+        call.keep(kind, record)
 
 
 def delete(call: Call, kind: ObjectKind, record: Record) -> None:
     """Deletes for good, with its associations."""
+    call.index(kind).drop(record)
     del kind.records[record.id]
     record.archived = record.archived or call.now
     kind.gone[record.id] = record

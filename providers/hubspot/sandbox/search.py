@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache, partial
+from math import inf
 from typing import Any, Final
 
 from providers.hubspot.sandbox import links, records
 from providers.hubspot.sandbox.errors import invalid
+from providers.hubspot.sandbox.index import Window
 from providers.hubspot.sandbox.objects import PREFIXES
 from providers.hubspot.sandbox.paths import Answer, Call, Path, below
-from providers.hubspot.sandbox.state import ObjectKind, Record, Version
+from providers.hubspot.sandbox.state import ObjectKind, Record
 from providers.hubspot.sandbox.values import as_text, moment_of
 from providers.record import JSON
 
@@ -21,6 +24,8 @@ _LARGEST_PAGE: Final = 200
 _DEEPEST: Final = 10_000
 _LONGEST_BODY: Final = 3_000
 _MOST_GROUPS, _MOST_IN_GROUP, _MOST_FILTERS = 5, 6, 18
+
+_BY_ID: Final = {"propertyName": "hs_object_id", "direction": "ASCENDING"}
 
 Indexed = tuple[Record, Mapping[str, str | None]]
 
@@ -33,20 +38,28 @@ def search(call: Call) -> Answer:
     limit, after = _paging(call.body)
     groups = _groups(call.body)
     query = as_text(call.body.get("query")).lower()
-    found = [
-        (record, seen)
-        for record, seen in _index(call, kind)
-        if _has_text(kind, seen, query)
-        and (not groups or any(_all_hold(call, kind, (record, seen), g) for g in groups))
-    ]
-    found = _sorted(kind, found, call.body.get("sorts"))
+    window, exact = _window(kind, groups)
+    in_order = call.body.get("sorts") in (None, [], [_BY_ID])
+    if exact and in_order and not query and not call.switches.search_lag:
+        ids = call.index(kind).live(window)
+        total, hits = len(ids), _seen(call, kind, ids[after : after + limit])
+    else:
+        tests = [[_test(call, kind, each) for each in group] for group in groups]
+        found = [
+            hit
+            for hit in _seen(call, kind, call.index(kind).touched(_open(window)))
+            if _has_text(kind, hit[1], query)
+            and (not tests or any(all(holds(hit) for holds in group) for group in tests))
+        ]
+        found = _sorted(kind, found, call.body.get("sorts"))
+        total, hits = len(found), found[after : after + limit]
     names = call.body.get("properties")
     wanted = [as_text(n) for n in names] if isinstance(names, list) and names else None
     body: dict[str, JSON] = {
-        "total": len(found),
-        "results": [_result(call, kind, hit, wanted) for hit in found[after : after + limit]],
+        "total": total,
+        "results": [_result(call, kind, hit, wanted) for hit in hits],
     }
-    if after + limit < len(found):
+    if after + limit < total:
         body["paging"] = {"next": {"after": str(after + limit)}}
     return 200, body
 
@@ -85,20 +98,63 @@ def _groups(body: Mapping[str, JSON]) -> list[list[dict[str, Any]]]:
     return groups
 
 
-def _index(call: Call, kind: ObjectKind) -> list[Indexed]:
+_RANGES: Final[Mapping[str, Callable[[float, float], tuple[float, float]]]] = {
+    "EQ": lambda value, _: (value, value),
+    "LT": lambda value, _: (-inf, value - 1),
+    "LTE": lambda value, _: (-inf, value),
+    "GT": lambda value, _: (value + 1, inf),
+    "GTE": lambda value, _: (value, inf),
+    "BETWEEN": lambda value, high: (value, high),
+}
+
+
+def _window(kind: ObjectKind, groups: list[list[dict[str, Any]]]) -> tuple[Window, bool]:
+    """What ids and modified dates a hit can have, and whether that is all that is asked."""
+    if len(groups) > 1:
+        return Window(), False
+    bounds: dict[str, tuple[float, float]] = {}
+    exact = True
+    for each in groups[0] if groups else ():
+        name = as_text(each.get("propertyName"))
+        texts = [as_text(each.get(end, each.get("value"))) for end in ("value", "highValue")]
+        ends = [moment_of(text) for text in texts]
+        form = _RANGES.get(as_text(each["operator"]))
+        known = name in ("hs_object_id", kind.modified_property)
+        if form is None or not known or ends[0] is None or ends[1] is None:
+            exact = False
+            continue
+        (least, most), (low, high) = bounds.get(name, (-inf, inf)), form(ends[0], ends[1])
+        bounds[name] = (max(least, low), min(most, high))
+    everywhere = (-inf, inf)
+    return (
+        Window(
+            bounds.get("hs_object_id", everywhere),
+            bounds.get(kind.modified_property, everywhere),
+        ),
+        exact,
+    )
+
+
+def _open(window: Window) -> Window:
+    """The window less its latest date: the index may know an earlier one of a record."""
+    return Window(window.ids, (window.modified[0], inf))
+
+
+def _seen(call: Call, kind: ObjectKind, ids: list[int]) -> list[Indexed]:
+    """These records as the search index knows them, less those that it does not."""
     until = call.now - call.switches.search_lag
     found: list[Indexed] = []
-    for record in kind.records.values():
-        seen: Version | None = None
-        for version in record.versions:
-            if version.since <= until:
-                seen = version
+    for number in ids:
+        record = kind.records[str(number)]
+        seen = next((v for v in reversed(record.versions) if v.since <= until), None)
         if seen is not None and seen.live:
             found.append((record, seen.properties))
     return found
 
 
 def _has_text(kind: ObjectKind, seen: Mapping[str, str | None], query: str) -> bool:
+    if not query:
+        return True
     text = " ".join(v for n, v in seen.items() if v and n in kind.properties).lower()
     return all(word in text for word in query.split())
 
@@ -144,31 +200,28 @@ def _sorted(kind: ObjectKind, found: list[Indexed], sorts: JSON) -> list[Indexed
 # --- filters ----------------------------------------------------------------------------
 
 
-def _all_hold(
-    call: Call, kind: ObjectKind, hit: Indexed, filters: list[dict[str, Any]]
-) -> bool:
-    return all(_holds(call, kind, hit, each) for each in filters)
-
-
-def _holds(call: Call, kind: ObjectKind, hit: Indexed, given: dict[str, Any]) -> bool:
-    name = as_text(given.get("propertyName"))
-    test = _OPERATORS[as_text(given["operator"])]
+def _test(call: Call, kind: ObjectKind, given: dict[str, Any]) -> Callable[[Indexed], bool]:
+    """A filter as a test of hits. Raises ApiError for a property that does not exist."""
+    name, operator = as_text(given.get("propertyName")), as_text(given["operator"])
     if name.startswith("associations."):
-        return _associated(call, kind, hit[0], name.partition(".")[2], given)
+        spelling = name.partition(".")[2]
+        return lambda hit: _associated(call, kind, hit[0], spelling, given)
     if name not in kind.properties:
         raise invalid(f"Property {name} does not exist")
-    value = hit[1].get(name)
-    if given["operator"] in ("NEQ", "NOT_IN", "NOT_CONTAINS_TOKEN") and value is None:
-        return True
-    if given["operator"] == "NOT_HAS_PROPERTY":
-        return value is None
-    if value is None:
-        return False
+    if operator == "NOT_HAS_PROPERTY":
+        return lambda hit: hit[1].get(name) is None
+    without = operator in ("NEQ", "NOT_IN", "NOT_CONTAINS_TOKEN")
+    test = _OPERATORS[operator]
+    comparable = lru_cache(1_000)(partial(_comparable, kind, name))
 
-    def comparable(text: JSON) -> Any:
-        return _comparable(kind, name, as_text(text))
+    def like(value: JSON) -> Any:
+        return comparable(as_text(value))
 
-    return test(comparable(value), given, comparable)
+    def holds(hit: Indexed) -> bool:
+        value = hit[1].get(name)
+        return without if value is None else test(comparable(value), given, like)
+
+    return holds
 
 
 def _associated(

@@ -25,6 +25,7 @@ from providers.hubspot.sandbox import (
     state,
 )
 from providers.hubspot.sandbox.errors import ApiError, unauthorized
+from providers.hubspot.sandbox.index import Indexes
 from providers.hubspot.sandbox.paths import Answer, Call, Paths
 from providers.hubspot.sandbox.state import Token, World
 from providers.hubspot.sandbox.switches import Switches
@@ -68,6 +69,7 @@ class HubSpotSandbox:
     def __init__(self, world: World, switches: Switches) -> None:
         self.world = world
         self.switches = switches
+        self._indexes = Indexes()
 
     def dump(self) -> JSON:
         """The whole state as JSON."""
@@ -76,6 +78,7 @@ class HubSpotSandbox:
     def load(self, state_: JSON) -> None:
         """Takes over a dumped state. Raises KeyError or TypeError for anything else."""
         self.world = state.load(state_)
+        self._indexes = Indexes()
 
     def handle(self, request: Request, now: float) -> Response:
         """The answer to a request at `now` (seconds since the epoch)."""
@@ -103,7 +106,8 @@ class HubSpotSandbox:
         limits.spend(self.world, token, self.switches, now, search=_is_search(request))
         handler, variables = PATHS.find(request)
         portal = self.world.portals[str(token.portal)]
-        return handler(Call(self.world, portal, token, self.switches, now, request, variables))
+        about = (self.world, portal, token, self.switches)
+        return handler(Call(*about, now, request, variables, self._indexes))
 
     def _refusal(
         self, error: ApiError, token: Token | None, request: Request, now: float

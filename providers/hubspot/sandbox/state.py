@@ -1,14 +1,16 @@
 """What a simulated HubSpot remembers, as plain values that dump to JSON and load again.
 
-Moments are seconds since the epoch. Everything hangs below `World`; a dump is
-`dataclasses.asdict` of it, and `load` is the way back.
+Moments are seconds since the epoch. Everything hangs below `World`; a dump is all of it
+as JSON, and `load` is the way back.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
+
+import orjson
 
 from providers.record import JSON
 
@@ -141,7 +143,7 @@ class World:
 
 
 def dump(world: World) -> JSON:
-    state: JSON = asdict(world)
+    state: JSON = orjson.loads(orjson.dumps(world))  # much faster than dataclasses.asdict
     return state
 
 
