@@ -16,11 +16,11 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-from httpproxy.store import layout
+from httpproxy.store import layout, misfits
 from httpproxy.store.batch import Applied, Pending, Place, mark
 from httpproxy.store.database import connect_parameters
 from httpproxy.store.errors import Forgotten, SetAside
-from httpproxy.store.tables import GONE, Row, Table, row_of
+from httpproxy.store.tables import Row, Table
 from httpproxy.store.troubles import Trouble, trouble_of
 from httpproxy.store.writer import UNREADABLE, Outcome, Writer
 from providers.record import Image
@@ -139,19 +139,9 @@ class Rescue:
         version = image.updated_at
         if version is not None and not await writer.takes_version(version):
             image = replace(image, updated_at=None)
-        if image.kind in GONE:
-            return image
-        row = row_of(table, image, sorted_out=True)["v"]
-        if not isinstance(row, dict) or await writer.takes(table, row):
-            return image
-        values, extra = dict(image.values), dict(image.extra)
-        for column in table.columns:
-            name, field = column.name, column.field
-            if name in row and not await writer.takes(table, {name: row[name]}):
-                values[field.id] = None
-                extra[field.name] = row[name]
-                self.misfits += 1
-        return replace(image, values=values, extra=extra)
+        fitting, count = await misfits.set_aside(writer.takes, table, image)
+        self.misfits += count
+        return fitting
 
     async def _each(self, writer: Writer, item: Pending) -> Outcome | None:
         """Image by image: one of them is what the table refuses."""

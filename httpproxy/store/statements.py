@@ -16,7 +16,7 @@ from httpproxy.store.queries import load
 from httpproxy.store.tables import EXTRA, INSERTED_AT, UPDATED_AT, Column, Table
 from providers.record import ColumnType
 
-_TEMPLATES: Final = load("tables.sql")
+_TEMPLATES: Final = {**load("tables.sql"), **load("comparing.sql")}
 
 TYPES: Final[Mapping[ColumnType, SQL]] = {
     ColumnType.TEXT: SQL("text"),
@@ -54,7 +54,7 @@ class Statements:
     __slots__ = ("archive", "delete", "judge", "try_values", "upsert")
 
     def __init__(self, table: Table) -> None:
-        parts = _parts(table)
+        parts = parts_of(table)
         self.upsert = _bytes("upsert", parts)
         self.delete = _bytes("delete", parts)
         self.judge = _bytes("judge", parts)
@@ -74,7 +74,8 @@ def compose(name: str, parts: Mapping[str, Composable]) -> Composed:
     return SQL(_TEMPLATES[name]).format(**parts)
 
 
-def _parts(table: Table) -> dict[str, Composable]:
+def parts_of(table: Table) -> dict[str, Composable]:
+    """What the templates of statements on rows name."""
     key = [Identifier(column.name) for column in table.key]
     columns = [Identifier(column.name) for column in table.columns]
     kept = [*(c for c in columns if c not in key), Identifier(EXTRA)]
