@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from httpproxy.cli.views import View
-from httpproxy.cli.wording import doing, duration, waiting
+from httpproxy.cli.wording import doing, duration, rows, waiting
 from httpproxy.sync.health import Health
 
 LINES_SECONDS: Final = 2.0
@@ -47,7 +47,7 @@ def _line(view: View, health: Health) -> str:
     if health.under_way:
         speed = view.speeds.get(health.id)
         parts.append(f"{health.records:,} read" + (f", {speed:,.0f}/s" if speed else ""))
-    parts.append(f"{health.rows:,} rows")
+    parts.append(f"{rows(health.rows)} rows")
     if health.lag is not None and not health.under_way:
         parts.append(f"lag {duration(health.lag)}")
     if marks := waiting(health):

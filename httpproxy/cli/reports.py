@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from httpproxy.cli.output import as_table
-from httpproxy.cli.wording import ago, doing, duration, requests, truth, waiting, wrong
+from httpproxy.cli.wording import ago, doing, duration, requests, rows, truth, waiting, wrong
 from httpproxy.sync.health import Health, overall
 
 _COLUMNS = ("table", "phase", "rows", "lag", "last success", "waiting", "requests", "truth")
@@ -57,9 +57,9 @@ def _moment(seconds: float | None) -> str | None:
 
 def totals(collections: Sequence[Health]) -> tuple[str, str, str]:
     """A sync's line in the list: phase, rows, the longest lag."""
-    rows = sum(each.rows for each in collections)
+    total = sum(each.rows for each in collections)
     lags = [each.lag for each in collections if each.lag is not None]
-    return overall(collections).value, f"{rows:,}", duration(max(lags, default=None))
+    return overall(collections).value, f"{total:,}", duration(max(lags, default=None))
 
 
 def tell(collections: Sequence[Health], now: float) -> None:
@@ -73,7 +73,7 @@ def _line(health: Health, now: float) -> tuple[str, ...]:
     return (
         health.table,
         doing(health),
-        f"{health.rows:,}",
+        rows(health.rows),
         duration(health.lag),
         ago(health.succeeded, now),
         waiting(health),

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from httpproxy.cli.reports import wrongs
 from httpproxy.cli.views import View
-from httpproxy.cli.wording import doing, duration, waiting
+from httpproxy.cli.wording import doing, duration, rows, waiting
 from httpproxy.sync.health import Health, Phase
 
 REDRAWN_SECONDS: Final = 0.5
@@ -95,7 +95,7 @@ def _cells(view: View, health: Health) -> tuple[RenderableType, ...]:
         _bar(health),
         Text(f"{health.records:,}" if health.under_way else ""),
         Text("" if speed is None else f"{speed:,.0f}"),
-        Text(f"{health.rows:,}"),
+        Text(rows(health.rows)),
         Text(duration(health.lag)),
         Text(waiting(health)),
     )

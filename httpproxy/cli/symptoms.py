@@ -64,7 +64,7 @@ def _unheard(sync: str, there: Sequence[Health]) -> Iterator[Finding]:
     begun = [each for each in there if each.phase is not Phase.WAITING]
     if there and not begun:
         said = f"{_named(there)}: waiting to be read for the first time"
-        yield Finding(Level.WARNING, f"sync {sync}: backfill", said, serve)
+        yield Finding(Level.OK, f"sync {sync}: backfill", said, serve)
 
 
 def _named(collections: Sequence[Health]) -> str:

@@ -83,9 +83,9 @@ def show(invocation: Invocation, name: str, wants_json: bool) -> None:
     for label in ("name", "id", "provider", "account", "status", "schema", "api_root"):
         click.echo(f"{label.replace('_', ' '):10}{found.data[label]}")
     for rate in found.data["rates"]:
-        click.echo(
-            f"{'rate':10}{rate['budget']}: {rate['allowed_requests']}/{rate['interval']:g} s"
-        )
+        how = " by default" if rate["source"] == "default" else ""
+        amount = f"{rate['allowed_requests']}/{rate['interval']:g} s"
+        click.echo(f"{'rate':10}{rate['budget']}: {amount}{how}")
     click.echo("")
     tell(found.collections, wall_clock())
     for table in found.data["tables"]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from httpproxy.sync.health import Health, Phase
 
+_COUNTED: Final = 10_000  # so far the database counts marks and rows one by one
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
@@ -31,6 +32,11 @@ def doing(health: Health) -> str:
     return name if health.share is None else f"{name} {health.share:.0%}".replace("%", " %")
 
 
+def rows(count: int) -> str:
+    """ "9,999", ">10,000": from there on it is an estimate, once Postgres has made one."""
+    return f">{_COUNTED:,}" if count == _COUNTED + 1 else f"{count:,}"
+
+
 def _is_resync(health: Health) -> bool:
     return health.phase is Phase.SWEEP and health.thorough
 
@@ -39,7 +45,8 @@ def waiting(health: Health) -> str:
     """What is to be read again: "12 marks", "all", ""."""
     parts = ["all"] if health.whole else []
     if health.marks:
-        parts.append(f"{health.marks:,} mark{'' if health.marks == 1 else 's'}")
+        more = "+" if health.marks >= _COUNTED else ""
+        parts.append(f"{health.marks:,}{more} mark{'' if health.marks == 1 else 's'}")
     return " and ".join(parts)
 
 

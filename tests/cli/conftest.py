@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from programs import Programs
+from programs import Ended, Programs
 
+from httpproxy.cli import root
 from providers.catalog import PROVIDERS
 
 
@@ -32,3 +34,29 @@ def sandboxed(tmp_path: Path, sandbox_origin: str) -> Programs:
     hosts = [host for provider in PROVIDERS.values() for host in provider.hosts]
     upstreams = json.dumps(dict.fromkeys(hosts, sandbox_origin))
     return Programs(tmp_path, {"HTTPPROXY_UPSTREAMS": upstreams})
+
+
+@pytest.fixture
+def told(
+    database_dsn: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Callable[..., Ended]]:
+    """Runs a command in this process, on a database of the test's own: as a program, but
+    without the second that starting one takes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", database_dsn)
+
+    def tell(*arguments: str) -> Ended:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            root.main(arguments)
+        said = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), said.out, said.err)
+
+    logger = logging.getLogger()
+    handlers, level = list(logger.handlers), logger.level
+    yield tell
+    logger.handlers[:] = handlers  # a program's own go to an output that is closed now
+    logger.setLevel(level)

@@ -36,8 +36,9 @@ def test_a_sync_is_made_shown_and_deleted(at_work: Programs):
     assert columns["id"] == "text"
     assert columns["amount"] == "numeric"
     assert columns["done"] == "boolean"
-    assert at_work.done("sync", "list", "--json").json == [made]
-    assert at_work.done("sync", "show", made["name"], "--json").json == made
+    (listed,) = at_work.done("sync", "list", "--json").json
+    assert at_work.done("sync", "show", made["name"], "--json").json == listed
+    assert {name: listed[name] for name in made} == made
     shown = at_work.done("sync", "show", made["id"])
     assert made["api_root"] in shown.out
     assert AIRTABLE.token not in shown.out
