@@ -270,6 +270,7 @@ def judgements(items: Iterable[Pending], refused: set[Place], layouts: Layouts) 
                 row = _described(image, table, item)
                 row["d"] = is_deleted(image)
                 row["f"] = image.kind is not ImageKind.MERGE
+                row["e"] = _statement(image, table) == "delete"
                 step = found.setdefault(table.number, Step(table, "judge"))
                 step.rows.append(row)
     return list(found.values())

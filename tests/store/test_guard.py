@@ -134,6 +134,44 @@ async def test_equal_content_moves_the_end_on(world: World, committer: Committer
     assert (await world.row())["name"] == "a"
 
 
+async def test_a_part_told_again_leaves_the_row_no_version_to_be_newer_than(
+    world: World, committer: Committer
+) -> None:
+    """A to B and back to A: the answer that says A names no version of the whole row."""
+    start = committer.clock()
+    await world.apply(committer, image(name="a", amount=1, updated_at=OLD))
+    between = committer.clock()
+    again = image(kind=MERGE, name="a", updated_at="2024-05-01T10:00:00.002Z")
+    assert (await world.apply(committer, again, start=start)).rows == 1
+    late = await world.apply(committer, image(name="b", updated_at=NEW), start=between)
+    assert late.overlaps
+    assert (await world.row())["name"] == "a"
+
+
+async def test_content_told_again_without_a_version_leaves_the_row_none(
+    world: World, committer: Committer
+) -> None:
+    start = committer.clock()
+    await world.apply(committer, image(name="a", updated_at=OLD))
+    between = committer.clock()
+    assert (await world.apply(committer, image(name="a"), start=start)).rows == 1
+    late = await world.apply(committer, image(name="b", updated_at=NEW), start=between)
+    assert late.overlaps
+    assert (await world.row())["name"] == "a"
+
+
+async def test_a_deletion_that_overlaps_an_archiving_is_not_done_with_it(
+    world: World, committer: Committer
+) -> None:
+    await world.apply(committer, image(name="a"))
+    start = committer.clock()
+    await world.apply(committer, image(kind=ARCHIVE))
+    assert (await world.apply(committer, deletion(), start=start)).overlaps
+    assert (await world.apply(committer, image(kind=ARCHIVE), start=start)).rows == 1
+    assert (await world.apply(committer, deletion())).rows == 1
+    assert await world.rows() == {}
+
+
 async def test_a_stale_page_cannot_revive_a_deleted_record(
     world: World, committer: Committer
 ) -> None:
