@@ -59,6 +59,7 @@ async def create_sync(office: Office, wanted: NewSync, token: str) -> Sync:
         secret=token,
         rates=wanted.rates,
         collections=collections,
+        covers_all=not wanted.collections,
     )
 
 

@@ -23,6 +23,7 @@ class Misfit(ValueError):
 
 # Far inside numeric's range of 131072 digits before and 16383 after the point.
 _MAX_EXPONENT: Final = 1000
+_MAX_BITS: Final = 14_000  # Python writes decimals of up to 4,300 digits
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 # Python also reads week dates, any separator and offsets of a day, which Postgres refuses.
 _MOMENT: Final = re.compile(
@@ -45,8 +46,16 @@ def fitter(column_type: ColumnType) -> Callable[[JSON], JSON]:
 
 
 def _text(value: JSON) -> JSON:
+    """A number or a boolean is its own text: a field may have been a text before it
+    became a number, and its column is one still."""
     if isinstance(value, str):
         return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) and value.bit_length() <= _MAX_BITS:
+        return str(value)
+    if isinstance(value, float) and isfinite(value):
+        return repr(value)
     raise Misfit
 
 

@@ -19,7 +19,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from httpproxy.store.errors import NotMigratable, renamed
+from httpproxy.store.errors import NotMigratable, StoreError, renamed
 from httpproxy.store.queries import load
 
 QUERIES: Final = load("queries.sql")
@@ -93,6 +93,15 @@ class Database:
         """A connection inside a transaction that commits when the block ends well."""
         async with self.connection() as connection, connection.transaction():
             yield connection
+
+
+async def next_revision(connection: Connection) -> int:
+    """The number of a change to the registry. Changes go one after another from here on,
+    until the transaction ends."""
+    row = await (await connection.execute(QUERIES["next_revision"])).fetchone()
+    if row is None:
+        raise StoreError("httpproxy.revision is empty: restore its one row")
+    return int(row["value"])
 
 
 async def migrate(dsn: str) -> int:

@@ -1,8 +1,7 @@
-"""The layout of a sync's tables: as the registry has it, made, followed, repaired.
+"""The layout of a sync's tables: as the registry has it, as Postgres has it, made, repaired.
 
-Each function works on a connection that is in a transaction, except where it says
-otherwise. A table is changed in a transaction of its own, so that the commits of other
-tables wait for none of it.
+Each function works on a connection that is in a transaction. How a layout changes is
+`following`.
 """
 
 from __future__ import annotations
@@ -13,12 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import psycopg
 from psycopg.types.json import Jsonb
 
 from httpproxy.store import evolution, statements
 from httpproxy.store.database import QUERIES, Connection
-from httpproxy.store.evolution import Kept, Plan
+from httpproxy.store.evolution import Kept, Present
 from httpproxy.store.tables import Column, SyncTables, Table, free_name
 from providers.record import Collection, ColumnType, Field, Schema
 
@@ -29,10 +27,25 @@ LOCK_TIMEOUT: Final = "2s"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A table, and all fields it ever had."""
+    """A table, and all fields it ever had.
+
+    `removed`: the collection is gone upstream. `locked`: all columns keep their names.
+    """
 
     table: Table
     kept: tuple[Kept, ...]
+    removed: bool = False
+    locked: bool = False
+
+    @property
+    def upstream(self) -> Collection:
+        """The collection as it was last discovered: with the types that wait."""
+        fields = tuple(
+            replace(k.field, column_type=k.pending or k.field.column_type)
+            for k in self.kept
+            if not k.removed
+        )
+        return replace(self.table.collection, fields=fields)
 
 
 async def read_layouts(connection: Connection, sync_id: str) -> list[Layout]:
@@ -64,7 +77,8 @@ def _kept(row: dict[str, Any]) -> Kept:
         row["empty"],
         row["fixed_name"],
     )
-    return Kept(field, row["column_name"], row["removed"])
+    pending = ColumnType(row["pending_type"]) if row["pending_type"] else None
+    return Kept(field, row["column_name"], row["removed"], pending, row["locked"])
 
 
 def _layout(row: dict[str, Any], kept: tuple[Kept, ...]) -> Layout:
@@ -86,7 +100,26 @@ def _layout(row: dict[str, Any], kept: tuple[Kept, ...]) -> Layout:
         collection,
         tuple(Column(k.field, k.column) for k in live if k.column),
     )
-    return Layout(table, kept)
+    return Layout(table, kept, row["removed"], row["locked"])
+
+
+async def read_presents(connection: Connection, schema_name: str) -> dict[str, Present]:
+    """What the tables of a schema have in fact, by their names."""
+    named = {"schema_name": schema_name}
+    columns: dict[str, set[str]] = defaultdict(set)
+    dropped: dict[str, int] = defaultdict(int)
+    dependents: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
+    for row in await (await connection.execute(QUERIES["read_attributes"], named)).fetchall():
+        if row["dropped"]:
+            dropped[row["table_name"]] += 1
+        else:
+            columns[row["table_name"]].add(row["name"])
+    for row in await (await connection.execute(QUERIES["read_dependents"], named)).fetchall():
+        dependents[row["table_name"]][row["name"]] = tuple(row["dependents"])
+    return {
+        name: Present(frozenset(columns[name]), dropped[name], dependents[name])
+        for name in columns
+    }
 
 
 async def make_tables(
@@ -114,122 +147,34 @@ async def make_tables(
         if row is None:
             raise AssertionError("INSERT … RETURNING returns its row")
         fields = evolution.layout(collection)
-        await _save_fields(connection, row["id"], fields)
-        columns = tuple(Column(field, column) for field, column in fields if column)
+        await save_fields(connection, row["id"], fields)
+        columns = tuple(Column(k.field, k.column) for k in fields if k.column)
         table = Table(sync_id, row["id"], 1, schema_name, name, collection, columns)
         await connection.execute(statements.create_table(table))
 
 
-async def _save_fields(
-    connection: Connection, number: int, fields: Sequence[tuple[Field, str | None]]
-) -> None:
+async def save_fields(connection: Connection, number: int, fields: Sequence[Kept]) -> None:
+    """Records a collection's fields and their columns, in this order."""
     async with connection.cursor() as cursor:
         await cursor.executemany(
             QUERIES["save_field"],
             [
                 {
                     "number": number,
-                    "upstream_id": field.id,
-                    "name": field.name,
-                    "type": field.type,
-                    "column_type": field.column_type.value,
-                    "column_name": column,
-                    "fixed_name": field.column_name,
-                    "writable": field.writable,
-                    "empty": None if field.empty is None else Jsonb(field.empty),
+                    "upstream_id": kept.field.id,
+                    "name": kept.field.name,
+                    "type": kept.field.type,
+                    "column_type": kept.field.column_type.value,
+                    "pending_type": kept.pending.value if kept.pending else None,
+                    "column_name": kept.column,
+                    "fixed_name": kept.field.column_name,
+                    "writable": kept.field.writable,
+                    "empty": None if kept.field.empty is None else Jsonb(kept.field.empty),
                     "position": position,
                 }
-                for position, (field, column) in enumerate(fields)
+                for position, kept in enumerate(fields)
             ],
         )
-
-
-async def follow_table(
-    connection: Connection, layout: Layout, found: Collection
-) -> Plan | None:
-    """Brings a table to what discovery found. Returns the steps taken, None for none."""
-    table = layout.table
-    await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-    plan = evolution.plan(layout.kept, found, await _columns_in(connection, table))
-    renamed = found.name != table.collection.name or found.aliases != table.collection.aliases
-    if not (plan.changed or renamed):
-        return None
-    await _rename(connection, table, plan.renames)
-    for old, new in plan.relabels:
-        await connection.execute(statements.rename_extra(table, old, new))
-    refused = [
-        retype.column.field
-        for retype in plan.retypes
-        if not await _change_type(connection, table, retype)
-    ]
-    if plan.added:
-        await connection.execute(statements.add_columns(replace(table, columns=plan.added)))
-    types = {field.id: field.column_type for field in refused}
-    fields = [(_typed(field, types), column) for field, column in plan.fields]
-    if fields == [(k.field, k.column) for k in layout.kept if not k.removed] and not renamed:
-        return None
-    await _save_fields(connection, table.number, fields)
-    await connection.execute(
-        QUERIES["remove_fields"], {"number": table.number, "gone": list(plan.removed)}
-    )
-    await connection.execute(
-        QUERIES["update_collection"],
-        {"number": table.number, "name": found.name, "aliases": sorted(found.aliases)},
-    )
-    return replace(plan, awaiting=tuple(c for c in plan.awaiting if c.field.id not in types))
-
-
-def _typed(field: Field, types: dict[str, ColumnType]) -> Field:
-    return replace(field, column_type=types.get(field.id, field.column_type))
-
-
-async def _columns_in(connection: Connection, table: Table) -> set[str]:
-    named = {"schema_name": table.schema_name, "table_name": table.name}
-    rows = await (await connection.execute(QUERIES["read_attributes"], named)).fetchall()
-    return {row["name"] for row in rows}
-
-
-async def _rename(
-    connection: Connection, table: Table, renames: Sequence[tuple[str, str]]
-) -> None:
-    """Renames columns; two that swap their names go by way of a third."""
-    leaving = {old for old, _ in renames}
-    if any(new in leaving for _, new in renames):
-        detour = [(old, f"_sync_moving_{n}") for n, (old, _) in enumerate(renames)]
-        await _rename(connection, table, detour)
-        renames = [(by, new) for (_, by), (_, new) in zip(detour, renames, strict=True)]
-    for old, new in renames:
-        await connection.execute(statements.rename_column(table, old, new))
-
-
-async def _change_type(connection: Connection, table: Table, retype: evolution.Retype) -> bool:
-    """Whether the type was changed. A view of the user's that shows the column keeps it
-    as it is: values that do not fit it then go to `_extra`."""
-    keep_unfit, change = statements.change_type(table, retype.column, retype.to)
-    try:
-        async with connection.transaction():
-            await connection.execute(keep_unfit)
-            await connection.execute(change)
-    except (psycopg.errors.FeatureNotSupported, psycopg.errors.DependentObjectsStillExist):
-        log.warning(
-            "column %s.%s.%s keeps its type %s: something of yours depends on it;"
-            " values that do not fit go to _extra",
-            table.schema_name,
-            table.name,
-            retype.column.name,
-            retype.column.field.column_type,
-        )
-        return False
-    return True
-
-
-async def move_values(connection: Connection, table: Table, awaiting: Sequence[Column]) -> None:
-    """Moves values that waited in `_extra` into their columns, each in its own transaction.
-
-    `connection` is in autocommit mode.
-    """
-    for column in awaiting:
-        await connection.execute(statements.move_over(table, column))
 
 
 async def repair(connection: Connection, table: Table) -> None:

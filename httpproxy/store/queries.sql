@@ -60,30 +60,34 @@ SELECT nspname, false FROM pg_namespace
 -- A new sync.
 INSERT INTO httpproxy.sync
     (id, provider, name, account, unique_id, digest, schema_name, owns_schema, status,
-    credential_id, rates, revision)
+    credential_id, rates, revision, covers_all)
 VALUES (%(id)s, %(provider)s, %(name)s, %(account)s, %(unique_id)s, %(digest)s,
-    %(schema_name)s, %(owns_schema)s, 'active', %(credential_id)s, %(rates)s, %(revision)s)
+    %(schema_name)s, %(owns_schema)s, 'active', %(credential_id)s, %(rates)s, %(revision)s,
+    %(covers_all)s)
 
 -- name: read_syncs
 -- Every sync, oldest first.
-SELECT id, provider, name, account, unique_id, schema_name, status, credential_id, rates
+SELECT id, provider, name, account, unique_id, schema_name, status, credential_id, rates,
+    covers_all
 FROM httpproxy.sync ORDER BY created_at, id
 
 -- name: read_sync
 -- The sync of this id, or else of this name.
-SELECT id, provider, name, account, unique_id, schema_name, status, credential_id, rates
+SELECT id, provider, name, account, unique_id, schema_name, status, credential_id, rates,
+    covers_all
 FROM httpproxy.sync WHERE id = %(wanted)s OR name = %(wanted)s
 ORDER BY id <> %(wanted)s LIMIT 1
 
 -- name: read_sync_by_digest
 -- The sync with this SHA-256 of its unique id.
-SELECT id, provider, name, account, unique_id, schema_name, status, credential_id, rates
+SELECT id, provider, name, account, unique_id, schema_name, status, credential_id, rates,
+    covers_all
 FROM httpproxy.sync WHERE digest = %(digest)s
 
 -- name: read_changed_syncs
 -- Syncs that changed after a revision.
 SELECT id, provider, name, account, unique_id, schema_name, status, credential_id, rates,
-    revision
+    covers_all, revision
 FROM httpproxy.sync WHERE revision > %(revision)s ORDER BY revision
 
 -- name: read_deleted_syncs
@@ -92,7 +96,7 @@ SELECT id, revision FROM httpproxy.deleted_sync WHERE revision > %(revision)s OR
 
 -- name: lock_sync
 -- Holds a sync while its tables are changed.
-SELECT id, owns_schema FROM httpproxy.sync WHERE id = %(id)s FOR UPDATE
+SELECT id, owns_schema, schema_name FROM httpproxy.sync WHERE id = %(id)s FOR UPDATE
 
 -- name: replace_secret
 -- Another secret for a credential, sealed.
@@ -209,10 +213,10 @@ UPDATE httpproxy.collection
 SET name = %(name)s, aliases = %(aliases)s, removed_at = NULL, version = version + 1
 WHERE id = %(number)s
 
--- name: remove_collection
--- A collection that is gone upstream; its table stays.
+-- name: remove_collections
+-- Collections that are gone upstream; their tables stay.
 UPDATE httpproxy.collection SET removed_at = now()
-WHERE sync_id = %(sync_id)s AND upstream_id = %(upstream_id)s AND removed_at IS NULL
+WHERE sync_id = %(sync_id)s AND upstream_id = ANY(%(gone)s) AND removed_at IS NULL
 
 -- name: lock_names
 -- Whether all columns of a collection keep their names.
@@ -228,8 +232,15 @@ WHERE collection_id = %(number)s AND upstream_id = ANY(%(fields)s)
 -- A removed field whose column is dropped.
 DELETE FROM httpproxy.field WHERE collection_id = %(number)s AND upstream_id = %(field)s
 
--- name: want_thorough
--- A collection whose records all have to be read: a listing that is under way goes on.
+-- name: want_again
+-- A collection whose records all have to be read, in full: a version that is unchanged
+-- says nothing about a field that is new. A listing that is under way goes on.
+WITH _marked AS (
+    INSERT INTO httpproxy.dirty (collection, record_id, reason)
+    VALUES (%(number)s, '', %(reason)s)
+    ON CONFLICT (collection, record_id) DO UPDATE
+    SET reason = excluded.reason, mark = nextval('httpproxy.clock')
+)
 INSERT INTO httpproxy.progress (collection, wants_thorough) VALUES (%(number)s, true)
 ON CONFLICT (collection) DO UPDATE SET wants_thorough = true
 
@@ -242,8 +253,9 @@ VALUES (%(number)s, %(upstream_id)s, %(name)s, %(type)s, %(column_type)s, %(pend
     %(column_name)s, %(fixed_name)s, %(writable)s, %(empty)s, %(position)s, NULL)
 ON CONFLICT (collection_id, upstream_id) DO UPDATE
 SET name = excluded.name, type = excluded.type, column_type = excluded.column_type,
-    pending_type = excluded.pending_type, column_name = excluded.column_name, writable = excluded.writable, empty = excluded.empty,
-    position = excluded.position, removed_at = NULL
+    pending_type = excluded.pending_type, column_name = excluded.column_name,
+    writable = excluded.writable, empty = excluded.empty, position = excluded.position,
+    removed_at = NULL
 
 -- name: remove_fields
 -- Fields that are gone upstream; their columns stay.

@@ -7,7 +7,6 @@ they reach the database (`vault`).
 
 from __future__ import annotations
 
-import logging
 import secrets
 from base64 import b32encode
 from collections.abc import Mapping, Sequence
@@ -23,17 +22,15 @@ from psycopg.types.json import Jsonb
 
 from httpproxy.store import layout, schemas, statements
 from httpproxy.store import marks as dirty
-from httpproxy.store.database import QUERIES, Connection, Database
-from httpproxy.store.errors import NameTaken, StoreError, Unavailable
-from httpproxy.store.tables import Column, SyncTables
+from httpproxy.store.database import QUERIES, Connection, Database, next_revision
+from httpproxy.store.errors import NameTaken
+from httpproxy.store.following import Following
+from httpproxy.store.tables import SyncTables
 from httpproxy.store.vault import Secret, Vault
 from providers.record import Collection, Dirty
 from providers.spec import Budget
 
-log = logging.getLogger(__name__)
-
 _CREDENTIALS: Final = "httpproxy.credential"
-FOLLOW_ATTEMPTS: Final = 3
 # What goes with a sync, the sync itself last.
 _DELETED: Final = (
     "hold_collections",
@@ -64,6 +61,7 @@ class Sync:
     status: str
     credential_id: str | None
     rates: tuple[Budget, ...]
+    covers_all: bool = False
 
 
 class Registry:
@@ -84,6 +82,7 @@ class Registry:
         secret: str,
         rates: Sequence[Budget],
         collections: Sequence[Collection],
+        covers_all: bool = False,
     ) -> Sync:
         """A new sync with its schema and tables, in one transaction.
 
@@ -91,7 +90,7 @@ class Registry:
         is made from the provider and the name. Raises NameTaken.
         """
         async with self._database.transaction() as connection:
-            revision = await _next_revision(connection)
+            revision = await next_revision(connection)
             schema, owned = await schemas.schema_for(connection, schema_name, provider, name)
             credential_id = await self._save_credential(
                 connection, provider, account, credential_kind, secret
@@ -107,6 +106,7 @@ class Registry:
                 "active",
                 credential_id,
                 tuple(rates),
+                covers_all,
             )
             await _insert(connection, sync, owned, revision)
             if owned:
@@ -135,7 +135,7 @@ class Registry:
             raise LookupError(f"sync {sync.id} has no stored credential")
         sealed = self._vault.seal(Secret(secret), _CREDENTIALS, sync.credential_id, "secret")
         async with self._database.transaction() as connection:
-            touched = {"id": sync.credential_id, "revision": await _next_revision(connection)}
+            touched = {"id": sync.credential_id, "revision": await next_revision(connection)}
             await connection.execute(QUERIES["replace_secret"], {**touched, "secret": sealed})
             await connection.execute(QUERIES["touch_syncs_of_credential"], touched)
 
@@ -171,7 +171,7 @@ class Registry:
             held = await (await connection.execute(QUERIES["lock_sync"], named)).fetchone()
             if held is None:
                 return
-            revision = await _next_revision(connection)
+            revision = await next_revision(connection)
             if drop_tables:
                 await schemas.drop_tables(connection, sync.id)
                 if held["owns_schema"]:
@@ -188,7 +188,7 @@ class Registry:
     async def set_status(self, sync: Sync, status: str) -> bool:
         """Makes a sync "active" or "paused"; whether it was not so before."""
         async with self._database.transaction() as connection:
-            wanted = {"status": status, "revision": await _next_revision(connection)}
+            wanted = {"status": status, "revision": await next_revision(connection)}
             done = await connection.execute(QUERIES["set_status"], {"id": sync.id, **wanted})
             return done.rowcount > 0
 
@@ -205,50 +205,18 @@ class Registry:
         async with self._database.transaction() as connection:
             return layout.sync_tables(await layout.read_layouts(connection, sync.id))
 
+    @property
+    def following(self) -> Following:
+        """Changes the layouts of the tables."""
+        return Following(self._database)
+
     async def follow(self, sync: Sync, collections: Sequence[Collection]) -> SyncTables:
         """Lets the tables follow what discovery found; collections not named stay.
 
-        Commits go on meanwhile: a table is locked for the moment of its change. Raises
-        Unavailable if another session holds a table for seconds on end.
+        See `Following.follow`, which can do more.
         """
-        for found in collections:
-            await self._follow(sync, found)
+        await self.following.follow(sync.id, collections)
         return await self.tables(sync)
-
-    async def _follow(self, sync: Sync, found: Collection) -> None:
-        for attempt in range(FOLLOW_ATTEMPTS):
-            try:
-                return await self._follow_once(sync, found)
-            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
-                log.warning("collection %s: table is locked (%d)", found.id, attempt + 1)
-                held = error
-        raise Unavailable(f"the table of {found.name} is locked by another session") from held
-
-    async def _follow_once(self, sync: Sync, found: Collection) -> None:
-        async with self._database.transaction() as connection:
-            await connection.execute(QUERIES["lock_sync"], {"id": sync.id})
-            known = {
-                each.table.collection.id: each
-                for each in await layout.read_layouts(connection, sync.id)
-            }
-            before = known.get(found.id)
-            added: tuple[Column, ...] = ()
-            awaiting: tuple[Column, ...] = ()
-            if before is None:
-                await layout.make_tables(connection, sync.id, sync.schema_name, [found])
-            else:
-                plan = await layout.follow_table(connection, before, found)
-                if plan is None:
-                    return
-                added, awaiting = plan.added, plan.awaiting
-            revision = await _next_revision(connection)
-            touched = {"id": sync.id, "revision": revision}
-            await connection.execute(QUERIES["touch_sync"], touched)
-        if before is not None and awaiting:
-            async with self._database.connection() as connection:
-                await layout.move_values(connection, before.table, awaiting)
-        if added:
-            await self.mark_dirty(sync, [Dirty(found.id, None, "fields were added")])
 
     async def mark_dirty(self, sync: Sync, marks: Sequence[Dirty]) -> None:
         """Remembers what is to be read again. Marks of unknown collections are dropped."""
@@ -259,13 +227,6 @@ class Registry:
     async def _rows(self, query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         async with self._database.connection() as connection:
             return await (await connection.execute(QUERIES[query], parameters)).fetchall()
-
-
-async def _next_revision(connection: Connection) -> int:
-    row = await (await connection.execute(QUERIES["next_revision"])).fetchone()
-    if row is None:
-        raise StoreError("httpproxy.revision is empty: restore its one row")
-    return int(row["value"])
 
 
 async def _insert(connection: Connection, sync: Sync, owned: bool, revision: int) -> None:
@@ -281,6 +242,7 @@ async def _insert(connection: Connection, sync: Sync, owned: bool, revision: int
         "credential_id": sync.credential_id,
         "rates": Jsonb([asdict(rate) for rate in sync.rates]),
         "revision": revision,
+        "covers_all": sync.covers_all,
     }
     try:
         await connection.execute(QUERIES["insert_sync"], row)
@@ -302,6 +264,7 @@ def _sync(row: Mapping[str, Any]) -> Sync:
         intern(row["status"]),
         row["credential_id"],
         _rates(tuple(tuple(rate.items()) for rate in row["rates"])),
+        row["covers_all"],
     )
 
 

@@ -7,11 +7,12 @@ for its parameter, so that no text is built or parsed on the way of a commit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, LiteralString
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
+from httpproxy.store.evolution import Retype
 from httpproxy.store.queries import load
 from httpproxy.store.tables import EXTRA, INSERTED_AT, UPDATED_AT, Column, Table
 from providers.record import ColumnType
@@ -147,20 +148,43 @@ def rename_column(table: Table, column: str, new_name: str) -> Composed:
     return compose("rename_column", {**names(table), **parts})
 
 
-def change_type(table: Table, column: Column, to: ColumnType) -> tuple[Composed, Composed]:
-    """What sets values aside that the new type cannot hold, and what changes the type."""
-    name = Identifier(column.name)
-    parts = {
+def count_unfit(table: Table, retype: Retype) -> Composed:
+    """Counts what a column holds, and what of it the new type could not."""
+    return compose("count_unfit", _retyping(table, retype))
+
+
+def keep_unfit(table: Table, retype: Retype) -> Composed:
+    """Sets values aside that the new type cannot hold."""
+    return compose("keep_unfit", _retyping(table, retype))
+
+
+def change_type(table: Table, retype: Retype) -> Composed:
+    """Changes the type of a column; what the new one cannot hold becomes NULL."""
+    return compose("change_type", _retyping(table, retype))
+
+
+def _retyping(table: Table, retype: Retype) -> dict[str, Composable]:
+    field, name = retype.column.field, Identifier(retype.column.name)
+    return {
         **names(table),
         "column": name,
-        "type": TYPES[to],
-        "converted": _conversion(column.field.column_type, to, name),
-        "field_name": Literal(column.field.name),
+        "type": TYPES[retype.to],
+        "converted": _conversion(field.column_type, retype.to, name),
+        "field_name": Literal(field.name),
     }
-    return compose("keep_unfit", parts), compose("change_type", parts)
+
+
+_SPECIAL: Final[Mapping[tuple[ColumnType, ColumnType], SQL]] = {
+    # Only a midnight is a day and nothing more.
+    (ColumnType.TIMESTAMPTZ, ColumnType.DATE): SQL(
+        "CASE WHEN {0} = date_trunc('day', {0}, 'UTC') THEN ({0} AT TIME ZONE 'UTC')::date END"
+    ),
+}
 
 
 def _conversion(old: ColumnType, to: ColumnType, name: Identifier) -> Composed:
+    if (old, to) in _SPECIAL:
+        return _SPECIAL[old, to].format(name)
     value = SQL("to_jsonb({})").format(name)
     if to is ColumnType.TEXT_ARRAY and old not in (to, ColumnType.JSONB):
         return SQL("CASE WHEN {0} IS NOT NULL THEN ARRAY[httpproxy.as_text({1})] END").format(
@@ -178,17 +202,26 @@ def move_over(table: Table, column: Column) -> Composed:
         "column": Identifier(column.name),
         "field_name": Literal(field.name),
         "converted": _CASTS[field.column_type].format(value),
-        "fits": SQL("jsonb_typeof({}) = 'string'").format(value)
+        # As `providers.values.fit` takes them.
+        "fits": SQL("jsonb_typeof({}) IN ('string', 'number', 'boolean')").format(value)
         if field.column_type is ColumnType.TEXT
         else SQL("true"),
     }
     return compose("move_over", parts)
 
 
-def rename_extra(table: Table, old: str, new: str) -> Composed:
-    """Gives values in `_extra` the field's new name."""
-    parts = {"field_name": Literal(old), "new_field_name": Literal(new)}
+def rename_extra(table: Table, relabels: Sequence[tuple[str, str]]) -> Composed:
+    """Gives values in `_extra` their fields' new names."""
+    parts = {
+        "old_names": SQL("{}::text[]").format(Literal([old for old, _ in relabels])),
+        "new_names": SQL("{}::text[]").format(Literal([new for _, new in relabels])),
+    }
     return compose("rename_extra", {**names(table), **parts})
+
+
+def drop_column(table: Table, column: str) -> Composed:
+    """Drops a column and what it holds."""
+    return compose("drop_column", {**names(table), "column": Identifier(column)})
 
 
 def find_match(table: Table, field_id: str) -> bytes:

@@ -39,6 +39,7 @@ _SPELT: Final = str.maketrans(
     {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l"}
 )
 _NOT_NAME: Final = re.compile(r"[^a-z0-9]+")
+_SUFFIX: Final = re.compile(r"_\d+\Z")
 
 
 def snake_case(text: str) -> str:
@@ -63,6 +64,14 @@ def free_name(wanted: str, fallback: str, taken: Iterable[str]) -> str:
     stem = snake_case(wanted) or snake_case(fallback) or "unnamed"
     suffixes = (("_" if n == 1 else f"_{n}") if n else "" for n in count())
     return next(name for s in suffixes if (name := stem[: MAX_NAME - len(s)] + s) not in used)
+
+
+def is_named_after(name: str, wanted: str, fallback: str) -> bool:
+    """Whether `free_name` could have given this name."""
+    stem = snake_case(wanted) or snake_case(fallback) or "unnamed"
+    suffix = _SUFFIX.search(name)
+    suffixes = {"", "_", suffix[0] if suffix else ""}
+    return any(name == stem[: MAX_NAME - len(s)] + s for s in suffixes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,13 @@ ALTER TABLE {table}
 -- A field that has another name now.
 ALTER TABLE {table} RENAME COLUMN {column} TO {new_name}
 
+-- name: count_unfit
+-- What a column holds, and what of it another type could not; what waits beside it.
+SELECT count({column}) AS held,
+    count({column}) FILTER (WHERE {converted} IS NULL) AS unfit,
+    count(*) FILTER (WHERE {extra} ? {field_name}) AS beside
+FROM {table}
+
 -- name: keep_unfit
 -- Before a column changes its type: values that the new type cannot hold, set aside.
 UPDATE {table} SET {extra} = {extra} || jsonb_build_object({field_name}, to_jsonb({column}))
@@ -159,10 +166,18 @@ SET {column} = {converted}, {extra} = {extra} - {field_name}
 WHERE {extra} ? {field_name} AND {fits} AND {converted} IS NOT NULL
 
 -- name: rename_extra
--- Values in _extra of a field that has another name now.
+-- Values in _extra of fields that have other names now. Two may have swapped theirs. What
+-- was said under a new name already is the later word.
 UPDATE {table}
-SET {extra} = ({extra} - {field_name}) || jsonb_build_object({new_field_name}, {extra} -> {field_name})
-WHERE {extra} ? {field_name}
+SET {extra} = ({extra} - {old_names}) || (
+    SELECT coalesce(jsonb_object_agg(name.new, {extra} -> name.old), '{{}}')
+    FROM unnest({old_names}, {new_names}) AS name(old, new)
+    WHERE {extra} ? name.old AND (name.new = ANY ({old_names}) OR NOT {extra} ? name.new))
+WHERE {extra} ?| {old_names}
+
+-- name: drop_column
+-- A removed field's column, with all that it holds.
+ALTER TABLE {table} DROP COLUMN {column}
 
 -- name: drop_table
 -- A deleted sync's table.

@@ -16,7 +16,7 @@ GOOD = [
     ("jsonb", {"a": [1, None]}), ("jsonb", "x"),
 ]  # fmt: skip
 BAD = [
-    ("text", 1), ("text", ["x"]),
+    ("text", ["x"]), ("text", {"a": 1}), ("text", float("inf")),
     ("numeric", True), ("numeric", "x"), ("numeric", ""), ("numeric", "NaN"),
     ("numeric", "Infinity"), ("numeric", float("nan")), ("numeric", "1e99999"),
     ("numeric", "\u0661"), ("numeric", {"specialValue": "NaN"}),
@@ -39,6 +39,19 @@ def test_a_fitting_value_is_kept_as_it_is(column, value):
 def test_a_misfit_is_refused(column, value):
     with pytest.raises(Misfit):
         fit(ColumnType(column), value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1, "1"), (-1.5, "-1.5"), (True, "true"), (False, "false"), (10**19, "1" + "0" * 19)],
+)
+def test_a_text_column_takes_numbers_and_booleans_as_their_text(value, text):
+    assert fit(ColumnType.TEXT, value) == text
+
+
+def test_a_number_too_long_to_be_written_is_no_text():
+    with pytest.raises(Misfit):
+        fit(ColumnType.TEXT, 1 << 20_000)
 
 
 def test_a_moment_without_an_offset_is_utc():

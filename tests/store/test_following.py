@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -119,52 +118,6 @@ async def test_a_removed_field_keeps_its_column_and_values(
     assert (await world.row())["amount"] == 6
 
 
-# from, value, to, the column then, and `_extra` then
-RETYPES: dict[str, tuple[ColumnType, JSON, ColumnType, Any, dict[str, Any]]] = {
-    "number to text": (T.NUMERIC, "1.50", T.TEXT, "1.50", {}),
-    "boolean to text": (T.BOOLEAN, True, T.TEXT, "true", {}),
-    "date to text": (T.DATE, "2024-02-29", T.TEXT, "2024-02-29", {}),
-    "array to text": (T.TEXT_ARRAY, ["a", "b"], T.TEXT, '["a", "b"]', {}),
-    "json to text": (T.JSONB, {"a": 1}, T.TEXT, '{"a": 1}', {}),
-    "json string to text": (T.JSONB, "plain", T.TEXT, "plain", {}),
-    "anything to json": (T.NUMERIC, 3, T.JSONB, 3, {}),
-    "text to array": (T.TEXT, "one", T.TEXT_ARRAY, ["one"], {}),
-    "date to moment": (
-        T.DATE,
-        "2024-02-29",
-        T.TIMESTAMPTZ,
-        datetime.datetime(2024, 2, 29, tzinfo=datetime.UTC),
-        {},
-    ),
-    "text to number": (T.TEXT, " no", T.NUMERIC, None, {"Field": " no"}),
-    "numeric text to number": (T.TEXT, "12.5", T.NUMERIC, Decimal("12.5"), {}),
-    "text to boolean": (T.TEXT, "maybe", T.BOOLEAN, None, {"Field": "maybe"}),
-    "true text to boolean": (T.TEXT, "TRUE", T.BOOLEAN, True, {}),
-    "text to date": (T.TEXT, "2024-02-30", T.DATE, None, {"Field": "2024-02-30"}),
-    "today is no date": (T.TEXT, "today", T.DATE, None, {"Field": "today"}),
-    "array to number": (T.TEXT_ARRAY, ["1"], T.NUMERIC, None, {"Field": ["1"]}),
-    "mixed json to array": (T.JSONB, ["a", 1], T.TEXT_ARRAY, None, {"Field": ["a", 1]}),
-    "json to array": (T.JSONB, ["a", "b"], T.TEXT_ARRAY, ["a", "b"], {}),
-    "number to boolean": (T.NUMERIC, 1, T.BOOLEAN, None, {"Field": 1}),
-}
-
-
-@pytest.mark.parametrize("case", RETYPES)
-async def test_a_field_of_another_type_keeps_what_it_held(case: str, world: World) -> None:
-    old, value, new, column, extra = RETYPES[case]
-    collection = Collection("c", "Retyped", (ID, Field("f", "Field", "t", old)))
-    sync = await make_sync(world.registry, "retyping", (collection,))
-    tables = await world.registry.tables(sync)
-    own = World(world.dsn, world.database, world.registry, sync, tables)
-    async with Committer(world.dsn) as committer:
-        await own.apply(committer, Image("c", ("r",), ImageKind.REPLACE, {"f": value}))
-        retyped = replace(collection, fields=(ID, Field("f", "Field", "t", new)))
-        own.tables = await world.registry.follow(sync, (retyped,))
-    assert own.tables.schema.collections[0].by_id["f"].column_type is new
-    rows = await world.ask(f'SELECT field, _extra FROM "{sync.schema_name}".retyped')
-    assert rows == [{"field": column, "_extra": extra}]
-
-
 async def test_a_column_that_a_view_shows_keeps_its_type_and_loses_nothing(
     world: World, committer: Committer
 ) -> None:
@@ -268,7 +221,7 @@ async def test_writes_go_on_while_tables_follow(world: World, committer: Committ
 async def test_a_table_that_somebody_holds_is_given_up_after_a_while(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("httpproxy.store.layout.LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr("httpproxy.store.steps.LOCK_TIMEOUT", "50ms")
     async with await psycopg.AsyncConnection.connect(world.dsn) as connection:
         await connection.execute(f"LOCK TABLE {world.table}")
         with pytest.raises(Unavailable, match="Tasks"):
@@ -282,7 +235,7 @@ def test_a_full_table_leaves_further_fields_without_a_column(
 ) -> None:
     monkeypatch.setattr(evolution, "MAX_COLUMNS", 8)
     fields = tuple(Field(f"f{n}", f"F{n}", "t", T.TEXT) for n in range(10))
-    columns = [name for _, name in evolution.layout(Collection("c", "C", (ID, *fields)))]
+    columns = [kept.column for kept in evolution.layout(Collection("c", "C", (ID, *fields)))]
     assert columns == ["id", "f0", "f1", "f2", "f3", *[None] * 6]
 
 

@@ -100,7 +100,7 @@ TEXTS = st.sampled_from(NAUGHTY) | st.text(max_size=80)
 @given(st.lists(TEXTS, max_size=40))
 def test_every_column_has_a_name_of_its_own(names: list[str]) -> None:
     fields = tuple(Field(f"f{n}", t, "t", ColumnType.TEXT) for n, t in enumerate(names))
-    columns = [name for _, name in evolution.layout(Collection("c", "C", (ID, *fields)))]
+    columns = [kept.column for kept in evolution.layout(Collection("c", "C", (ID, *fields)))]
     assert columns[0] == "id"
     assert len(set(columns)) == len(columns)
     for name in columns[1:]:
@@ -118,9 +118,8 @@ def test_a_name_once_given_stays(names: list[str], more: list[str]) -> None:
         return Collection("c", "C", (ID, *fields))
 
     before = evolution.layout(collection(names))
-    kept = [evolution.Kept(field, name, removed=False) for field, name in before]
-    columns = {name for _, name in before if name}
-    plan = evolution.plan(kept, collection(names + more), columns)
+    columns = frozenset(kept.column for kept in before if kept.column)
+    plan = evolution.plan(before, collection(names + more), evolution.Present(columns))
     assert plan.fields[: len(before)] == before
     assert plan.renames == ()
     assert len(plan.added) == len(more)
