@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from providers.hubspot.sandbox import links
 from providers.hubspot.sandbox.errors import ApiError, conflict, invalid, not_found
@@ -48,7 +49,7 @@ def make(call: Call, kind: ObjectKind, plan: Draft) -> Record:
         "hs_object_source": _SOURCE,
         "hs_object_source_id": str(call.token.app),
     }
-    _write(call, kind, record, {**_initial(kind), **plan.values, **computed})
+    _write(call, kind, record, {**_initial(kind), **plan.values, **computed}, new=True)
     for wanted in plan.associations:
         links.add(call, wanted, record.id)
     return record
@@ -88,21 +89,30 @@ def write(call: Call, kind: ObjectKind, record: Record, values: Values) -> None:
     _write(call, kind, record, values)
 
 
-def _write(call: Call, kind: ObjectKind, record: Record, values: Values) -> None:
+def _write(
+    call: Call, kind: ObjectKind, record: Record, values: Values, *, new: bool = False
+) -> None:
     moment = stamp(record.updated)
     for name, value in {**values, kind.modified_property: moment}.items():
         if record.properties.get(name) == value and name in record.properties:
             continue
+        if not new:
+            past = record.history.setdefault(name, _first_value(record, name))
+            past.insert(0, [call.now, value])
+            del past[_REMEMBERED:]
         record.properties[name] = value
-        past = record.history.setdefault(name, [])
-        past.insert(0, [call.now, value])
-        del past[_REMEMBERED:]
         if value is not None and kind.properties.get(name, {}).get("hasUniqueValue") is True:
             kind.holders.setdefault(name, {})[value] = record.id
     email = record.properties.get("email")
     if email and "hs_email_domain" in kind.properties:
         record.properties["hs_email_domain"] = email.partition("@")[2]
     call.keep(kind, record)
+
+
+def _first_value(record: Record, name: str) -> list[list[Any]]:
+    """The history of a property that has not changed since the record was made."""
+    value = record.properties.get(name)
+    return [] if value is None else [[record.created, value]]
 
 
 def _properties(given: Mapping[str, JSON]) -> Mapping[str, JSON]:
@@ -266,7 +276,7 @@ def history(record: Record, names: Iterable[str]) -> dict[str, JSON]:
     return {
         name: [
             {"value": value or "", "timestamp": stamp(moment), "sourceType": _SOURCE}
-            for moment, value in record.history.get(name, [])
+            for moment, value in record.history.get(name) or _first_value(record, name)
         ]
         for name in names
     }

@@ -56,7 +56,8 @@ class Record:
     updated: float
     properties: dict[str, str | None] = field(default_factory=dict)
     archived: float | None = None
-    # name -> [[moment, value], …], the newest first
+    # name -> [[moment, value], …], the newest first; only of what has changed since
+    # the record was made
     history: dict[str, list[list[Any]]] = field(default_factory=dict)
     versions: list[Version] = field(default_factory=list)
 
