@@ -25,11 +25,16 @@ from providers.record import JSON
 
 @dataclass(slots=True)
 class Iteration:
-    """A listing that is being paged through: its record ids and when it was last used."""
+    """A listing that is being paged through: its record ids and when it was last used.
 
+    `starts`: where the pages begin whose offsets were given out, by their first record.
+    """
+
+    name: str
     table: str
     ids: list[str]
     used: float
+    starts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

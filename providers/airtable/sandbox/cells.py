@@ -228,14 +228,13 @@ def _people(writer: Writer, known: FieldState, value: JSON) -> JSON:
 def _attachments(writer: Writer, known: FieldState, value: JSON) -> JSON:
     if not isinstance(value, list):
         _refuse(known)
-    kept = _stored_attachments(writer.table, known)
     found: list[JSON] = []
     for item in value:
         if not isinstance(item, dict):
             _refuse(known)
         url, known_id = item.get("url"), item.get("id")
         if isinstance(known_id, str):
-            found.append(kept[known_id] if known_id in kept else _refuse(known))
+            found.append(_stored_attachment(writer.table, known, known_id) or _refuse(known))
         elif not isinstance(url, str) or not url.startswith(("http://", "https://")):
             _refuse(known)
         elif writer.call.switches.partial_success:
@@ -246,14 +245,14 @@ def _attachments(writer: Writer, known: FieldState, value: JSON) -> JSON:
     return found
 
 
-def _stored_attachments(table: TableState, known: FieldState) -> dict[str, JSON]:
-    found: dict[str, JSON] = {}
+def _stored_attachment(table: TableState, known: FieldState, known_id: str) -> JSON:
+    """The attachment with this id in any record of the table; None if there is none."""
     for record in table.records.values():
         items = record.cells.get(known.id)
         for item in items if isinstance(items, list) else ():
-            if isinstance(item, dict):
-                found[str(item["id"])] = item
-    return found
+            if isinstance(item, dict) and item["id"] == known_id:
+                return item
+    return None
 
 
 def _barcode(_writer: Writer, known: FieldState, value: JSON) -> JSON:

@@ -19,7 +19,7 @@ Cells = dict[str, JSON]
 class TableLog:
     """What happened to one table: previous cells of changed records, schema changes."""
 
-    created: list[str] = field(default_factory=list)
+    created: dict[str, None] = field(default_factory=dict)
     changed: dict[str, Cells] = field(default_factory=dict)
     destroyed: list[str] = field(default_factory=list)
     created_fields: dict[str, JSON] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Edits:
         )
         table.next_number += 1
         table.records[made.id] = made
-        self.log(table).created.append(made.id)
+        self.log(table).created[made.id] = None
         self.update(table, made, cells)
         return made
 

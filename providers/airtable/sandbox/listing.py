@@ -13,16 +13,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from providers.airtable.sandbox.call import Call, Iteration
-from providers.airtable.sandbox.errors import (
-    bad_formula,
-    invalid,
-    no_iterator,
-    refusal,
-    unknown_field,
-)
-from providers.airtable.sandbox.formula import FormulaError, compiled, holds
+from providers.airtable.sandbox.errors import invalid, no_iterator, refusal, unknown_field
+from providers.airtable.sandbox.filters import matching
 from providers.airtable.sandbox.records import view_of
-from providers.airtable.sandbox.shown import Seat, View, as_string
+from providers.airtable.sandbox.shown import View, as_string
 from providers.airtable.sandbox.state import FieldState, RecordState, TableState
 from providers.record import JSON
 
@@ -141,8 +135,7 @@ def _order(table: TableState, asked: JSON) -> tuple[tuple[FieldState, bool], ...
 
 def _page(call: Call, options: Options) -> JSON:
     table, view = call.table, view_of(call)
-    iterator, start = _iteration(call, view, options)
-    iteration = call.volatile.iterations[iterator]
+    iteration, start = _iteration(call, view, options)
     wanted = iteration.ids[start : start + options.page_size]
     answer: dict[str, JSON] = {
         "records": [
@@ -153,12 +146,15 @@ def _page(call: Call, options: Options) -> JSON:
     }
     following = start + options.page_size
     if following < len(iteration.ids):
-        answer["offset"] = f"{iterator}/{iteration.ids[following]}"
+        first = iteration.ids[following]
+        iteration.starts[first] = following
+        call.volatile.iterations[iteration.name] = iteration
+        answer["offset"] = f"{iteration.name}/{first}"
     return answer
 
 
-def _iteration(call: Call, view: View, options: Options) -> tuple[str, int]:
-    """The listing's name and the index at which the page begins."""
+def _iteration(call: Call, view: View, options: Options) -> tuple[Iteration, int]:
+    """The listing, and the index at which the page begins."""
     iterations = call.volatile.iterations
     oldest = call.now - call.switches.iterator_lifetime
     for name in [name for name, known in iterations.items() if known.used < oldest]:
@@ -167,27 +163,17 @@ def _iteration(call: Call, view: View, options: Options) -> tuple[str, int]:
         call.volatile.listings += 1
         name = f"itr{call.volatile.listings:014}"
         ids = [record.id for record in _selected(call.table, view, options)]
-        iterations[name] = Iteration(call.table.id, ids[: options.max_records], call.now)
-        return name, 0
+        return Iteration(name, call.table.id, ids[: options.max_records], call.now), 0
     name, _, first = options.offset.partition("/")
     found = iterations.get(name)
-    if found is None or found.table != call.table.id or first not in found.ids:
+    if found is None or found.table != call.table.id or first not in found.starts:
         raise no_iterator()
     found.used = call.now
-    return name, found.ids.index(first)
+    return found, found.starts[first]
 
 
 def _selected(table: TableState, view: View, options: Options) -> list[RecordState]:
-    records = list(table.records.values())
-    if options.formula:
-        try:
-            formula = compiled(options.formula)
-        except FormulaError as error:
-            raise bad_formula(str(error)) from error
-        unknown = sorted(name for name in formula.fields if table.find_field(name) is None)
-        if unknown:
-            raise bad_formula(f"Unknown field names: {', '.join(unknown)}")
-        records = [r for r in records if holds(formula, Seat(view, table, r))]
+    records = matching(table, view, options.formula)
     for field, descending in reversed(options.order):
         keys = {r.id: _sort_key(view.cell(table, r, field)) for r in records}
         records.sort(key=lambda r: keys[r.id], reverse=descending)

@@ -2,6 +2,9 @@
 
 Cell values in payloads have the second form ("V2"): a select is an object, a link a
 list of id and name, a lookup comes apart by record.
+
+A cell with many links is spelled when its payload is answered, as it is then: a record
+that thousands link to would otherwise be kept with all of them once for each.
 """
 
 from __future__ import annotations
@@ -21,6 +24,10 @@ from providers.airtable.sandbox.state import (
 )
 from providers.record import JSON
 
+_LINK: Final = "multipleRecordLinks"
+_RECORDS: Final = ("createdRecordsById", "changedRecordsById")
+_MANY: Final = 20
+_LATER: Final = "spelled when it is answered"
 _DATA_TYPES: Final = frozenset({"tableData", "tableFields", "tableMetadata"})
 
 
@@ -47,6 +54,43 @@ def publish(edits: Edits) -> None:
                 **changes,
             }
             webhook.payloads.append({"at": call.now, "payload": payload})
+
+
+def spelled(base: BaseState, payload: JSON) -> JSON:
+    """The payload as it is answered, its many links filled in."""
+    told = payload if isinstance(payload, dict) else {}
+    tables: dict[str, JSON] = {}
+    for table_id, changes in _part(told, "changedTablesById").items():
+        table = base.tables.get(table_id)
+        tables[table_id] = changes
+        if table is not None and isinstance(changes, dict):
+            tables[table_id] = {
+                name: _with_links(base, table, part) if name in _RECORDS else part
+                for name, part in changes.items()
+            }
+    return {**told, "changedTablesById": tables} if tables else payload
+
+
+def _with_links(base: BaseState, table: TableState, records: JSON) -> JSON:
+    """The entries of created or changed records, by record id."""
+    if not isinstance(records, dict):
+        return records
+    return {i: _linked_entry(base, table, i, entry) for i, entry in records.items()}
+
+
+def _linked_entry(base: BaseState, table: TableState, record_id: str, entry: JSON) -> JSON:
+    if not isinstance(entry, dict):
+        return entry
+    found = {name: _linked_entry(base, table, record_id, e) for name, e in entry.items()}
+    cells = entry.get("cellValuesByFieldId")
+    record = table.records.get(record_id)
+    if isinstance(cells, dict):
+        held = record.cells if record is not None else {}
+        found["cellValuesByFieldId"] = {
+            i: cell_v2(base, table.fields[i], held.get(i) or []) if cell == _LATER else cell
+            for i, cell in cells.items()
+        }
+    return found
 
 
 def living_webhooks(base: BaseState, now: float) -> dict[str, WebhookState]:
@@ -182,7 +226,9 @@ class _Payload:
                 shown = self._view.cell(self._table, record, known)
                 if known.type == "multipleLookupValues":
                     shown = self._lookup(record, known)
-                if shown is not None:
+                if known.type == _LINK and isinstance(shown, list) and len(shown) > _MANY:
+                    found[known.id] = _LATER
+                elif shown is not None:
                     found[known.id] = self._shaped(known, shown)
         return found
 
@@ -211,7 +257,7 @@ def cell_v2(base: BaseState, known: FieldState, value: JSON) -> JSON:
         return _choice(known, value)
     if known.type == "multipleSelects" and isinstance(value, list):
         return [_choice(known, name) for name in value]
-    if known.type == "multipleRecordLinks" and isinstance(value, list):
+    if known.type == _LINK and isinstance(value, list):
         there = base.tables.get(known.option("linkedTableId"))
         return [_link(there, record_id) for record_id in value]
     return value

@@ -12,7 +12,7 @@ from typing import Final
 
 from providers.airtable.sandbox.call import Call
 from providers.airtable.sandbox.errors import invalid, not_found
-from providers.airtable.sandbox.payloads import filters_of, living_webhooks
+from providers.airtable.sandbox.payloads import filters_of, living_webhooks, spelled
 from providers.airtable.sandbox.state import WebhookState, iso
 from providers.record import JSON
 
@@ -68,7 +68,7 @@ def payloads(call: Call) -> JSON:
     page = webhook.payloads[index : index + limit]
     following = start + len(page) if page else cursor
     return {
-        "payloads": [stored["payload"] for stored in page],
+        "payloads": [spelled(call.base, stored["payload"]) for stored in page],
         "cursor": following,
         "mightHaveMore": following < webhook.first + len(webhook.payloads),
     }
@@ -113,9 +113,13 @@ def _shown(webhook: WebhookState) -> JSON:
 
 
 def _forget_old(webhook: WebhookState, now: float) -> None:
-    while webhook.payloads and float(str(webhook.payloads[0]["at"])) < now - WEEK:
-        del webhook.payloads[0]
-        webhook.first += 1
+    old = 0
+    for stored in webhook.payloads:
+        if float(str(stored["at"])) >= now - WEEK:
+            break
+        old += 1
+    del webhook.payloads[:old]
+    webhook.first += old
 
 
 def _whole(text: str | None, default: int) -> int:

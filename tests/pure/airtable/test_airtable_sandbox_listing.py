@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from time import perf_counter
 from urllib.parse import quote
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.airtable.sandbox.formula import FormulaError, compiled
+from providers.airtable.sandbox.seed import BASE, PROJECTS
 
 PIECES = [
     "{Name}", "{Amount}", "{Tags}", "{Starts}", "(", ")", ",", "+", "-", "*", "/", "&", "=",
@@ -210,6 +213,47 @@ def test_changes_since_are_found_by_the_last_modified_time(account):
     assert ids(filtered(account, f"IS_AFTER(LAST_MODIFIED_TIME(), {since})")) == [CALL]
     assert ids(filtered(account, f"IS_AFTER(LAST_MODIFIED_TIME(Amount), {since})")) == [CALL]
     assert ids(filtered(account, f"IS_AFTER(LAST_MODIFIED_TIME({{Name}}), {since})")) == []
+
+
+@pytest.mark.parametrize(
+    ("moment", "found"),
+    [
+        ("'2026-11-20 00:00:00','YYYY-MM-DD HH:mm:ss'", [CALL]),
+        ('"2026-11-20"', [CALL]),
+        ("'2026-10-20 00:00:00', 'YYYY-MM-DD HH:mm:ss'", [PLAN, WRITE, CALL]),
+        ("'2090-01-01 00:00:00','YYYY-MM-DD HH:mm:ss'", []),
+        ("'nonsense','YYYY'", []),
+    ],
+)
+def test_the_quick_way_to_what_was_modified_finds_what_the_slow_one_finds(
+    account, moment, found
+):
+    account.patch(f"/Tasks/{CALL}", {"fields": {"Amount": 1}})
+    quick = f"IS_AFTER(LAST_MODIFIED_TIME(), DATETIME_PARSE({moment}))"
+    assert ids(filtered(account, quick)) == ids(filtered(account, f"AND({quick})")) == found
+
+
+def test_the_quick_way_to_records_by_id_finds_what_the_slow_one_finds(account):
+    for clauses in (f"RECORD_ID() = '{CALL}'", f"RECORD_ID()='{CALL}', record_id()=\"{PLAN}\""):
+        quick, slow = f"OR({clauses},RECORD_ID()='recNone')", f"AND(OR({clauses}))"
+        assert ids(filtered(account, quick)) == ids(filtered(account, slow))
+        assert CALL in ids(filtered(account, quick))
+
+
+def test_a_table_of_twenty_thousand_is_asked_by_id_and_by_time_in_no_time(account):
+    template = account.sandbox.world.bases[BASE].tables[PROJECTS].records["recGemini00000000"]
+    records = account.sandbox.world.bases[BASE].tables[PROJECTS].records
+    for number in range(20_000):
+        made = replace(template, id=f"rec{number:014}", number=number + 10, cells={})
+        records[made.id] = made
+    named = ",".join(f"RECORD_ID()='rec{number:014}'" for number in range(0, 20_000, 200))
+    started = perf_counter()
+    found = account.post("/Projects/listRecords", {"filterByFormula": f"OR({named})"})
+    since = "DATETIME_PARSE('2090-01-01 00:00:00','YYYY-MM-DD HH:mm:ss')"
+    none = filtered(account, f"IS_AFTER(LAST_MODIFIED_TIME(),{since})")
+    assert perf_counter() - started < 0.7  # row by row it is a second and a half
+    assert len(ids(found)) == 100
+    assert ids(none) == []
 
 
 def test_a_time_compared_with_a_text_returns_everything_as_it_does_at_airtable(account):

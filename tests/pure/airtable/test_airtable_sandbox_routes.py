@@ -154,6 +154,26 @@ def test_a_payload_tells_what_was_created_changed_and_destroyed(account):
     assert numbers == sorted(set(numbers))
 
 
+def test_the_other_side_of_a_link_is_in_the_payload_however_many_link_there(account):
+    webhook = hook(account)
+    made = [account.create(Name=f"n{n}", Projects=[GEMINI])["id"] for n in range(30)]
+    page = payloads(account, webhook)["payloads"]
+    linked = [
+        p["changedTablesById"][PROJECTS]["changedRecordsById"][GEMINI]["current"][
+            "cellValuesByFieldId"
+        ]["fldTasks000000000"]
+        for p in page
+    ]
+    assert [len(links) for links in linked[:20]] == list(range(1, 21))
+    assert linked[0] == [{"id": made[0], "name": "n0"}]
+    assert [link["id"] for link in linked[-1]] == made
+    account.delete(f"/Projects/{GEMINI}")
+    kept = payloads(account, webhook, "?cursor=31")["payloads"][0]["changedTablesById"]
+    assert kept[PROJECTS] == {"destroyedRecordIds": [GEMINI]}
+    assert set(kept[TASKS]["changedRecordsById"]) == set(made)
+    assert payloads(account, webhook, "?cursor=30&limit=1")["payloads"][0] != page[29]
+
+
 def test_a_write_that_changes_nothing_tells_nothing(account):
     webhook = hook(account)
     account.patch(f"/Tasks/{CALL}", {"fields": {"Name": "Call back"}})
@@ -263,6 +283,13 @@ def test_notifications_are_switched_and_webhooks_deleted(account):
     assert account.get(HOOKS).json["webhooks"][0]["areNotificationsEnabled"] is False
     assert account.delete(f"{HOOKS}/{webhook}").status == 200
     assert account.get(HOOKS).json == {"webhooks": []}
+
+
+def test_a_token_may_be_kept_from_webhooks():
+    account = Account(webhooks_allowed=False)
+    specification = {"options": {"filters": {"dataTypes": ["tableData"]}}}
+    for answer in (account.post(HOOKS, {"specification": specification}), account.get(HOOKS)):
+        assert (answer.status, answer.error) == (403, "INVALID_PERMISSIONS")
 
 
 def test_a_base_has_ten_webhooks_at_most(account):
