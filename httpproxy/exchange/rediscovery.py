@@ -1,25 +1,27 @@
 """The tables follow what the API's own schema becomes: fields and names that change.
 
 What an answer tells of it is only a hint. The API is asked, at a gentle pace, what its
-collections are now, and the store makes the columns and moves the values over.
+collections are now, and the store makes the columns and moves the values over. The sync
+looks now and then without any hint.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
 from httpproxy.exchange.calls import Calls
+from httpproxy.exchange.discovery import Known, discover
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import Rejected
 from httpproxy.store.registry import Registry
-from httpproxy.store.tables import SyncTables
 from httpproxy.upstream.pacing import Pace
-from providers.record import Collection, Dirty
-from providers.spec import Refused, UnknownCollection
+from providers.record import Collection
+from providers.spec import Refused
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,22 @@ class Hint(Enum):
     TOLD = "told"
     FIELD = "field"
     COLLECTION = "collection"
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look at the API has brought; true if the tables changed.
+
+    refused  collection id -> why the API would not describe it; the others followed
+    gone     ids of the collections that are not there any more
+    """
+
+    changed: bool
+    refused: Mapping[str, Refused] = field(default_factory=dict)
+    gone: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.changed
 
 
 class Rediscovery:
@@ -72,34 +90,38 @@ class Rediscovery:
             await asyncio.sleep(REDISCOVERY_SECONDS)
         self._awaited.discard(sync.id)
         try:
-            # A change elsewhere may have dropped them while we waited.
-            tables = live.tables or await self._registry.tables(sync)
-            found = await self._discovered(live, tables)
-            followed = live.tables = await self._registry.follow(sync, found)
-            new = followed.schema.collections != tables.schema.collections
-            (self._in_vain.discard if new else self._in_vain.add)(sync.id)
-            await self._registry.mark_dirty(sync, list(_renamed(tables, found)))
+            looked = await self.look(live)
+            (self._in_vain.discard if looked else self._in_vain.add)(sync.id)
         except (Refused, Rejected, OSError) as error:
             log.warning("sync %s: its collections cannot be discovered: %s", sync.id, error)
         except Exception:
             log.exception("sync %s: rediscovery failed", sync.id)
 
-    async def _discovered(self, live: Live, tables: SyncTables) -> tuple[Collection, ...]:
-        """The sync's collections as they are now, less those that are gone upstream."""
-        wanted = [collection.id for collection in tables.schema.collections]
-        while True:
-            try:
-                return await self._calls.converse(
-                    live, live.provider.discover(live.sync.account, tuple(wanted))
-                )
-            except UnknownCollection as gone:
-                log.warning("sync %s: %s is gone; its table stays", live.sync.id, gone.wanted)
-                wanted.remove(gone.wanted)
+    async def look(self, live: Live) -> Looked:
+        """Discovers the sync's collections now and lets the tables follow.
 
+        A collection that the API refuses to describe, or that is gone, keeps no other
+        from following. Raises Refused if all are refused, Rejected, Unrecognised, and
+        OSError if the database is away or somebody holds a table.
+        """
+        sync, following = live.sync, self._registry.following
 
-def _renamed(tables: SyncTables, found: Sequence[Collection]) -> Iterator[Dirty]:
-    """What was written under a collection's new name so far, we took for another's."""
-    for now in found:
-        before = tables.schema.find(now.id)
-        if before is not None and before.name != now.name:
-            yield Dirty(now.id, None, f"it was renamed from {before.name}")
+        async def ask(wanted: tuple[str, ...]) -> tuple[Collection, ...]:
+            return await self._calls.converse(
+                live, live.provider.discover(sync.account, wanted)
+            )
+
+        known = [
+            Known(each.table.collection, each.removed)
+            for each in await following.layouts(sync.id)
+        ]
+        now = await discover(ask, known, takes_new=sync.covers_all)
+        for name, no in now.refused.items():
+            log.warning("sync %s: %s cannot be discovered: %s", sync.id, name, no)
+        lost = {k.collection.id for k in known if not k.removed}.intersection(now.gone)
+        for name in sorted(lost):
+            log.warning("sync %s: %s is gone; its table stays", sync.id, name)
+        followed = await following.follow(sync.id, now.found, gone=now.gone)
+        if followed.changed:
+            live.tables = await self._registry.tables(sync)
+        return Looked(followed.changed, now.refused, now.gone)
