@@ -73,10 +73,17 @@ async def open_house(
         yield House(service, dsn)
 
 
-async def add_sync(house: House, provider: str, *, allowed_requests: int = 1_000_000) -> Sync:
-    """A sync with one small collection, at a rate that no test will reach."""
+async def add_sync(
+    house: House,
+    provider: str,
+    *,
+    allowed_requests: int = 1_000_000,
+    interval: float = 60.0,
+    name: str = "house",
+) -> Sync:
+    """A sync with one small collection, at a rate that no test will reach by chance."""
     known = PROVIDERS[provider]
-    account, name, table = {
+    account, collection, table = {
         "airtable": (BASE, "Tasks", "tblTasks000000001"),
         "hubspot": (PORTAL, "contact", "0-1"),
     }[provider]
@@ -87,15 +94,19 @@ async def add_sync(house: House, provider: str, *, allowed_requests: int = 1_000
     fields.append(Field("fldName0000000001", "Name", "singleLineText", ColumnType.TEXT))
     return await house.service.office.registry.create_sync(
         provider=provider,
-        name=f"{provider} house",
+        name=f"{provider} {name}",
         account=account,
-        schema_name=f"{provider}_house",
+        schema_name=f"{provider}_{name}",
         credential_kind=known.credential_kinds[0].name,
         secret="pat-of-the-sync-itself",
-        rates=tuple(Budget(b.name, allowed_requests, 60.0) for b in known.budgets),
+        rates=tuple(Budget(b.name, allowed_requests, interval) for b in known.budgets),
         collections=(
             Collection(
-                table, name, tuple(fields), table_name=name, aliases=frozenset({"contacts"})
+                table,
+                collection,
+                tuple(fields),
+                table_name=collection,
+                aliases=frozenset({"contacts"}),
             ),
         ),
     )

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
@@ -46,11 +47,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One request as it arrived; `connection` counts the connections from 0."""
+    """One request as it arrived; `connection` counts the connections from 0.
+
+    `at` is when it was there, in seconds of time.monotonic.
+    """
 
     head: Head
     body: bytes
     connection: int
+    at: float = 0.0
 
     @property
     def method(self) -> str:
@@ -164,7 +169,7 @@ class Recorder:
             return False
         reply = self._reply_to(head)
         body = b"" if reply.early else await read_body(reader, head, to_close=False)
-        self.seen.append(Seen(head, body, number))
+        self.seen.append(Seen(head, body, number, time.monotonic()))
         for part in reply.parts:
             if isinstance(part, bytes):
                 writer.write(part)
