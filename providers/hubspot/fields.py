@@ -8,6 +8,7 @@ aside unchanged.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -36,6 +37,8 @@ _ENUMERATIONS: Final[Mapping[str, ColumnType]] = {
     "checkbox": ColumnType.TEXT_ARRAY,
     "booleancheckbox": ColumnType.BOOLEAN,
 }
+_BOOLEANS: Final = {"true": True, "false": False}
+_SHORT_NUMBER: Final = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -68,16 +71,12 @@ def to_column(type_: ColumnType, value: JSON) -> JSON:
 
     "" is how HubSpot spells a cleared value; like null it is None.
     """
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str):
-        return fit(type_, value)
-    if type_ is ColumnType.TEXT:
-        return value
-    if type_ is ColumnType.TIMESTAMPTZ:
-        return _to_moment(value)
-    read = _READERS.get(type_)
-    return fit(type_, value if read is None else read(value))
+    return None if value is None or value == "" else _READERS[type_](value)
+
+
+def reader(type_: ColumnType) -> Callable[[JSON], JSON]:
+    """`to_column` for one type, for values that are neither None nor ""."""
+    return _READERS[type_]
 
 
 def to_property(type_: ColumnType, value: JSON) -> str:
@@ -101,11 +100,28 @@ def moment(value: JSON) -> str | None:
         return None
 
 
-def _to_boolean(text: str) -> JSON:
-    return {"true": True, "false": False}.get(text.lower(), text)
+def _to_text(value: JSON) -> JSON:
+    return value if isinstance(value, str) else fit(ColumnType.TEXT, value)
 
 
-@lru_cache(maxsize=256)  # an answer says the same moment up to four times
+def _to_numeric(value: JSON) -> JSON:
+    # Nearly all numbers are short; `fit` looks at the others' size, too.
+    if isinstance(value, str) and _SHORT_NUMBER.fullmatch(value):
+        return value
+    return fit(ColumnType.NUMERIC, value)
+
+
+def _to_boolean(value: JSON) -> JSON:
+    if isinstance(value, str):
+        value = _BOOLEANS.get(value.lower(), value)
+    return fit(ColumnType.BOOLEAN, value)
+
+
+def _to_timestamptz(value: JSON) -> JSON:
+    return _to_moment(value) if isinstance(value, str) else fit(ColumnType.TIMESTAMPTZ, value)
+
+
+@lru_cache(maxsize=1024)  # an answer says the same moment up to four times
 def _to_moment(text: str) -> str:
     if _is_milliseconds(text):
         return _since_epoch(text).isoformat()
@@ -114,12 +130,24 @@ def _to_moment(text: str) -> str:
         stamp = datetime.fromisoformat(text)
     except ValueError as error:
         raise Misfit from error
-    held = (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).isoformat()
-    fit(ColumnType.TIMESTAMPTZ, held)
+    if stamp.tzinfo is None:
+        stamp = stamp.replace(tzinfo=UTC)
+    held = stamp.isoformat()
+    if stamp.tzinfo is not UTC:
+        fit(ColumnType.TIMESTAMPTZ, held)  # it may have an offset that Postgres refuses
     return held
 
 
-def _to_date(text: str) -> JSON:
+def _to_date(value: JSON) -> JSON:
+    return fit(ColumnType.DATE, value) if not isinstance(value, str) else _to_day(value)
+
+
+@lru_cache(maxsize=4096)
+def _to_day(text: str) -> JSON:
+    return fit(ColumnType.DATE, _day_of(text))
+
+
+def _day_of(text: str) -> str:
     if _is_milliseconds(text):
         return _since_epoch(text).date().isoformat()
     if len(text) == len("2026-01-31"):
@@ -133,14 +161,18 @@ def _to_date(text: str) -> JSON:
     return date(stamp.year, stamp.month, stamp.day).isoformat()
 
 
-def _to_options(text: str) -> JSON:
+def _to_options(value: JSON) -> JSON:
+    if not isinstance(value, str):
+        return fit(ColumnType.TEXT_ARRAY, value)
     # Values written through forms begin with ";", which then separates nothing.
-    return [option for option in text.split(";") if option]
+    return [option for option in value.split(";") if option]
 
 
-def _to_json(text: str) -> JSON:
+def _to_json(value: JSON) -> JSON:
+    if not isinstance(value, str):
+        return value
     try:
-        return parse(text.encode())
+        return parse(value.encode())
     except (Unreadable, UnicodeEncodeError) as error:
         raise Misfit from error
 
@@ -157,9 +189,12 @@ def _since_epoch(text: str) -> datetime:
         raise Misfit from error
 
 
-_READERS: Final[Mapping[ColumnType, Callable[[str], JSON]]] = {
+_READERS: Final[Mapping[ColumnType, Callable[[JSON], JSON]]] = {
+    ColumnType.TEXT: _to_text,
+    ColumnType.NUMERIC: _to_numeric,
     ColumnType.BOOLEAN: _to_boolean,
     ColumnType.DATE: _to_date,
+    ColumnType.TIMESTAMPTZ: _to_timestamptz,
     ColumnType.TEXT_ARRAY: _to_options,
     ColumnType.JSONB: _to_json,
 }

@@ -11,8 +11,10 @@ Nothing here raises anything but `Unreadable`, whatever the bodies hold.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from providers.body import storable_text
-from providers.hubspot.fields import moment, to_column
+from providers.hubspot.fields import moment, reader
 from providers.hubspot.objects import find_objects, pairs_of
 from providers.hubspot.shapes import (
     answer,
@@ -42,6 +44,11 @@ PARTIAL = "the answer holds only some properties"
 # --- images -----------------------------------------------------------------------------
 
 
+def _readers(collection: Collection) -> Mapping[str, tuple[str, Callable[[JSON], JSON]]]:
+    """Property name -> field id, and what makes of a value what the column takes."""
+    return {name: (f.id, reader(f.column_type)) for name, f in collection.by_name.items()}
+
+
 def record_image(
     collection: Collection, record: dict[str, JSON], kind: ImageKind = ImageKind.MERGE
 ) -> Image | None:
@@ -59,16 +66,20 @@ def record_image(
     archived = record.get("archived")
     if isinstance(archived, bool):
         values["$archived"] = archived
-    fields = collection.by_name
+    readers = collection.once(_readers)
     for name, value in object_of(record.get("properties")).items():
-        field = fields.get(name)
-        if field is None:
+        known = readers.get(name)
+        if known is None:
             extra[name] = value
             continue
+        field_id, read = known
+        if value is None or value == "":
+            values[field_id] = None
+            continue
         try:
-            values[field.id] = to_column(field.column_type, value)
+            values[field_id] = read(value)
         except Misfit:
-            values[field.id], extra[name] = None, value
+            values[field_id], extra[name] = None, value
     return Image(
         collection=collection.id,
         key=(key,),
