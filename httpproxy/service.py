@@ -1,8 +1,9 @@
 """Who is built from what, and opened and closed in which order.
 
     database <- registry <- directory
-             <- committer
+             <- progress, committer <- loader
     client, limiter <- calls <- accounts, settlement <- writes <- gateway
+                             <- reading <- listening, rereading, listing, truth <- engine
 
 `open_service` is all of it; `open_office` is the part that the command line needs to
 work on the registry while nothing is served. Whoever opens closes, in reverse. Tasks
@@ -32,12 +33,24 @@ from httpproxy.exchange.settle import Settlement
 from httpproxy.exchange.write import Timeouts, Writes
 from httpproxy.gateway.server import Doorway, Gateway, GatewayServer
 from httpproxy.settings import Settings
+from httpproxy.store.bulk import Loader
 from httpproxy.store.commit import Committer
+from httpproxy.store.comparing import Comparing
 from httpproxy.store.database import Database
 from httpproxy.store.embedded import EmbeddedPostgres
 from httpproxy.store.errors import Unavailable
+from httpproxy.store.progress import Progress
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.vault import Vault
+from httpproxy.sync.engine import Engine, Jobs
+from httpproxy.sync.listening import Listening
+from httpproxy.sync.listing import Listing
+from httpproxy.sync.plan import Pace
+from httpproxy.sync.reading import Reading
+from httpproxy.sync.rereading import Rereading
+from httpproxy.sync.troubles import Troubles
+from httpproxy.sync.truth import Meter, Truth
+from httpproxy.sync.usage import Usage
 from httpproxy.tasks import Tasks
 from httpproxy.upstream.client import UpstreamClient
 from httpproxy.upstream.deadlines import Deadlines
@@ -59,6 +72,8 @@ class Office:
     dsn: str
     vault: Vault
     registry: Registry
+    progress: Progress
+    comparing: Comparing
     client: UpstreamClient
     limiter: Limiter
     calls: Calls
@@ -105,7 +120,18 @@ async def open_office(settings: Settings) -> AsyncIterator[Office]:
         limiter = Limiter()
         stack.callback(limiter.close)
         calls = Calls(client, limiter, registry, wall_clock)
-        yield Office(settings, embedded, dsn, vault, registry, client, limiter, calls)
+        yield Office(
+            settings=settings,
+            embedded=embedded,
+            dsn=dsn,
+            vault=vault,
+            registry=registry,
+            progress=Progress(database),
+            comparing=Comparing(database),
+            client=client,
+            limiter=limiter,
+            calls=calls,
+        )
 
 
 @asynccontextmanager
@@ -160,22 +186,35 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         tasks.start(directory.keep_fresh(), "directory")
         if office.embedded is not None:
             tasks.start(_inherit(office.embedded), "embedded database")
-        gateway = _gateway(office, committer, directory, tasks)
-        server = GatewayServer(gateway, settings.max_request_bytes)
-        url = await stack.enter_async_context(_listening(server, settings))
+        core = Core(office, committer, directory, Rediscovery(office.calls, office.registry))
+        url = settings.gateway_url
+        if "sync" in settings.roles:
+            loader = await stack.enter_async_context(Loader(office.dsn, committer))
+            tasks.start(_engine(core, loader, tasks).run(), "sync")
+        if "gateway" in settings.roles:
+            server = GatewayServer(_gateway(core, tasks), settings.max_request_bytes)
+            url = await stack.enter_async_context(_listening(server, settings))
         yield Service(office, directory, committer, url)
 
 
-def _gateway(
-    office: Office, committer: Committer, directory: Directory, tasks: Tasks
-) -> Gateway:
-    settings = office.settings
+@dataclass(frozen=True)
+class Core:
+    """What gateway and sync share."""
+
+    office: Office
+    committer: Committer
+    directory: Directory
+    rediscovery: Rediscovery
+
+
+def _gateway(core: Core, tasks: Tasks) -> Gateway:
+    office, committer, settings = core.office, core.committer, core.office.settings
     writes = Writes(
         client=office.client,
         committer=committer,
         registry=office.registry,
         settlement=Settlement(office.calls, committer, office.registry),
-        rediscovery=Rediscovery(office.calls, office.registry),
+        rediscovery=core.rediscovery,
         timeouts=Timeouts(settings.permit_timeout, Deadlines(settings.commit_timeout)),
         spawn=tasks.start,
         wall_clock=wall_clock,
@@ -183,13 +222,53 @@ def _gateway(
     accounts = Accounts(office.calls, office.vault.fingerprint, time.monotonic)
     return Gateway(
         Doorway(
-            directory=directory,
+            directory=core.directory,
             accounts=accounts,
             writes=writes,
             pseudonym=settings.pseudonym,
             max_body=settings.max_request_bytes,
             new_request_id=_request_ids(),
         )
+    )
+
+
+def open_reading(office: Office, committer: Committer, loader: Loader) -> Reading:
+    """Our own reads, committed."""
+    return Reading(office.calls, committer, loader, Usage(), _request_ids(), wall_clock)
+
+
+def _engine(core: Core, loader: Loader, tasks: Tasks) -> Engine:
+    office, settings = core.office, core.office.settings
+    reading = open_reading(office, core.committer, loader)
+    troubles = Troubles(office.progress, time.monotonic)
+    shared = (reading, office.progress, office.registry)
+    pace = Pace(
+        settings.sweep_interval, settings.mass_delete_share, settings.mass_delete_minimum
+    )
+    jobs = Jobs(
+        registry=office.registry,
+        progress=office.progress,
+        listening=Listening(
+            *shared, core.rediscovery, troubles, wall_clock, settings.sync_interval
+        ),
+        rereading=Rereading(*shared, troubles),
+        listing=Listing(*shared, core.rediscovery, troubles, pace, wall_clock),
+        rediscovery=core.rediscovery,
+        meter=Meter(
+            Truth(reading, office.comparing, office.registry),
+            office.progress,
+            troubles,
+            sample=settings.verify_sample,
+            interval=settings.verify_interval,
+            suspicion=2 * settings.sync_interval,
+            pick=secrets.choice,
+        ),
+        troubles=troubles,
+        usage=reading.usage,
+        discovery_interval=settings.discovery_interval,
+    )
+    return Engine(
+        core.directory, jobs, tasks.start, time.monotonic, settings.sync_concurrency
     )
 
 
