@@ -88,6 +88,8 @@ class Calls:
         except StopIteration as done:
             result: T = done.value
             return result
+        finally:
+            conversation.close()
 
     async def identify(self, provider: Provider, token: str) -> str | None:
         """The account of a token, None where the provider's paths name it instead."""

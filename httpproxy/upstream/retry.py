@@ -91,8 +91,9 @@ def backoff(attempt: int, dice: float) -> float:
 
 
 def wait_before(attempt: int, response: Response | None, now: float, dice: float) -> float:
-    """Seconds before the next attempt: what the answer asks for, but never less than
-    the backoff."""
-    own = backoff(attempt, dice)
+    """Seconds before the next attempt: what the answer asks for, and the backoff on top.
+
+    Many are refused at once and told the same time; they are not to come back together.
+    """
     asked = None if response is None else pause_asked(response.headers, now)
-    return own if asked is None else max(own, asked)
+    return backoff(attempt, dice) + (asked or 0.0)

@@ -114,10 +114,24 @@ def test_the_backoff_doubles_within_bounds_and_is_spread_by_the_dice(attempt, di
     assert backoff(2, 0.0) == 0.5
 
 
-def test_the_wait_is_what_the_answer_asks_for_and_at_least_the_backoff():
+def test_the_wait_is_what_the_answer_asks_for_and_then_the_backoff():
     asking = Response(429, headers(("Retry-After", "20")))
     hasty = Response(429, headers(("Retry-After", "0")))
-    assert wait_before(1, asking, NOW, 0.0) == 20.0
+    garbled = Response(429, headers(("Retry-After", "a while")))
+    assert wait_before(1, asking, NOW, 0.0) == 20.25
     assert wait_before(1, hasty, NOW, 0.0) == 0.25
+    assert wait_before(1, garbled, NOW, 0.0) == 0.25
     assert wait_before(3, None, NOW, 0.0) == 1.0
     assert ATTEMPTS > 1
+
+
+def test_those_who_were_told_the_same_time_do_not_come_back_together():
+    asking = Response(429, headers(("Retry-After", "20")))
+    moments = {wait_before(1, asking, NOW, dice / 10) for dice in range(10)}
+    assert len(moments) == 10
+    assert max(moments) - min(moments) > 0.2
+
+
+def test_no_wait_is_longer_than_what_may_be_asked_and_the_longest_step():
+    asking = Response(503, headers(("Retry-After", "86400")))
+    assert wait_before(50, asking, NOW, 0.999) <= MAX_RETRY_AFTER + MAX_WAIT
