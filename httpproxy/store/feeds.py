@@ -7,7 +7,7 @@ from typing import Any
 
 from httpproxy.store.batch import mark_rows
 from httpproxy.store.database import Connection
-from httpproxy.store.errors import Stale
+from httpproxy.store.errors import Forgotten, Stale
 from httpproxy.store.marks import SQL, hold_collections, jsonb
 from httpproxy.store.marks import save as save_marks
 from httpproxy.store.tables import SyncTables
@@ -41,7 +41,8 @@ async def save(connection: Connection, tables: SyncTables, sync_id: str, heard: 
     Of two processes that listened with one state the second is told Stale: its state may
     be the older of the two, and what it heard beyond will be heard again.
     """
-    await hold_collections(connection, sync_id)
+    if not await hold_collections(connection, sync_id):
+        raise Forgotten(f"sync {sync_id} is not in the registry any more")
     kept: dict[str, Any] = {
         "sync_id": sync_id,
         "feed": heard.feed,

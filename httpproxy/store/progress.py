@@ -237,7 +237,8 @@ class Progress:
         marks were needed.
 
         `before` is the state that was listened with. Raises Stale if the feed has gone on
-        from there meanwhile: nothing is kept, and what was heard is heard again.
+        from there meanwhile: nothing is kept, and what was heard is heard again. Raises
+        Forgotten.
         """
         heard = feeds.Heard(feed, before, state, tuple(collections), tuple(dirty))
         async with self._database.transaction() as connection:

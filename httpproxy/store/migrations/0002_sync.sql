@@ -76,9 +76,10 @@ CREATE UNLOGGED TABLE httpproxy.seen (
 );
 CREATE INDEX seen_record ON httpproxy.seen (run, record_id);
 
--- Where each feed of a sync goes on.
+-- Where each feed of a sync goes on. No foreign key: to check it would hold the sync after
+-- its collections, and whoever deletes a sync holds them the other way round.
 CREATE TABLE httpproxy.feed (
-    sync_id text NOT NULL REFERENCES httpproxy.sync (id) ON DELETE CASCADE,
+    sync_id text NOT NULL,
     name    text NOT NULL,
     state   jsonb NOT NULL,
     PRIMARY KEY (sync_id, name)
