@@ -66,16 +66,12 @@ def to_field(definition: Mapping[str, JSON]) -> Field | None:
     )
 
 
-def to_column(type_: ColumnType, value: JSON) -> JSON:
-    """An answer's property value as its column takes it. Raises Misfit.
-
-    "" is how HubSpot spells a cleared value; like null it is None.
-    """
-    return None if value is None or value == "" else _READERS[type_](value)
-
-
 def reader(type_: ColumnType) -> Callable[[JSON], JSON]:
-    """`to_column` for one type, for values that are neither None nor ""."""
+    """What makes of an answer's property values what this column takes.
+
+    It raises Misfit for a value that the column cannot hold. It is not asked about None
+    and "", which is how HubSpot spells a cleared value.
+    """
     return _READERS[type_]
 
 
@@ -112,8 +108,8 @@ def _to_numeric(value: JSON) -> JSON:
 
 
 def _to_boolean(value: JSON) -> JSON:
-    if isinstance(value, str):
-        value = _BOOLEANS.get(value.lower(), value)
+    if isinstance(value, str) and (known := _BOOLEANS.get(value.lower())) is not None:
+        return known
     return fit(ColumnType.BOOLEAN, value)
 
 

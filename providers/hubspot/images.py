@@ -29,6 +29,7 @@ from providers.record import (
     JSON,
     Change,
     Collection,
+    ColumnType,
     Dirty,
     Image,
     ImageKind,
@@ -44,9 +45,16 @@ PARTIAL = "the answer holds only some properties"
 # --- images -----------------------------------------------------------------------------
 
 
-def _readers(collection: Collection) -> Mapping[str, tuple[str, Callable[[JSON], JSON]]]:
-    """Property name -> field id, and what makes of a value what the column takes."""
-    return {name: (f.id, reader(f.column_type)) for name, f in collection.by_name.items()}
+Reader = tuple[str, Callable[[JSON], JSON], bool]
+
+
+def _readers(collection: Collection) -> Mapping[str, Reader]:
+    """Property name -> field id, what makes of a value what the column takes, whether a
+    string is that already: looked up for every value of every page of a backfill."""
+    return {
+        name: (f.id, reader(f.column_type), f.column_type is ColumnType.TEXT)
+        for name, f in collection.by_name.items()
+    }
 
 
 def record_image(
@@ -66,20 +74,7 @@ def record_image(
     archived = record.get("archived")
     if isinstance(archived, bool):
         values["$archived"] = archived
-    readers = collection.once(_readers)
-    for name, value in object_of(record.get("properties")).items():
-        known = readers.get(name)
-        if known is None:
-            extra[name] = value
-            continue
-        field_id, read = known
-        if value is None or value == "":
-            values[field_id] = None
-            continue
-        try:
-            values[field_id] = read(value)
-        except Misfit:
-            values[field_id], extra[name] = None, value
+    _take_properties(collection, object_of(record.get("properties")), values, extra)
     return Image(
         collection=collection.id,
         key=(key,),
@@ -89,6 +84,35 @@ def record_image(
         updated_at=updated_at,
         data=record,
     )
+
+
+def _take_properties(
+    collection: Collection,
+    properties: dict[str, JSON],
+    values: dict[str, JSON],
+    extra: dict[str, JSON],
+) -> None:
+    """Adds what the columns take to `values`, and the rest unchanged to `extra`.
+
+    "" is how HubSpot spells a cleared value.
+    """
+    readers = collection.once(_readers)
+    for name, value in properties.items():
+        known = readers.get(name)
+        if known is None:
+            extra[name] = value
+            continue
+        field_id, read, as_is = known
+        if value is None or value == "":
+            values[field_id] = None
+            continue
+        if as_is and isinstance(value, str):
+            values[field_id] = value
+            continue
+        try:
+            values[field_id] = read(value)
+        except Misfit:
+            values[field_id], extra[name] = None, value
 
 
 def gone_image(

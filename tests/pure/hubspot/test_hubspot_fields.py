@@ -8,9 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.hubspot.fields import column_type, moment, to_column, to_field, to_property
+from providers.hubspot.fields import column_type, moment, to_field, to_property
+from providers.hubspot.images import record_image
+from providers.hubspot.objects import STANDARD, object_collection
+from providers.record import JSON, Field
 from providers.record import ColumnType as C
 from providers.values import Misfit, fit
+
+
+def to_column(column: C, value: Any) -> JSON:
+    """What a record's image holds for a property of this column. Raises Misfit."""
+    contacts = object_collection(STANDARD[0], [Field("p", "p", "any", column)])
+    image = record_image(contacts, {"id": "1", "properties": {"p": value}})
+    assert image is not None
+    if "p" in image.extra:
+        assert (image.values["p"], image.extra["p"]) == (None, value)
+        raise Misfit
+    return image.values["p"]
 
 
 @pytest.mark.parametrize(
