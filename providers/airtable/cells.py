@@ -7,19 +7,31 @@ up again for each of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from providers.airtable.fields import column_fitter, linked_table
-from providers.record import JSON, Collection, Field
+from providers.record import JSON, Collection, ColumnType, Field
 
 
 class Cell(NamedTuple):
-    """One field's cells: `fit` gives a value as the column takes it, or raises Misfit."""
+    """One field's cells.
+
+    `plain` is the type whose values the column takes as they are; `fit` gives any other
+    value as the column takes it, or raises Misfit.
+    """
 
     id: str
-    name: str
-    empty: JSON
+    plain: type | None
     fit: Callable[[JSON], JSON]
+    name: str
+
+
+# Exact types: a bool is an int to Python, and no number to the column.
+_PLAIN: Final[Mapping[ColumnType, type]] = {
+    ColumnType.TEXT: str,
+    ColumnType.NUMERIC: int,
+    ColumnType.BOOLEAN: bool,
+}
 
 
 class Cells(NamedTuple):
@@ -38,7 +50,7 @@ def cells_of(collection: Collection) -> Cells:
 
 def _worked_out(collection: Collection) -> Cells:
     fields = [field for field in collection.fields if field.id[0] != "$"]
-    cells = [Cell(f.id, f.name, f.empty, column_fitter(f)) for f in fields]
+    cells = [Cell(f.id, _PLAIN.get(f.column_type), column_fitter(f), f.name) for f in fields]
     return Cells(
         by_id={cell.id: cell for cell in cells},
         by_name={cell.name: cell for cell in cells},

@@ -16,12 +16,13 @@ name, and which links it touched. Ids and values come from the answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
-from providers.airtable.cells import Cell, cells_of
-from providers.airtable.fields import CREATED_TIME, DERIVED_TYPES, column_fitter, settled
+from providers.airtable.cells import cells_of
+from providers.airtable.fields import DERIVED_TYPES
+from providers.airtable.records import as_object, id_of, record_images, records_in
 from providers.body import read_json
 from providers.record import (
     JSON,
@@ -34,23 +35,8 @@ from providers.record import (
     Schema,
 )
 from providers.spec import Exchange, Unreadable
-from providers.values import Misfit
 
-_fit_created: Final = column_fitter(CREATED_TIME)
-_NESTED: Final = (list, dict)
 _TRUE: Final = (True, 1, "1", "true")
-
-
-class RecordImage(NamedTuple):
-    """An image, and what else reading the record told.
-
-    `unknown`: the record named a field that the collection lacks; `settled`: no cell is
-    still being worked on.
-    """
-
-    image: Image
-    unknown: bool
-    settled: bool
 
 
 def commit_records(exchange: Exchange, schema: Schema) -> Change:
@@ -77,7 +63,7 @@ def commit_records(exchange: Exchange, schema: Schema) -> Change:
 def commit_deletes(exchange: Exchange, schema: Schema) -> Change:
     """Delete one or several: the ids are those that the answer confirms."""
     gone = [r for r in _records(read_json(exchange.response)) if r.get("deleted") is True]
-    ids = [_id(record) for record in gone]
+    ids = [id_of(record) for record in gone]
     collection = schema.find(exchange.variables["table"])
     if collection is None:
         return _uncovered(exchange, len(ids))
@@ -96,9 +82,9 @@ def commit_upload(exchange: Exchange, schema: Schema) -> Change:
     The field's id tells the table. The record is read again in any case: the answer
     hides what the upload did to its formulas and its last-modified time.
     """
-    record = _object(read_json(exchange.response))
-    cells = _object(record.get("fields"))
-    key = (_id(record),)
+    record = as_object(read_json(exchange.response))
+    cells = as_object(record.get("fields"))
+    key = (id_of(record),)
     for field_id in (*cells, exchange.variables["field"]):
         collection = schema.owner_of(field_id)
         if collection is not None:
@@ -142,95 +128,15 @@ def changed_field(exchange: Exchange, schema: Schema) -> Change:
 # Records ---------------------------------------------------------------------------
 
 
-def record_images(
-    collection: Collection, records: Iterable[Mapping[str, JSON]], *, by_id: Callable[[], bool]
-) -> tuple[RecordImage, ...]:
-    """REPLACE images of full records. Raises Unreadable.
-
-    `by_id` tells how the request wanted the fields keyed. The answer has the last word:
-    all its records are keyed alike, so the reading under which more of the keys are
-    known wins, and the request decides where both do equally well (a field may be
-    named like another's id).
-    """
-    records = tuple(records)
-    cells = cells_of(collection)
-    keys = {name for record in records for name in _object(record.get("fields"))}
-    ids = len(keys & cells.by_id.keys())
-    names = len(keys & cells.by_name.keys())
-    as_id = by_id() if ids == names else ids > names
-    known = cells.by_id if as_id else cells.by_name
-    return tuple(record_image(collection, record, known) for record in records)
-
-
 def _uncovered(exchange: Exchange, records: int) -> Change:
     """Records of a table that we do not know: by a name, it may be one that was renamed."""
     named = not exchange.variables["table"].startswith("tbl")
     return Change(unmapped=records, schema_changed=named)
 
 
-def record_image(
-    collection: Collection, record: Mapping[str, JSON], known: Mapping[str, Cell]
-) -> RecordImage:
-    """The REPLACE image of one full record. Raises Unreadable.
-
-    `known` is the collection's cells by the keys that the record uses.
-    """
-    record_id = _id(record)
-    values = dict(cells_of(collection).blank)
-    extra: dict[str, JSON] = {}
-    unknown, open_cells = False, False
-    for name, raw in _object(record.get("fields")).items():
-        cell = known.get(name)
-        if cell is None:
-            extra[name], unknown = raw, True
-        elif raw is not None:
-            try:
-                values[cell.id] = cell.fit(raw)
-            except Misfit:
-                values[cell.id], extra[cell.name] = None, raw
-            if isinstance(raw, _NESTED) and not settled(raw):
-                open_cells = True
-    values["$id"] = record_id
-    made = record.get("createdTime")
-    try:
-        values[CREATED_TIME.id] = None if made is None else _fit_created(made)
-    except Misfit:
-        extra[CREATED_TIME.name] = made
-    image = Image(
-        collection=collection.id,
-        key=(record_id,),
-        kind=ImageKind.REPLACE,
-        values=values,
-        extra=extra,
-        data=dict(record),
-    )
-    return RecordImage(image, unknown, not open_cells)
-
-
-def records_in(answer: JSON) -> list[dict[str, JSON]]:
-    """The records of a list answer. Raises Unreadable."""
-    found = _object(answer).get("records")
-    if not isinstance(found, list):
-        raise Unreadable("the answer lists no records")
-    return [_object(record) for record in found]
-
-
 def _records(answer: JSON) -> list[dict[str, JSON]]:
     """The records of an answer that is one record or a batch. Raises Unreadable."""
-    return records_in(answer) if "records" in _object(answer) else [_object(answer)]
-
-
-def _object(value: JSON) -> dict[str, JSON]:
-    if isinstance(value, dict):
-        return value
-    raise Unreadable("the answer is not of the shape that Airtable documents")
-
-
-def _id(record: Mapping[str, JSON]) -> str:
-    found = record.get("id")
-    if isinstance(found, str) and found:
-        return found
-    raise Unreadable("the answer has a record without an id")
+    return records_in(answer) if "records" in as_object(answer) else [as_object(answer)]
 
 
 # The request's hints ---------------------------------------------------------------

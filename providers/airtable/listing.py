@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import orjson
 
-from providers.airtable.images import RecordImage, record_images, records_in
+from providers.airtable.records import RecordImage, listed_images, records_in
 from providers.airtable.refusals import RECORDS_REMEDY, refused, said, unreadable
 from providers.airtable.routes import API_HOST
 from providers.body import read_json
@@ -132,7 +132,7 @@ def _path(collection: Collection) -> str:
 
 def _listed(collection: Collection, response: Response, after: str | None) -> Listed:
     answer = read_json(response)
-    records = record_images(collection, records_in(answer), by_id=lambda: True)
+    records = listed_images(collection, records_in(answer))
     offset = answer.get("offset") if isinstance(answer, dict) else None
     if not offset:
         return Listed(records, None)

@@ -18,7 +18,7 @@ from providers.airtable.fields import (
     linked_table,
     settled,
 )
-from providers.airtable.images import record_images
+from providers.airtable.records import record_images
 from providers.record import Collection, ColumnType
 from providers.values import Misfit, fit
 
