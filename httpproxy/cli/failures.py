@@ -4,6 +4,7 @@
     1  it failed: database, API, port, or a finding of `doctor`
     2  used wrongly: an option, a setting, a missing token
     3  there is no such sync
+    4  `schema diff --exit-code`: something is to follow, or waits
 
 Foreign exceptions become a `Failure` in one place, `explained`; nothing is shown as a
 traceback unless the log level is debug.
@@ -27,6 +28,7 @@ from providers.spec import Refused, UnknownCollection, Unrecognised
 FAILED: Final = 1
 USAGE: Final = 2
 NOT_FOUND: Final = 3
+DIFFERS: Final = 4
 
 
 class Failure(Exception):

@@ -136,6 +136,8 @@ async def _sync(office: Office, sync: Sync, clock: Clock) -> AsyncIterator[Findi
             "run the version that made it, or delete it: `httpproxy sync delete`",
         )
         return
+    async for finding in _condition(office, sync):
+        yield finding
     try:
         token = await office.registry.secret(sync)
     except StoreError as error:
@@ -146,8 +148,6 @@ async def _sync(office: Office, sync: Sync, clock: Clock) -> AsyncIterator[Findi
             "set the HTTPPROXY_SECRET_KEY that the sync was made with, or make it anew",
         )
         return
-    async for finding in _condition(office, sync):
-        yield finding
     asking = _Asking(office, provider, sync, token, clock)
     credential = await asking.credential()
     yield credential

@@ -9,7 +9,18 @@ from typing import Any
 import click
 
 from httpproxy.cli.output import as_table
-from httpproxy.cli.wording import ago, doing, duration, requests, rows, truth, waiting, wrong
+from httpproxy.cli.wording import (
+    ago,
+    alike,
+    doing,
+    duration,
+    named,
+    requests,
+    rows,
+    truth,
+    waiting,
+    wrong,
+)
 from httpproxy.sync.health import Health, overall
 
 _COLUMNS = ("table", "phase", "rows", "lag", "last success", "waiting", "requests", "truth")
@@ -83,9 +94,8 @@ def _line(health: Health, now: float) -> tuple[str, ...]:
 
 
 def wrongs(collections: Sequence[Health], now: float) -> Iterator[str]:
-    """What is wrong with which collection, and what to do, a line for each."""
-    for health in collections:
-        if health.error:
-            yield f"{health.table}: {wrong(health, now)}"
-            if health.remedy:
-                yield f"  -> {health.remedy}"
+    """What is wrong with which collections, and what to do, a line for each."""
+    for together in alike(collections):
+        yield f"{named(together)}: {wrong(together, now)}"
+        if together[0].remedy:
+            yield f"  -> {together[0].remedy}"

@@ -16,6 +16,7 @@ from httpproxy.cli.checkup import doctor
 from httpproxy.cli.databases import db
 from httpproxy.cli.failures import FAILED, explained
 from httpproxy.cli.invocation import Invocation
+from httpproxy.cli.schemas import schema
 from httpproxy.cli.serving import demo, sandbox, serve
 from httpproxy.cli.shown import settings
 from httpproxy.cli.syncs import sync
@@ -26,6 +27,7 @@ Exit codes
   1  it failed: database, API, port, or a finding of doctor
   2  used wrongly: an option, a setting, a missing token
   3  there is no such sync
+  4  schema diff --exit-code: there are differences
 
 \b
 Examples
@@ -58,7 +60,7 @@ def command(context: click.Context, config: Path | None, data_dir: Path | None) 
     context.obj = Invocation(config, {"data_dir": data_dir})
 
 
-for part in (serve, sync, db, doctor, sandbox, demo, settings):
+for part in (serve, sync, schema, db, doctor, sandbox, demo, settings):
     command.add_command(part)
 
 

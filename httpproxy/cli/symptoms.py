@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from httpproxy.cli.wording import duration, wrong
+from httpproxy.cli.wording import alike, duration, named, wrong
 from httpproxy.sync.health import Health, Phase
 
 LATE_SECONDS: Final = 900.0  # without a word from a feed that is asked every few seconds
@@ -41,16 +41,25 @@ def symptoms(sync: str, collections: Sequence[Health], now: float) -> Iterator[F
             f"`httpproxy sync resume {sync}` lets it go on",
         )
         return
-    for each in there:
-        about = f"sync {sync}: {each.table}"
-        if each.error:
-            level = Level.WARNING if each.held else Level.PROBLEM
-            yield Finding(level, about, f"{each.phase.value}: {wrong(each, now)}", each.remedy)
-        elif each.since is not None and now - each.since > MARKED_SECONDS:
-            said = f"it is to be read again since {duration(now - each.since)}"
-            remedy = "does `httpproxy serve` run? If it does, its rate limit may be spent"
-            yield Finding(Level.WARNING, about, said, remedy)
+    for together in alike(there):
+        level = Level.WARNING if together[0].held else Level.PROBLEM
+        said = f"{together[0].phase.value}: {wrong(together, now)}"
+        about = f"sync {sync}: {named(together)}"
+        yield Finding(level, about, said, together[0].remedy)
+    yield from _marked(sync, there, now)
     yield from _unheard(sync, there)
+
+
+def _marked(sync: str, there: Sequence[Health], now: float) -> Iterator[Finding]:
+    for each in there:
+        waits = 0.0 if each.since is None or each.error else now - each.since
+        if waits > MARKED_SECONDS:
+            yield Finding(
+                Level.WARNING,
+                f"sync {sync}: {each.table}: marks",
+                f"it is to be read again since {duration(waits)}",
+                "does `httpproxy serve` run? If it does, its rate limit may be spent",
+            )
 
 
 def _unheard(sync: str, there: Sequence[Health]) -> Iterator[Finding]:
@@ -59,15 +68,9 @@ def _unheard(sync: str, there: Sequence[Health]) -> Iterator[Finding]:
     late = [each for each in there if (each.lag or 0.0) > LATE_SECONDS and not each.error]
     if late:
         most = max(each.lag or 0.0 for each in late)
-        said = f"nobody has asked what changed in {_named(late)} for {duration(most)}"
+        said = f"nobody has asked what changed in {named(late)} for {duration(most)}"
         yield Finding(Level.WARNING, f"sync {sync}: lag", said, serve)
     begun = [each for each in there if each.phase is not Phase.WAITING]
     if there and not begun:
-        said = f"{_named(there)}: waiting to be read for the first time"
+        said = f"{named(there)}: waiting to be read for the first time"
         yield Finding(Level.OK, f"sync {sync}: backfill", said, serve)
-
-
-def _named(collections: Sequence[Health]) -> str:
-    names = [each.table for each in collections]
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from httpproxy.sync.health import Health, Phase
 
 _COUNTED: Final = 10_000  # so far the database counts marks and rows one by one
+_NAMED: Final = 3
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
@@ -62,8 +63,27 @@ def truth(health: Health) -> str:
     return f"{health.checked:,} compared, {health.drifted:,} differed"
 
 
-def wrong(health: Health, now: float) -> str:
-    """What is wrong, since when, and how often it was tried."""
-    tries = f", {health.failures} times" if health.failures > 1 else ""
-    since = "" if health.since is None else f" (since {duration(now - health.since)}{tries})"
-    return f"{health.error}{since}"
+def named(collections: Sequence[Health]) -> str:
+    """ "contact, company, deal and 27 more"."""
+    names = [each.table for each in collections]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def alike(collections: Iterable[Health]) -> list[list[Health]]:
+    """Those in which something is wrong, together where it is the same: a token that was
+    revoked is one trouble, however many collections have it."""
+    found: dict[tuple[str, str], list[Health]] = {}
+    for health in collections:
+        if health.error:
+            found.setdefault((health.error, health.remedy), []).append(health)
+    return list(found.values())
+
+
+def wrong(together: Sequence[Health], now: float) -> str:
+    """What is wrong with collections that are `alike`: since when, and how often tried."""
+    failures = max(each.failures for each in together)
+    tries = f", {failures} times" if failures > 1 else ""
+    began = min((each.since for each in together if each.since is not None), default=None)
+    since = "" if began is None else f" (since {duration(now - began)}{tries})"
+    return f"{together[0].error}{since}"

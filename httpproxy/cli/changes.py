@@ -1,0 +1,155 @@
+"""The differences between an API's schema and the tables, as text and as JSON. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Final
+
+from httpproxy.exchange.discovery import Discovered
+from httpproxy.store.drift import Difference, Stage, What
+from httpproxy.store.layout import Layout
+from httpproxy.store.registry import Sync
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is different upstream, and what would be done about it."""
+
+    sync: Sync
+    layouts: Sequence[Layout]
+    discovered: Discovered
+    differences: Sequence[Difference]
+
+    def at(self, stage: Stage) -> list[Difference]:
+        return [each for each in self.differences if each.stage is stage]
+
+    @property
+    def open(self) -> bool:
+        """Whether the tables are not what they could be."""
+        return bool(self.at(Stage.AUTOMATIC) or self.at(Stage.WAITING))
+
+
+# + comes, ~ changes, ! waits, - is gone, = stays
+_SIGNS: Final[Mapping[What, str]] = {
+    What.NEW_TABLE: "+",
+    What.TABLE_GONE: "-",
+    What.TABLE_BACK: "+",
+    What.TABLE_RENAMED: "=",
+    What.NEW_COLUMN: "+",
+    What.COLUMN_RENAMED: "~",
+    What.NAME_LOCKED: "=",
+    What.COLUMN_WIDER: "~",
+    What.COLUMN_RETYPED: "~",
+    What.FIELD_GONE: "-",
+    What.FIELD_BACK: "+",
+    What.TABLE_FULL: "=",
+}
+_WIDTH: Final = 24
+
+
+def as_text(draft: Draft) -> Iterator[str]:
+    """The differences, table by table, and what to do about them: line by line."""
+    by_table = sorted(draft.differences, key=lambda each: each.place.table)
+    for table, group in groupby(by_table, key=lambda each: each.place.table):
+        yield _clean(f"{draft.sync.schema_name}.{table}")
+        for each in group:
+            sign = "!" if each.stage is Stage.WAITING else _SIGNS[each.what]
+            yield _clean(f"  {sign} {(each.place.column or ''):{_WIDTH}} {_said(each)}")
+            if each.counts is not None:
+                yield f"    {'':{_WIDTH}} {_counted(each)}"
+        yield ""
+    for name, no in draft.discovered.refused.items():
+        yield _clean(f"the API refuses to describe {name}: {no}")
+    if draft.discovered.uncovered:
+        names = ", ".join(draft.discovered.uncovered)
+        yield _clean(f"not synced: {names}")
+        yield f"  -> `httpproxy schema apply {draft.sync.name} --add NAME` adds one"
+    yield from _verdict(draft)
+
+
+def _verdict(draft: Draft) -> Iterator[str]:
+    name = draft.sync.name
+    automatic, waiting = draft.at(Stage.AUTOMATIC), draft.at(Stage.WAITING)
+    if not draft.open:
+        yield f"{name}: the tables are as the API has them"
+        return
+    if automatic:
+        yield f"{_many(len(automatic), 'change')} by itself, at the next discovery"
+    ready = [each for each in waiting if not each.dependents]
+    if ready:
+        yield f"{_many(len(ready), 'type')} for your word (!)"
+        column = f"{ready[0].place.table}.{ready[0].place.column}"
+        yield f"  -> `httpproxy schema apply {name} --column {column}`, or without --column all"
+    if len(waiting) > len(ready):
+        shown = _many(len(waiting) - len(ready), "type")
+        yield f"{shown} for the views that show it (!): drop them, apply, make them again"
+
+
+def _many(count: int, what: str) -> str:
+    verb = {"change": ("follows", "follow"), "type": ("waits", "wait")}[what]
+    return f"{count} {what}{'' if count == 1 else 's'} {verb[count != 1]}"
+
+
+def _said(each: Difference) -> str:
+    change = f"{each.was} -> {each.becomes}" if each.was and each.becomes else ""
+    named = f' "{each.named}"' if each.named and each.named != each.place.column else ""
+    parts = {
+        What.NEW_COLUMN: f"{each.becomes}, of the new field{named}",
+        What.COLUMN_RENAMED: f"{change}: the field is{named} now",
+        What.NAME_LOCKED: f"keeps its name, which is locked; the field is{named} now",
+        What.FIELD_GONE: f"{each.was}, the field{named} is gone: {each.reason}",
+        What.FIELD_BACK: f"the field{named} is back",
+        What.TABLE_FULL: f"the field{named} has no column: {each.reason}",
+        What.TABLE_RENAMED: f'the collection is "{each.becomes}" now: {each.reason}',
+        What.NEW_TABLE: "a new collection: it gets a table",
+        What.TABLE_BACK: "the collection is back: its table is synced again",
+        What.TABLE_GONE: f"the collection is gone: {each.reason}",
+    }
+    return parts.get(each.what) or f"{change}: {each.reason}"
+
+
+def _counted(each: Difference) -> str:
+    counts = each.counts
+    if counts is None:
+        return ""
+    said = f"{counts.unfit} of {counts.held} values do not fit"
+    return f"{said}; {counts.beside} newer in _extra" if counts.beside else said
+
+
+def _clean(text: str) -> str:
+    """Names are the API's users' making: none may steer a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def as_members(draft: Draft) -> dict[str, Any]:
+    """The same for scripts: a JSON object."""
+    return {
+        "sync": draft.sync.name,
+        "schema": draft.sync.schema_name,
+        "differences": [_members(each) for each in draft.differences],
+        "refused": [
+            {"collection": name, "error": no.said, "remedy": no.remedy}
+            for name, no in draft.discovered.refused.items()
+        ],
+        "not_synced": list(draft.discovered.uncovered),
+    }
+
+
+def _members(each: Difference) -> dict[str, Any]:
+    counts = each.counts
+    return {
+        "what": each.what.value,
+        "stage": each.stage.value,
+        "table": each.place.table,
+        "column": each.place.column,
+        "collection": each.place.collection,
+        "field": each.named,
+        "was": each.was,
+        "becomes": each.becomes,
+        "reason": each.reason,
+        "shown_by": list(each.dependents),
+        "values": counts.held if counts else None,
+        "unfit": counts.unfit if counts else None,
+    }
