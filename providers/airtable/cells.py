@@ -17,12 +17,14 @@ class Cell(NamedTuple):
     """One field's cells.
 
     `plain` is the type whose values the column takes as they are; `fit` gives any other
-    value as the column takes it, or raises Misfit.
+    value as the column takes it, or raises Misfit. `any_shape`: the column takes objects,
+    and with them what Airtable is still working on.
     """
 
     id: str
     plain: type | None
     fit: Callable[[JSON], JSON]
+    any_shape: bool
     name: str
 
 
@@ -50,10 +52,16 @@ def cells_of(collection: Collection) -> Cells:
 
 def _worked_out(collection: Collection) -> Cells:
     fields = [field for field in collection.fields if field.id[0] != "$"]
-    cells = [Cell(f.id, _PLAIN.get(f.column_type), column_fitter(f), f.name) for f in fields]
+    cells = [_cell(field) for field in fields]
     return Cells(
         by_id={cell.id: cell for cell in cells},
         by_name={cell.name: cell for cell in cells},
         blank={field.id: field.empty for field in collection.fields},
         links=tuple((f, linked) for f in fields if (linked := linked_table(f)) is not None),
     )
+
+
+def _cell(field: Field) -> Cell:
+    kind = field.column_type
+    any_shape = kind is ColumnType.JSONB
+    return Cell(field.id, _PLAIN.get(kind), column_fitter(field), any_shape, field.name)

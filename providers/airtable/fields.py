@@ -11,13 +11,16 @@ to, "multipleRecordLinks:tblX", because writing a link changes rows over there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from providers.record import JSON, ColumnType, Field
-from providers.values import fit, fitter
+from providers.values import Misfit, fit, fitter
 
 LINK: Final = "multipleRecordLinks"
 
@@ -174,7 +177,10 @@ def linked_table(field: Field) -> str | None:
 
 
 _MIDNIGHT: Final = "T00:00:00.000Z"
+_UTC: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z", re.ASCII)
 _fit_date: Final = fitter(ColumnType.DATE)
+_fit_moment: Final = fitter(ColumnType.TIMESTAMPTZ)
+_fit_texts: Final = fitter(ColumnType.TEXT_ARRAY)
 
 
 def column_fitter(field: Field) -> Callable[[JSON], JSON]:
@@ -183,11 +189,45 @@ def column_fitter(field: Field) -> Callable[[JSON], JSON]:
     The function raises Misfit for a value that does not fit, such as the
     {"specialValue": "NaN"} of a number formula; the caller keeps the original.
     """
-    return _date if field.column_type is ColumnType.DATE else fitter(field.column_type)
+    return _FITTERS.get(field.column_type) or fitter(field.column_type)
 
 
 def _date(raw: JSON) -> JSON:
-    return _fit_date(raw.removesuffix(_MIDNIGHT) if isinstance(raw, str) else raw)
+    return _day(raw) if isinstance(raw, str) else _fit_date(raw)
+
+
+@lru_cache(maxsize=4096)
+def _day(text: str) -> JSON:
+    # A table of many thousand records has a few hundred days.
+    return _fit_date(text.removesuffix(_MIDNIGHT))
+
+
+def _moment(raw: JSON) -> JSON:
+    # As Airtable spells all of them; any other spelling takes the longer way.
+    if isinstance(raw, str) and _UTC.fullmatch(raw):
+        try:
+            datetime.fromisoformat(raw)
+        except ValueError as error:
+            raise Misfit from error
+        return raw
+    return _fit_moment(raw)
+
+
+def _texts(raw: JSON) -> JSON:
+    if type(raw) is list:
+        for item in raw:
+            if type(item) is not str:
+                break
+        else:
+            return raw
+    return _fit_texts(raw)
+
+
+_FITTERS: Final[Mapping[ColumnType, Callable[[JSON], JSON]]] = {
+    ColumnType.DATE: _date,
+    ColumnType.TIMESTAMPTZ: _moment,
+    ColumnType.TEXT_ARRAY: _texts,
+}
 
 
 def from_column(field: Field, value: JSON) -> JSON:

@@ -81,7 +81,7 @@ def _record_image(
         if cell is None:
             extra[name], unknown = raw, True
             continue
-        field_id, plain, fit, field_name = cell
+        field_id, plain, fit, any_shape, field_name = cell
         if type(raw) is plain:
             values[field_id] = raw
         elif raw is not None:
@@ -89,7 +89,8 @@ def _record_image(
                 values[field_id] = fit(raw)
             except Misfit:
                 values[field_id], extra[field_name] = None, raw
-            if isinstance(raw, (list, dict)) and not settled(raw):
+                any_shape = True
+            if any_shape and not settled(raw):
                 is_settled = False
     values["$id"] = record_id
     made = record.get("createdTime")
