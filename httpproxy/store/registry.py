@@ -23,7 +23,7 @@ from psycopg.types.json import Jsonb
 from httpproxy.store import layout, schemas, statements
 from httpproxy.store import marks as dirty
 from httpproxy.store.database import QUERIES, Connection, Database, next_revision
-from httpproxy.store.errors import NameTaken
+from httpproxy.store.errors import NameTaken, Unavailable
 from httpproxy.store.following import Following
 from httpproxy.store.tables import SyncTables
 from httpproxy.store.vault import Secret, Vault
@@ -31,6 +31,7 @@ from providers.record import Collection, Dirty
 from providers.spec import Budget
 
 _CREDENTIALS: Final = "httpproxy.credential"
+_DELETE_ATTEMPTS: Final = 3
 # What goes with a sync, the sync itself last.
 _DELETED: Final = (
     "hold_collections",
@@ -165,17 +166,28 @@ class Registry:
         return [_sync(row) for row in changed], [row["id"] for row in deleted], last
 
     async def delete_sync(self, sync: Sync, *, drop_tables: bool) -> None:
-        """Forgets a sync, and with `drop_tables` its tables. Raises InUse."""
+        """Forgets a sync, and with `drop_tables` its tables. Raises InUse, and Unavailable
+        if another session holds a table for seconds on end."""
+        for _ in range(_DELETE_ATTEMPTS):
+            try:
+                return await self._delete_once(sync, drop_tables)
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+                held = error
+        raise Unavailable(f"a table of {sync.name} is locked by another session") from held
+
+    async def _delete_once(self, sync: Sync, drop_tables: bool) -> None:
         named = {"id": sync.id}
         async with self._database.transaction() as connection:
             held = await (await connection.execute(QUERIES["lock_sync"], named)).fetchone()
             if held is None:
                 return
-            revision = await next_revision(connection)
             if drop_tables:
                 await schemas.drop_tables(connection, sync.id)
                 if held["owns_schema"]:
                     await schemas.drop_schema(connection, sync.schema_name)
+            else:
+                await schemas.stop_writes(connection, sync.id, sync.schema_name)
+            revision = await next_revision(connection)
             for query in _DELETED:
                 await connection.execute(QUERIES[query], named)
             await connection.execute(

@@ -179,6 +179,10 @@ WHERE {extra} ?| {old_names}
 -- A removed field's column, with all that it holds.
 ALTER TABLE {table} DROP COLUMN {column}
 
+-- name: stop_writes
+-- Before a sync is forgotten whose tables stay.
+LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE
+
 -- name: drop_table
 -- A deleted sync's table.
 DROP TABLE IF EXISTS {table}

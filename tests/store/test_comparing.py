@@ -25,7 +25,11 @@ CASES = {
         image(name="a", extra={"New": 2}),
         Verdict.DIFFERS,
     ),
-    "some fields, equal": (image(name="a", amount=1), image(kind=MERGE, name="a"), Verdict.SAME),
+    "some fields, equal": (
+        image(name="a", amount=1),
+        image(kind=MERGE, name="a"),
+        Verdict.SAME,
+    ),
     "some fields, other": (image(name="a"), image(kind=MERGE, name="b"), Verdict.DIFFERS),
     "no row": (None, image(name="a"), Verdict.ABSENT),
     "deleted there": (image(name="a"), deletion(), Verdict.DIFFERS),

@@ -10,7 +10,7 @@ import pytest
 
 from httpproxy.store.commit import Committer
 from httpproxy.store.database import Database
-from httpproxy.store.errors import InUse, KeyMismatch, NameTaken
+from httpproxy.store.errors import InUse, KeyMismatch, NameTaken, Unavailable
 from httpproxy.store.registry import Registry
 from httpproxy.store.vault import Vault
 from providers.record import Dirty
@@ -124,6 +124,67 @@ async def test_a_deleted_sync_leaves_its_tables_if_they_are_wanted(
     assert set(await world.rows()) == {"rec1", "rec2"}
     for table in ("meta", "event", "dirty", "collection", "field", "credential"):
         assert await world.ask(f"SELECT FROM httpproxy.{table}") == [], table
+
+
+async def test_a_deleted_sync_waits_for_the_commit_that_is_under_way(
+    world: World, committer: Committer
+) -> None:
+    await world.apply(committer, image(name="a"))
+    async with world.database.transaction() as connection:
+        await connection.execute(f"INSERT INTO {world.table} (id) VALUES ('rec2')")
+        await connection.execute(
+            "INSERT INTO httpproxy.meta (collection, record_id, end_seq, deleted, partial)"
+            " VALUES (%s, 'rec2', 1, false, false)",
+            [world.tables.tables[TASKS.id].number],
+        )
+        deleting = asyncio.ensure_future(
+            world.registry.delete_sync(world.sync, drop_tables=False)
+        )
+        await asyncio.sleep(0.2)
+        assert not deleting.done()
+        assert set(await world.rows()) == {"rec1"}  # who only reads does not wait
+    await deleting
+    assert await world.ask("SELECT FROM httpproxy.meta") == []
+    assert set(await world.rows()) == {"rec1", "rec2"}
+
+
+@pytest.mark.parametrize("drop_tables", [False, True])
+async def test_a_sync_that_is_deleted_under_load_leaves_nothing(
+    world: World, committer: Committer, drop_tables: bool
+) -> None:
+    async def write(n: int) -> None:
+        for record in range(30):
+            dirty = (Dirty(TASKS.id, ("rec1",), "why"),)
+            commit = world.commit(image(f"rec{n}-{record}"), start=committer.clock())
+            change = replace(commit.change, dirty=dirty)
+            await committer.commit(replace(commit, change=change))
+
+    async with asyncio.timeout(30):
+        writers = asyncio.gather(*(write(n) for n in range(8)), return_exceptions=True)
+        await world.apply(committer, image("rec0"))
+        await world.registry.delete_sync(world.sync, drop_tables=drop_tables)
+        ended = await writers
+    assert any(isinstance(result, LookupError) for result in ended)
+    for table in ("meta", "event", "dirty", "collection", "quarantine"):
+        assert await world.ask(f"SELECT FROM httpproxy.{table}") == [], table
+
+
+async def test_a_table_that_somebody_holds_is_not_waited_for_without_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("httpproxy.store.layout.LOCK_TIMEOUT", "50ms")
+    async with world.database.transaction() as connection:
+        await connection.execute(f"LOCK TABLE {world.table} IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(Unavailable, match="locked by another session"):
+            await world.registry.delete_sync(world.sync, drop_tables=False)
+    await world.registry.delete_sync(world.sync, drop_tables=False)
+    assert await world.registry.syncs() == []
+
+
+async def test_a_sync_whose_table_the_user_dropped_can_be_deleted(world: World) -> None:
+    await world.ask(f"DROP TABLE {world.table}")
+    await world.registry.delete_sync(world.sync, drop_tables=False)
+    assert await world.registry.syncs() == []
 
 
 async def test_a_deleted_sync_takes_its_tables_along(world: World) -> None:
