@@ -32,13 +32,15 @@ TOKEN: Final = CredentialKind(
     "airtable_token",
     "Personal access token",
     "Make one at https://airtable.com/create/tokens with the scopes data.records:read, "
-    "data.records:write and schema.bases:read, and with access to the base.",
+    "data.records:write, schema.bases:read and, to hear of deletions at once, "
+    "webhook:manage, and with access to the base.",
 )
 OAUTH2: Final = CredentialKind(
     "airtable_oauth2",
     "OAuth access token",
     "The access token of an OAuth integration (https://airtable.com/create/oauth) with the "
-    "scopes data.records:read, data.records:write and schema.bases:read.",
+    "scopes data.records:read, data.records:write, schema.bases:read and, to hear of "
+    "deletions at once, webhook:manage.",
 )
 
 

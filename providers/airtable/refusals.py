@@ -16,7 +16,7 @@ RECORDS_REMEDY: Final = (
     f"The token must have the scope data.records:read and access to the base {_TOKENS}"
 )
 WEBHOOKS_REMEDY: Final = (
-    "The token must have the scope webhook:manage and be its user's who may edit the base "
+    "The token must have the scope webhook:manage, and its user be a creator in the base "
     f"{_TOKENS}"
 )
 
