@@ -1,17 +1,29 @@
-"""Makes a sync: whose account is it, which collections has it, and a table for each.
-And gives it another token.
+"""A sync's life: made, given another token, ended.
 
-The command line and the demo make theirs here.
+The command line and the demo do it here; the steps are the registry's, and what the API
+has to be asked or told for them is added.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from dataclasses import dataclass
+from typing import Final
 
+from httpproxy.exchange.allotment import Allotment
+from httpproxy.exchange.apis import APIS
+from httpproxy.exchange.live import Live
+from httpproxy.exchange.problems import Rejected
 from httpproxy.service import Office
+from httpproxy.store.errors import StoreError
 from httpproxy.store.registry import Sync
 from providers.catalog import PROVIDERS
-from providers.spec import Budget, Provider
+from providers.spec import Budget, Provider, Refused
+
+log = logging.getLogger(__name__)
+
+GOODBYE_SECONDS: Final = 10.0
 
 
 class OtherAccount(Exception):
@@ -76,3 +88,32 @@ async def replace_token(office: Office, sync: Sync, token: str) -> None:
     wanted = [collection.id for collection in known]
     await office.calls.discover(provider, account, token, wanted)
     await office.registry.replace_secret(sync, token)
+
+
+async def end_sync(office: Office, sync: Sync, *, drop_tables: bool) -> None:
+    """Deletes a sync; what it opened at the API is closed, if the API lets us.
+
+    Raises InUse, and OSError if the database is away.
+    """
+    await _hang_up(office, sync)
+    await office.registry.delete_sync(sync, drop_tables=drop_tables)
+
+
+async def _hang_up(office: Office, sync: Sync) -> None:
+    """Tells the API that nobody listens to the sync's feeds any more. Never in the way."""
+    provider = PROVIDERS[sync.provider]
+    allotment = Allotment(
+        APIS[provider.name], sync.account, office.limiter, sync.rates, sync.id
+    )
+    live = Live(sync, allotment)
+    tables = await office.registry.tables(sync)
+    feeds = {feed.name: feed for feed in provider.feeds(tables.schema.collections)}
+    try:
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            for name, state in await office.progress.forget_feeds(sync.id):
+                if name in feeds:
+                    await office.calls.converse(live, provider.hang_up(feeds[name], state))
+    except (Refused, Rejected, StoreError, LookupError, TimeoutError) as error:
+        log.warning("sync %s: what it opened at the API stays a while: %s", sync.name, error)
+    finally:
+        allotment.give_back()

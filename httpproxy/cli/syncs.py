@@ -1,6 +1,6 @@
 """`httpproxy sync`: list, show, token, delete.
 
-The others have rooms of their own: `creation`, `watching`, `steering`.
+The others have rooms of their own: `creation`, `watching`, `steering`, `verifying`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from httpproxy.cli.reports import as_data, tell, totals, wrongs
 from httpproxy.cli.running import run
 from httpproxy.cli.steering import pause, resume, resync
 from httpproxy.cli.summary import summary
+from httpproxy.cli.verifying import verify
 from httpproxy.cli.watching import watch
-from httpproxy.newsync import OtherAccount, replace_token
+from httpproxy.newsync import OtherAccount, end_sync, replace_token
 from httpproxy.service import open_office, wall_clock
 from httpproxy.settings import Settings
 from httpproxy.store.registry import Sync
@@ -39,7 +40,7 @@ def sync() -> None:
     """
 
 
-for _part in (create, watch, pause, resume, resync):
+for _part in (create, watch, pause, resume, resync, verify):
     sync.add_command(_part)
 
 
@@ -142,7 +143,7 @@ async def _found(settings: Settings, name: str | None = None) -> list[_Found]:
 
 
 async def _one(desk: Desk, one: Sync) -> _Found:
-    known = summary(one, await desk.registry.tables(one), desk.settings.gateway_url)
+    known = summary(one, await desk.registry.tables(one), desk.office.settings.gateway_url)
     there = await desk.health(one)
     return _Found({**known, **as_data(there)}, there)
 
@@ -163,4 +164,4 @@ async def _delete(settings: Settings, name: str, drop_tables: bool) -> None:
         one = await office.registry.sync(name)
         if one is None:
             raise no_such_sync(name)
-        await office.registry.delete_sync(one, drop_tables=drop_tables)
+        await end_sync(office, one, drop_tables=drop_tables)

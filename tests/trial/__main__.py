@@ -261,7 +261,7 @@ def _tables(connection: psycopg.Connection[Any]) -> tuple[str, str]:
     found = connection.execute(
         "SELECT s.provider, quote_ident(s.schema_name) || '.' || quote_ident(c.table_name)"
         " FROM httpproxy.sync s JOIN httpproxy.collection c ON c.sync_id = s.id"
-        " WHERE c.name IN ('Trial', 'contact')"
+        " WHERE c.table_name IN ('trial', 'contact')"
     ).fetchall()
     by_provider = dict(found)
     return by_provider["airtable"], by_provider["hubspot"]

@@ -1,0 +1,70 @@
+"""What the sync asks for when nothing happens, and what it leaves behind when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from neighbours.airtable_house import API as AIRTABLE
+from neighbours.airtable_house import AirtableHouse, open_airtable
+from neighbours.hubspot_house import HubSpotHouse, open_hubspot
+from waiting import QUICK, until_listed
+
+from httpproxy.newsync import end_sync
+
+PASSES, INTERVAL = 8, 0.4
+SLOW = {**QUICK, "sync_interval": INTERVAL}
+
+
+def webhooks(house: AirtableHouse) -> list[Any]:
+    path = f"/v0/bases/{house.sync.account}/webhooks"
+    found: list[Any] = house.apis.ask(AIRTABLE, house.token, "GET", path)["webhooks"]
+    return found
+
+
+async def calls_in(house: AirtableHouse | HubSpotHouse, seconds: float) -> list[str]:
+    """The calls that an API sees in this time."""
+
+    def seen() -> list[str]:
+        entries = requests.get(f"{house.apis.origin}/_sandbox/requests", timeout=5).json()
+        return [f"{each['method']} {each['target']}" for each in entries["requests"]]
+
+    before = len(await asyncio.to_thread(seen))
+    await asyncio.sleep(seconds)
+    return (await asyncio.to_thread(seen))[before:]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_a_base_where_nothing_happens_costs_a_call_a_pass(
+    database_dsn: str, tmp_path: Path, allowed: bool
+) -> None:
+    """One for all tables by a webhook; without, one for each table: here there is one."""
+    async with open_airtable(database_dsn, tmp_path, **SLOW) as house:
+        house.apis.simulators.switch({"airtable": {"webhooks_allowed": allowed}})
+        await until_listed(house, house.table_id)
+        calls = await calls_in(house, PASSES * INTERVAL)
+        assert 2 <= len(calls) <= PASSES + 1, calls
+
+
+async def test_a_portal_where_nothing_happens_costs_a_search_a_pass_and_type(
+    database_dsn: str, tmp_path: Path
+) -> None:
+    async with open_hubspot(database_dsn, tmp_path, **SLOW) as house:
+        for collection in ("0-1", "0-2", "associations_company_contact"):
+            await until_listed(house, collection)
+        calls = await calls_in(house, PASSES * INTERVAL)
+        assert all(call.endswith("/search") for call in calls), calls
+        assert 2 <= len(calls) <= 2 * (PASSES + 1), calls
+
+
+async def test_a_sync_that_is_deleted_takes_its_webhook_with_it(
+    database_dsn: str, tmp_path: Path
+) -> None:
+    async with open_airtable(database_dsn, tmp_path, **QUICK) as house:
+        await until_listed(house, house.table_id)
+        assert len(webhooks(house)) == 1
+        await end_sync(house.house.service.office, house.sync, drop_tables=True)
+        assert webhooks(house) == []
