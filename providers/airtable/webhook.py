@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 from providers.airtable.listing import ACCEPT, json_request
 from providers.airtable.payloads import change_in, is_broken
@@ -69,8 +70,7 @@ def create(base: str) -> Conversation[Webhook | Refused]:
 
 def poll(base: str, webhook: Webhook, tables: frozenset[str]) -> Conversation[Polled | None]:
     """What the webhook tells of these tables; None if it is gone or broken. Raises Refused."""
-    path = f"/v0/bases/{base}/webhooks/{webhook.id}/payloads"
-    target = f"{path}?cursor={webhook.cursor}&limit={PAGE}"
+    target = f"{_path(base, webhook)}/payloads?cursor={webhook.cursor}&limit={PAGE}"
     response = yield Request("GET", API_HOST, target, headers(ACCEPT))
     if not response.ok:
         if _is_final(response):
@@ -84,9 +84,12 @@ def poll(base: str, webhook: Webhook, tables: frozenset[str]) -> Conversation[Po
 
 def delete(base: str, webhook: Webhook) -> Conversation[Response]:
     """Ends the webhook; the answer is for the caller to judge."""
-    target = f"/v0/bases/{base}/webhooks/{webhook.id}"
-    response = yield Request("DELETE", API_HOST, target, headers(ACCEPT))
+    response = yield Request("DELETE", API_HOST, _path(base, webhook), headers(ACCEPT))
     return response
+
+
+def _path(base: str, webhook: Webhook) -> str:
+    return f"/v0/bases/{base}/webhooks/{quote(webhook.id, safe='')}"
 
 
 def _is_final(response: Response) -> bool:

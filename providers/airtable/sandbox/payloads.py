@@ -87,7 +87,9 @@ def _linked_entry(base: BaseState, table: TableState, record_id: str, entry: JSO
     if isinstance(cells, dict):
         held = record.cells if record is not None else {}
         found["cellValuesByFieldId"] = {
-            i: cell_v2(base, table.fields[i], held.get(i) or []) if cell == _LATER else cell
+            i: cell_v2(base, known, held.get(i) or [])
+            if cell == _LATER and (known := table.fields.get(i))
+            else cell
             for i, cell in cells.items()
         }
     return found

@@ -18,7 +18,7 @@ from providers.airtable.fields import (
     linked_table,
     settled,
 )
-from providers.airtable.records import record_images
+from providers.airtable.records import listed_images, record_images
 from providers.record import Collection, ColumnType
 from providers.values import Misfit, fit
 
@@ -178,6 +178,32 @@ def test_a_cell_that_is_still_being_worked_on_is_not_settled():
     assert settled({"state": "generated", "value": "x"})
     assert settled(["recA"])
     assert settled("text")
+
+
+@pytest.mark.parametrize(
+    ("raw", "taken"),
+    [
+        ("2026-11-21T07:00:00.000Z", "2026-11-21T07:00:00.000Z"),
+        ("2026-11-21", "2026-11-21T00:00:00+00:00"),
+        ("2026-11-21T07:00:00+01:00", "2026-11-21T07:00:00+01:00"),
+        ("2026-02-30T07:00:00.000Z", None),
+        ("2026-11-21T25:00:00.000Z", None),
+        ("soon", None),
+        (5, None),
+    ],
+)
+def test_a_moment_is_one_in_every_spelling_and_only_if_there_is_such_a_day(raw, taken):
+    assert to_column(field("dateTime"), raw) == (taken, taken is not None)
+
+
+@given(kind=st.sampled_from([*DOCUMENTED, "hologram"]), raw=JSON | st.lists(st.text()))
+def test_a_cell_that_is_taken_as_it_is_is_what_its_column_takes(kind, raw):
+    found = field(kind)
+    table = Collection("tbl1", "T", (*SYSTEM_FIELDS, found))
+    (read,) = listed_images(table, [{"id": "rec1", "fields": {found.id: raw}}])
+    value, fits = (found.empty, True) if raw is None else to_column(found, raw)
+    assert repr(read.image.values[found.id]) == repr(value)
+    assert repr(read.image.extra) == repr({} if fits else {found.name: raw})
 
 
 @given(kind=st.sampled_from([*DOCUMENTED, "hologram"]), raw=JSON)
