@@ -10,9 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from httpproxy.cli.failures import USAGE, Failure, no_such_sync
-from httpproxy.service import open_office, wall_clock
+from httpproxy.service import Office, open_office, wall_clock
 from httpproxy.settings import Settings
-from httpproxy.store.database import Database
 from httpproxy.store.progress import Progress
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.sync.health import Health, health
@@ -22,9 +21,15 @@ from httpproxy.sync.health import Health, health
 class Desk:
     """The registry, and how far its syncs are."""
 
-    settings: Settings
-    registry: Registry
-    progress: Progress
+    office: Office
+
+    @property
+    def registry(self) -> Registry:
+        return self.office.registry
+
+    @property
+    def progress(self) -> Progress:
+        return self.office.progress
 
     async def sync(self, name: str) -> Sync:
         """The sync of this name or id. Raises Failure."""
@@ -41,15 +46,8 @@ class Desk:
 @asynccontextmanager
 async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
     """Opens the database, embedded if the settings name none."""
-    async with open_office(settings) as office, progress_in(office.dsn) as progress:
-        yield Desk(settings, office.registry, progress)
-
-
-@asynccontextmanager
-async def progress_in(dsn: str) -> AsyncIterator[Progress]:
-    """How far the syncs of a database are, over one connection of its own."""
-    async with Database(dsn, connections=1) as database:
-        yield Progress(database)
+    async with open_office(settings) as office:
+        yield Desk(office)
 
 
 async def healths(progress: Progress, sync: Sync) -> list[Health]:

@@ -1,7 +1,7 @@
 """What a command fails with: an exit code, what is wrong, and what to do about it.
 
     0  done
-    1  it failed: database, API, port, or a finding of `doctor`
+    1  it failed: database, API, port, or a finding of `doctor` or `sync verify`
     2  used wrongly: an option, a setting, a missing token
     3  there is no such sync
     4  `schema diff --exit-code`: something is to follow, or waits
@@ -23,7 +23,7 @@ from httpproxy.exchange.problems import Rejected
 from httpproxy.sandbox.simulators import BadState
 from httpproxy.settings import SettingsError
 from httpproxy.store.errors import NameTaken, StoreError, Unavailable
-from providers.spec import Refused, UnknownCollection, Unrecognised
+from providers.spec import ListingExpired, Refused, UnknownCollection, Unrecognised
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -127,6 +127,7 @@ _EXPLAINED: Final[Mapping[type[BaseException], Callable[[Any], Failure]]] = {
     Unrecognised: _unrecognised,
     Refused: lambda error: Failure(f"the API refused: {error}"),
     Rejected: lambda error: Failure(error.detail),
+    ListingExpired: lambda _: Failure("the API ended the listing half-way; run it again"),
     BadState: lambda error: Failure(str(error)),
     psycopg.Error: _database,
     OSError: _system,

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 import psycopg
 
-from httpproxy.cli.desk import healths, progress_in
+from httpproxy.cli.desk import healths
 from httpproxy.cli.failures import explained
 from httpproxy.cli.overhearing import overheard
 from httpproxy.cli.symptoms import Finding, Level, symptoms
@@ -105,8 +105,7 @@ async def _syncs(office: Office) -> AsyncIterator[Finding]:
 
 async def _condition(office: Office, sync: Sync) -> AsyncIterator[Finding]:
     """What the sync itself has met with."""
-    async with progress_in(office.dsn) as progress:
-        there = await healths(progress, sync)
+    there = await healths(office.progress, sync)
     for finding in symptoms(sync.name, there, time.time_ns() / 1e9):
         yield finding
 

@@ -24,7 +24,7 @@ from httpproxy.cli.syncs import sync
 EPILOG = """\b
 Exit codes
   0  done
-  1  it failed: database, API, port, or a finding of doctor
+  1  it failed: database, API, port, a finding of doctor or sync verify
   2  used wrongly: an option, a setting, a missing token
   3  there is no such sync
   4  schema diff --exit-code: there are differences

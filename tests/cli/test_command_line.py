@@ -25,6 +25,7 @@ COMMANDS = [
     ["sync", "pause"],
     ["sync", "resume"],
     ["sync", "resync"],
+    ["sync", "verify"],
     ["sync", "delete"],
     ["db"],
     ["db", "url"],
