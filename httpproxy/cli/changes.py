@@ -76,7 +76,7 @@ def _verdict(draft: Draft) -> Iterator[str]:
         yield f"{name}: the tables are as the API has them"
         return
     if automatic:
-        yield f"{_many(len(automatic), 'change')} by itself, at the next discovery"
+        yield f"{_many(len(automatic), 'change')} at the next discovery, unasked"
     ready = [each for each in waiting if not each.dependents]
     if ready:
         yield f"{_many(len(ready), 'type')} for your word (!)"

@@ -190,14 +190,10 @@ async def _drafted(office: Office, sync: Sync, additions: Sequence[str]) -> Draf
 
 async def _apply(settings: Settings, name: str, wish: _Wish) -> list[str]:
     async with open_office(settings) as office:
-        sync = await _sync(office, name)
+        sync, following = await _sync(office, name), office.registry.following
         draft = await _drafted(office, sync, wish.additions)
-        following = office.registry.following
-        drops = [_dropped(draft, text) for text in wish.drops]
         accepted = _accepted(draft, wish)
-        automatic = draft.at(Stage.AUTOMATIC)
-        if not (automatic or accepted or drops):
-            return [f"{name}: there is nothing to apply"]
+        drops = [_dropped(draft, text) for text in wish.drops]
         _ask(draft, accepted, drops, wish.yes)
         consent: dict[str, set[str]] = {}
         for each in accepted:
@@ -208,8 +204,10 @@ async def _apply(settings: Settings, name: str, wish: _Wish) -> list[str]:
             await following.drop_column(sync.id, place.collection, place.field or "")
         if followed.refused:
             told = "; ".join(f"{r.table}.{r.column}: {r.why}" for r in followed.refused)
-            raise Failure(f"done, but for what Postgres refused: {told}")
-        dropped = [f"dropped {place.table}.{place.column}" for place in drops]
+            raise Failure(f"Postgres refused a part, all else is done: {told}")
+        if not followed.changed and not drops:
+            return [f"{name}: there is nothing to apply"]
+        dropped = [f"dropped {_spelled(place)}" for place in drops]
         return [*_told(accepted), *dropped, f"{name}: the tables have followed"]
 
 

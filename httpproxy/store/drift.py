@@ -53,33 +53,44 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a difference is. `table` and `column` are SQL names (a table that is to be
+    made has the collection's name), `collection` and `field` the provider's ids."""
+
+    table: str
+    collection: str
+    column: str | None = None
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference. `table` and `column` are SQL names, `field` is the API's; a table
-    that is to be made has the collection's name."""
+    """One difference. `was` and `becomes` are names or types, after `what`; `named` is
+    what the API calls the field. `dependents` keep Postgres from changing a type."""
 
     what: What
     stage: Stage
-    table: str
-    column: str | None = None
-    field: str | None = None
+    place: Place
+    named: str | None = None
     was: str | None = None
     becomes: str | None = None
     reason: str = ""
     counts: Counts | None = None
+    dependents: tuple[str, ...] = ()
 
 
 def new_table(collection: Collection) -> Difference:
     """A collection that has no table yet."""
-    return Difference(What.NEW_TABLE, Stage.AUTOMATIC, collection.name, becomes=collection.name)
+    place = Place(collection.name, collection.id)
+    return Difference(What.NEW_TABLE, Stage.AUTOMATIC, place)
 
 
 def gone_table(layout: Layout) -> Difference:
     """A collection that is not there any more."""
     return Difference(
         What.TABLE_GONE,
-        Stage.AUTOMATIC if not layout.removed else Stage.KEPT,
-        layout.table.name,
-        was=layout.table.collection.name,
+        Stage.KEPT if layout.removed else Stage.AUTOMATIC,
+        _place(layout),
         reason="the table stays with its rows and is no longer synced",
     )
 
@@ -91,66 +102,80 @@ def of_table(
     present: Present,
     counts: Mapping[str, Counts],
 ) -> Iterator[Difference]:
-    """The differences of one table; `counts` by column, of those whose type changes."""
+    """The differences of one table; `counts` by column, of those whose type waits."""
     yield from _of_names(layout, found)
     yield from _of_columns(layout, plan)
-    table, dependents = layout.table.name, _by_new_name(plan, present.dependents)
-    for retype in plan.retypes:
-        yield _retyped(table, retype, (), counts)
-    for retype in plan.waiting:
-        yield _retyped(table, retype, dependents.get(retype.column.name, ()), counts)
+    dependents = _by_new_name(plan, present.dependents)
+    for retype in (*plan.retypes, *plan.waiting):
+        name = retype.column.name
+        yield _retyped(layout, retype, dependents.get(name, ()), counts.get(name))
     for kept in layout.kept:
         if kept.column and _is_gone(kept, plan):
-            yield _gone(table, kept)
+            yield Difference(
+                What.FIELD_GONE,
+                Stage.KEPT if kept.removed else Stage.AUTOMATIC,
+                _place(layout, Column(kept.field, kept.column)),
+                kept.field.name,
+                was=kept.field.column_type,
+                reason="the column stays with its values and is no longer written",
+            )
+
+
+def _place(layout: Layout, column: Column | None = None) -> Place:
+    table = layout.table
+    if column is None:
+        return Place(table.name, table.collection.id)
+    return Place(table.name, table.collection.id, column.name, column.field.id)
 
 
 def _of_names(layout: Layout, found: Collection) -> Iterator[Difference]:
-    table, before = layout.table.name, layout.table.collection
+    table, before, place = layout.table.name, layout.table.collection, _place(layout)
+    renamed = found.name != before.name
     if layout.removed:
-        yield Difference(What.TABLE_BACK, Stage.AUTOMATIC, table, becomes=found.name)
-    if found.name != before.name:
+        yield Difference(What.TABLE_BACK, Stage.AUTOMATIC, place)
+    if renamed or not is_named_after(table, found.table_name or found.name, found.id):
         yield Difference(
             What.TABLE_RENAMED,
-            Stage.AUTOMATIC,
-            table,
-            was=before.name,
-            becomes=found.name,
-            reason="the table keeps its name in SQL",
-        )
-    elif not is_named_after(table, found.table_name or found.name, found.id):
-        yield Difference(
-            What.TABLE_RENAMED,
-            Stage.KEPT,
-            table,
+            Stage.AUTOMATIC if renamed else Stage.KEPT,
+            place,
+            was=before.name if renamed else None,
             becomes=found.name,
             reason="the table keeps its name in SQL",
         )
 
 
 def _of_columns(layout: Layout, plan: Plan) -> Iterator[Difference]:
-    table = layout.table.name
-    removed = {k.field.id: k for k in layout.kept if k.removed}
-    for column in plan.added:
-        yield _about(What.NEW_COLUMN, table, column, becomes=column.field.column_type)
+    removed = {k.field.id for k in layout.kept if k.removed and k.column}
+    added = {column.name for column in plan.added}
+    before = {new: old for old, new in plan.renames}
     for kept in plan.fields:
         if kept.column is None:
-            yield Difference(
-                What.TABLE_FULL,
-                Stage.KEPT,
-                table,
-                field=kept.field.name,
-                reason="the table has no room for another column: values are in _extra",
-            )
+            yield _without_column(layout, kept)
             continue
         column = Column(kept.field, kept.column)
-        if kept.field.id in removed and removed[kept.field.id].column:
-            yield _about(What.FIELD_BACK, table, column)
+        place, named = _place(layout, column), kept.field.name
+        if column.name in added:
+            type_ = kept.field.column_type
+            yield Difference(What.NEW_COLUMN, Stage.AUTOMATIC, place, named, becomes=type_)
+        elif kept.field.id in removed:
+            yield Difference(What.FIELD_BACK, Stage.AUTOMATIC, place, named)
+        if column.name in before:
+            old = before[column.name]
+            yield Difference(
+                What.COLUMN_RENAMED, Stage.AUTOMATIC, place, named, old, column.name
+            )
         if kept.locked and not _has_its_name(column):
-            yield _about(What.NAME_LOCKED, table, column, stage=Stage.KEPT)
-    by_name = {k.column: k for k in plan.fields if k.column}
-    for old, new in plan.renames:
-        column = Column(by_name[new].field, new)
-        yield _about(What.COLUMN_RENAMED, table, column, was=old, becomes=new)
+            yield Difference(What.NAME_LOCKED, Stage.KEPT, place, named)
+
+
+def _without_column(layout: Layout, kept: Kept) -> Difference:
+    return Difference(
+        What.TABLE_FULL,
+        Stage.KEPT,
+        Place(layout.table.name, layout.table.collection.id, field=kept.field.id),
+        kept.field.name,
+        reason="the table has no room for another column: values are in _extra",
+    )
 
 
 def _has_its_name(column: Column) -> bool:
@@ -158,39 +183,28 @@ def _has_its_name(column: Column) -> bool:
     return field.column_name is not None or is_named_after(column.name, field.name, field.id)
 
 
-def _about(
-    what: What,
-    table: str,
-    column: Column,
-    *,
-    stage: Stage = Stage.AUTOMATIC,
-    was: str | None = None,
-    becomes: str | None = None,
-) -> Difference:
-    return Difference(what, stage, table, column.name, column.field.name, was, becomes)
-
-
 def _retyped(
-    table: str, retype: Retype, dependents: tuple[str, ...], counts: Mapping[str, Counts]
+    layout: Layout, retype: Retype, dependents: tuple[str, ...], counts: Counts | None
 ) -> Difference:
     column, old = retype.column, retype.column.field.column_type
     why = WIDER.get(retype.to, {}).get(old)
-    if dependents:
+    tried = any(k.pending is retype.to for k in layout.kept if k.field.id == column.field.id)
+    if why is not None and tried and not dependents:
+        reason = "something of yours was against it, such as a constraint, at the last try"
+    elif dependents:
         reason = f"{', '.join(dependents)} shows it: Postgres keeps the type of such a column"
-    elif why is not None:
-        reason = why
     else:
-        reason = "values that do not fit the new type would go to _extra"
+        reason = why or "values that do not fit the new type would go to _extra"
     return Difference(
-        What.COLUMN_RETYPED if why is None or dependents else What.COLUMN_WIDER,
-        Stage.AUTOMATIC if why is not None and not dependents else Stage.WAITING,
-        table,
-        column.name,
+        What.COLUMN_RETYPED if why is None else What.COLUMN_WIDER,
+        Stage.AUTOMATIC if why is not None and not tried and not dependents else Stage.WAITING,
+        _place(layout, column),
         column.field.name,
         old,
         retype.to,
         reason,
-        counts.get(column.name),
+        counts,
+        dependents,
     )
 
 
@@ -205,15 +219,3 @@ def _is_gone(kept: Kept, plan: Plan) -> bool:
     if kept.removed:
         return all(k.field.id != kept.field.id for k in plan.fields)
     return kept.field.id in plan.removed
-
-
-def _gone(table: str, kept: Kept) -> Difference:
-    return Difference(
-        What.FIELD_GONE,
-        Stage.KEPT if kept.removed else Stage.AUTOMATIC,
-        table,
-        kept.column,
-        kept.field.name,
-        was=kept.field.column_type,
-        reason="the column stays with its values and is no longer written",
-    )
