@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from httpproxy.store.tables import Row, SyncTables, Table, folded, is_deleted, row_of
+from httpproxy.store.tables import GONE, Row, SyncTables, Table, folded, is_deleted, row_of
 from providers.record import JSON, Change, Dirty, Image, ImageKind
 
 MAX_ROWS: Final = 1000  # of a batch: about 20 ms of Postgres' time
 
+_OUTDATED: Final = "it was read by an older layout of its table"
 SUSPECT: Final = 3  # lost connections until a commit goes alone
 
 Place = tuple[int, str]  # a collection's number and a record id
@@ -214,14 +215,28 @@ def mark_rows(marks: Iterable[tuple[int, Dirty]]) -> list[Row]:
     return list(found.values())
 
 
-def marks(items: Iterable[Pending]) -> list[Row]:
+def marks(items: Iterable[Pending], layouts: Layouts) -> list[Row]:
     """What the answers leave open."""
     return mark_rows(
-        (item.commit.tables.tables[dirty.collection].number, dirty)
-        for item in items
-        for dirty in item.commit.change.dirty
-        if dirty.collection in item.commit.tables.tables
+        mark for item in items for mark in (*_left_open(item), *_outdated(item, layouts))
     )
+
+
+def _left_open(item: Pending) -> Iterator[tuple[int, Dirty]]:
+    tables = item.commit.tables.tables
+    for dirty in item.commit.change.dirty:
+        if dirty.collection in tables:
+            yield tables[dirty.collection].number, dirty
+
+
+def _outdated(item: Pending, layouts: Layouts) -> Iterator[tuple[int, Dirty]]:
+    """Images that were read before their table followed its collection. Two fields may
+    have swapped their names in between; a field that is new was not asked for."""
+    tables = item.commit.tables.tables
+    for image in item.images:
+        table = tables[image.collection]
+        if layouts(table).version != table.version and image.kind not in GONE:
+            yield table.number, Dirty(image.collection, image.key, _OUTDATED)
 
 
 def guard_rows(items: Iterable[Pending]) -> list[Row]:

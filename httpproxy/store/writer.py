@@ -84,7 +84,7 @@ class Writer:
         careful = any(item.careful for item in items)
         guard = _jsonb(batch.guard_rows(items), careful)
         written = [self._prepared(step, careful) for step in batch.steps(items, layouts)]
-        marks = batch.marks(items)
+        marks = batch.marks(items, layouts)
         if marks:
             written.append((SQL["mark"], (_jsonb(marks, careful=True),)))
         answer = await self.pipeline([(SQL["guard"], (guard,)), *written])
