@@ -230,8 +230,11 @@ def _left_open(item: Pending) -> Iterator[tuple[int, Dirty]]:
 
 
 def _outdated(item: Pending, layouts: Layouts) -> Iterator[tuple[int, Dirty]]:
-    """Images that were read before their table followed its collection. Two fields may
-    have swapped their names in between; a field that is new was not asked for."""
+    """Images that were read before their table followed its collection: two fields may
+    have swapped their names in between. What the sync reads has ids for names, and is
+    read again as a whole (`steps.record`)."""
+    if item.commit.origin == "sync":
+        return
     tables = item.commit.tables.tables
     for image in item.images:
         table = tables[image.collection]

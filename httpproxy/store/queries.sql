@@ -241,8 +241,10 @@ WITH _marked AS (
     ON CONFLICT (collection, record_id) DO UPDATE
     SET reason = excluded.reason, mark = nextval('httpproxy.clock')
 )
-INSERT INTO httpproxy.progress (collection, wants_thorough) VALUES (%(number)s, true)
-ON CONFLICT (collection) DO UPDATE SET wants_thorough = true
+INSERT INTO httpproxy.progress (collection, wants_thorough, asked_at)
+-- Whoever begins a listing within the next moment may not have heard of the change.
+VALUES (%(number)s, true, clock_timestamp() + interval '2 seconds')
+ON CONFLICT (collection) DO UPDATE SET wants_thorough = true, asked_at = excluded.asked_at
 
 -- name: save_field
 -- A field and its column.

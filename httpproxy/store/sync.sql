@@ -131,7 +131,7 @@ LIMIT %(limit)s
 -- A listing that is complete; nothing if it is not the collection's, or not at its end.
 DELETE FROM httpproxy.run
 WHERE number = %(run)s AND collection = %(number)s AND pages > 0 AND after IS NULL
-RETURNING thorough
+RETURNING thorough, began_at
 
 -- name: drop_seen
 -- What a run saw.
@@ -151,11 +151,13 @@ DELETE FROM httpproxy.dirty
 WHERE collection = %(number)s AND record_id = '' AND mark = %(mark)s
 
 -- name: record_listing
--- A complete listing is a success.
+-- A complete listing is a success. It answers what was asked for before it began; a field
+-- that came meanwhile lacks its values in all that was listed until then.
 UPDATE httpproxy.progress
 SET backfilled_at = coalesce(backfilled_at, now()), listed_at = now(), succeeded_at = now(),
     error = NULL, remedy = '', failed_at = NULL, failures = 0,
-    wants_thorough = wants_thorough AND NOT %(thorough)s
+    wants_thorough = wants_thorough
+        AND NOT (%(thorough)s AND coalesce(asked_at < %(began_at)s, true))
 WHERE collection = %(number)s
 
 -- name: hold_run
@@ -177,12 +179,12 @@ RETURNING r.number
 
 -- name: want_thorough
 -- The operator asks for collections to be listed anew, value by value.
-INSERT INTO httpproxy.progress (collection, wants_thorough)
-SELECT c.id, true FROM httpproxy.collection c
+INSERT INTO httpproxy.progress (collection, wants_thorough, asked_at)
+SELECT c.id, true, clock_timestamp() FROM httpproxy.collection c
 WHERE c.sync_id = %(sync_id)s AND c.removed_at IS NULL
     AND (%(collections)s::text[] IS NULL OR c.upstream_id = ANY(%(collections)s::text[]))
 ORDER BY c.id FOR KEY SHARE
-ON CONFLICT (collection) DO UPDATE SET wants_thorough = true
+ON CONFLICT (collection) DO UPDATE SET wants_thorough = true, asked_at = excluded.asked_at
 RETURNING collection
 
 -- name: record_failure

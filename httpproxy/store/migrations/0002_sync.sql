@@ -37,6 +37,7 @@ CREATE TABLE httpproxy.progress (
     failed_at      timestamptz,              -- the first of the failures in a row
     failures       integer NOT NULL DEFAULT 0,
     wants_thorough boolean NOT NULL DEFAULT false,
+    asked_at       timestamptz,              -- for that; what began before does not do
     checked        bigint NOT NULL DEFAULT 0, -- rows compared with the API
     drifted        bigint NOT NULL DEFAULT 0, -- of them, those that differed
     checked_at     timestamptz
