@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from typing import Final
 
 import click
 
@@ -12,11 +13,13 @@ from providers.http import Response
 from providers.record import Collection
 from providers.spec import Conversation, Provider
 
+_LINE_EVERY: Final = 100
+
 
 def narrated(provider: Provider) -> Provider:
     """The same provider; its discoveries tell on standard error how far they are.
 
-    On a terminal in one line that is written over, else only that it has begun.
+    On a terminal in one line that is written over, else a line every hundred answers.
     """
     telling = _Telling(provider.title, over=sys.stderr.isatty())
 
@@ -48,6 +51,8 @@ class _Telling:
         self._answers += 1
         if self._over:
             click.echo(f"\r{self._asking} {self._answers}", err=True, nl=False)
+        elif self._answers % _LINE_EVERY == 0:
+            click.echo(f"{self._asking} {self._answers}", err=True)
 
     def end(self, found: str) -> None:
         said = f"{found}, in {self._answers} answer{'' if self._answers == 1 else 's'}"

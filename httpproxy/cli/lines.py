@@ -47,7 +47,7 @@ def _line(view: View, health: Health) -> str:
     if health.under_way:
         speed = view.speeds.get(health.id)
         parts.append(f"{health.records:,} read" + (f", {speed:,.0f}/s" if speed else ""))
-    parts.append(f"{rows(health.rows)} rows")
+    parts.append(f"{rows(health.rows)} row{'' if health.rows == 1 else 's'}")
     if health.lag is not None and not health.under_way:
         parts.append(f"lag {duration(health.lag)}")
     if marks := waiting(health):

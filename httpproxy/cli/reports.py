@@ -47,6 +47,7 @@ def _collection(health: Health) -> dict[str, Any]:
             "thorough": health.thorough,
         },
         "rows": health.rows,
+        "followed": health.followed,
         "lag": health.lag,
         "succeeded_at": _moment(health.succeeded),
         "marks": health.marks,
@@ -67,9 +68,9 @@ def _moment(seconds: float | None) -> str | None:
 
 
 def totals(collections: Sequence[Health]) -> tuple[str, str, str]:
-    """A sync's line in the list: phase, rows, the longest lag."""
+    """A sync's line in the list: phase, rows, the longest lag of what feeds tell of."""
     total = sum(each.rows for each in collections)
-    lags = [each.lag for each in collections if each.lag is not None]
+    lags = [each.lag for each in collections if each.followed and each.lag is not None]
     return overall(collections).value, f"{total:,}", duration(max(lags, default=None))
 
 

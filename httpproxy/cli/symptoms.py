@@ -65,7 +65,8 @@ def _marked(sync: str, there: Sequence[Health], now: float) -> Iterator[Finding]
 def _unheard(sync: str, there: Sequence[Health]) -> Iterator[Finding]:
     """One finding for all that nobody works on: it has one reason."""
     serve = "`httpproxy serve` does that; it must run, with the role sync"
-    late = [each for each in there if (each.lag or 0.0) > LATE_SECONDS and not each.error]
+    fed = [each for each in there if each.followed and not each.error]
+    late = [each for each in fed if (each.lag or 0.0) > LATE_SECONDS]
     if late:
         most = max(each.lag or 0.0 for each in late)
         said = f"nobody has asked what changed in {named(late)} for {duration(most)}"

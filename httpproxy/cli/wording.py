@@ -57,9 +57,9 @@ def requests(counts: Mapping[str, int]) -> str:
 
 
 def truth(health: Health) -> str:
-    """What the comparisons with the API have said so far."""
+    """What the comparisons with the API have said, "-" before the first."""
     if not health.checked:
-        return "not compared so far"
+        return "-"
     return f"{health.checked:,} compared, {health.drifted:,} differed"
 
 

@@ -66,8 +66,9 @@ class Health:
     share      how much of it that is (0 to 1), None where nobody knows how much there is
     thorough   whether the run under way, or asked for, reads every record anew
     rows       in the table, about
-    lag        seconds since the API was last asked what has changed, None: not yet
-    succeeded  when anything last worked
+    followed   whether a feed tells what changes in it; else only listings do
+    lag        seconds since that feed, or listing, last told; None: not yet
+    succeeded  when anything last went well
     marks      records marked to be read again; `whole`: the collection is
     since      when what is wrong began (failing, held, marked); None: nothing is
     held       whether its sweep waits for the user's word
@@ -87,6 +88,7 @@ class Health:
     share: float | None
     thorough: bool
     rows: int
+    followed: bool
     lag: float | None
     succeeded: float | None
     marks: int
@@ -132,6 +134,7 @@ def health(state: CollectionState, sync: str, status: str, now: float) -> Health
     """How a collection is at `now`; its sync has this name, for the remedies, and status."""
     run, at, (error, remedy) = state.run, phase(state, status), _wrong(state, sync)
     heard = state.heard_at or state.listed_at
+    well = (state.succeeded_at, state.heard_at, state.listed_at)
     return Health(
         id=state.collection,
         name=state.name,
@@ -142,8 +145,9 @@ def health(state: CollectionState, sync: str, status: str, now: float) -> Health
         share=_share(state),
         thorough=run.thorough if run else state.wants_thorough,
         rows=state.rows,
+        followed=state.heard_at is not None,
         lag=None if heard is None else max(0.0, now - heard),
-        succeeded=state.succeeded_at,
+        succeeded=max(filter(None, well), default=None),
         marks=state.dirty,
         whole=state.whole_mark is not None,
         since=_since(state),

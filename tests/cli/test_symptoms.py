@@ -10,7 +10,7 @@ from programs import Ended
 from stages import Stage, act
 from test_watching import BACKFILL, HELD, LIVE, NOW
 
-from httpproxy.cli.reports import wrongs
+from httpproxy.cli.reports import totals, wrongs
 from httpproxy.cli.symptoms import LATE_SECONDS, MARKED_SECONDS, Finding, Level, symptoms
 from httpproxy.cli.wording import ago, duration, requests, rows, truth, waiting
 from httpproxy.sync.health import Health, Phase
@@ -80,6 +80,7 @@ def test_a_feed_that_nobody_asks_is_a_warning_for_all_of_them():
     assert "httpproxy serve" in finding.remedy
     assert found(replace(LIVE, lag=LATE_SECONDS)) == []
     assert found(replace(late, phase=Phase.REMOVED)) == []
+    assert found(replace(late, followed=False)) == []  # only listings tell of it
 
 
 def test_a_sync_that_nobody_has_begun_is_said_to_wait():
@@ -147,6 +148,12 @@ def test_durations_have_one_unit(seconds: float | None, said: str):
     assert duration(seconds) == said
 
 
+def test_the_list_tells_the_longest_lag_of_what_is_followed():
+    listed = replace(LIVE, followed=False, lag=50_000.0)
+    assert totals([LIVE, replace(LIVE, lag=7.0), listed]) == ("live", "150,000", "7.0 s")
+    assert totals([listed]) == ("live", "50,000", "-")
+
+
 def test_words_for_counts_and_moments():
     assert (rows(10_000), rows(10_001), rows(1_234_567)) == ("10,000", ">10,000", "1,234,567")
     assert (ago(None, NOW), ago(NOW + 5, NOW), ago(NOW - 60, NOW)) == (
@@ -158,4 +165,4 @@ def test_words_for_counts_and_moments():
     assert requests({}) == "none"
     assert waiting(replace(LIVE, marks=1)) == "1 mark"
     assert waiting(replace(LIVE, marks=10_000, whole=True)) == "all and 10,000+ marks"
-    assert truth(LIVE) == "not compared so far"
+    assert truth(LIVE) == "-"

@@ -41,6 +41,7 @@ LIVE = Health(
     share=None,
     thorough=False,
     rows=50_000,
+    followed=True,
     lag=3.0,
     succeeded=NOW - 3,
     marks=0,

@@ -71,6 +71,15 @@ def test_lag_counts_from_the_feeds_last_word_and_is_never_negative():
     unfed = replace(LIVE, heard_at=None)
     assert health(unfed, "crm", "active", NOW).lag == 600.0
     assert health(NEW, "crm", "active", NOW).lag is None
+    assert health(LIVE, "crm", "active", NOW).followed
+    assert not health(unfed, "crm", "active", NOW).followed
+
+
+def test_whatever_went_well_last_is_the_last_success():
+    assert health(LIVE, "crm", "active", NOW).succeeded == NOW - 2
+    assert health(replace(LIVE, heard_at=NOW), "crm", "active", NOW).succeeded == NOW
+    assert health(replace(LIVE, listed_at=NOW - 1), "crm", "active", NOW).succeeded == NOW - 1
+    assert health(NEW, "crm", "active", NOW).succeeded is None
 
 
 def test_only_a_collection_that_was_complete_before_tells_how_far_its_listing_is():
