@@ -1,8 +1,10 @@
 """A collection's records, page by page.
 
-Records come a hundred at a time. A thorough page asks for every property along with the
-listing if they fit into a URL, and else reads the listed ids in a second call. A page that
-need not be thorough asks for next to nothing: ids and versions.
+Records come a hundred at a time, with every property if all fit into a URL. Of a type with
+more properties than that, a thorough page reads the listed ids in a second call, and one
+that need not be thorough makes do with ids and versions. Those miss what changes without
+the record's modified date, as counts of associated records do; so they are told only where
+they save calls.
 
 Associations have no listing. The ids at the left end of a pair are listed, ten pages of
 them, and then one call tells what belongs to each. Archived records are in no listing,
@@ -53,7 +55,7 @@ def list_page(collection: Collection, after: str | None, thorough: bool) -> Pagi
     """
     if is_pair(collection):
         return _pairs(collection, after)
-    return _whole(collection, after) if thorough else _versions(collection, after)
+    return _objects(collection, after, thorough)
 
 
 # --- objects ----------------------------------------------------------------------------
@@ -74,8 +76,7 @@ def _every_property(collection: Collection) -> str | None:
     return names if len(names) < _LONGEST_QUERY else None
 
 
-def _whole(collection: Collection, after: str | None) -> Paging:
-    """A page with an image of every record."""
+def _objects(collection: Collection, after: str | None, thorough: bool) -> Paging:
     properties = collection.once(_every_property)
     try:
         if properties is not None:
@@ -85,6 +86,8 @@ def _whole(collection: Collection, after: str | None) -> Paging:
         if no.response.status != _TOO_LONG:
             raise
     records, following = yield from _listed(collection.id, after, _LEAST)
+    if not thorough:
+        return _versions(collection, records, following)
     if ids := [key for each in records if (key := id_of(each.get("id")))]:
         # Who has been archived since is not read: no record that there was all the time.
         records = yield from batch_read(collection.id, ids, [*collection.by_name])
@@ -104,9 +107,8 @@ def _page(images: tuple[Image, ...], following: str | None) -> Page:
     return Page(Change(images=images), tuple(image.key for image in images), following)
 
 
-def _versions(collection: Collection, after: str | None) -> Paging:
-    """A page of ids, each to be read if its row has another version."""
-    records, following = yield from _listed(collection.id, after, _LEAST)
+def _versions(collection: Collection, records: Records, following: str | None) -> Page:
+    """Ids, each to be read if its row has another version."""
     marks = tuple(
         Dirty(collection.id, (key,), LISTED, moment(each.get("updatedAt")))
         for each in records

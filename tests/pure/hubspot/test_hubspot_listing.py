@@ -103,35 +103,42 @@ def test_pages_follow_one_another_until_everything_was_there_once():
     portal = Portal()
     contacts = collection(portal.schema("contacts"), "contacts")
     made = people(portal, 230)
-    for thorough in (True, False):
-        found = list(pages(portal, contacts, thorough=thorough))
+    for wanted, thorough in ((contacts, True), (wide(), True), (wide(), False)):
+        found = list(pages(portal, wanted, thorough=thorough))
         assert [len(page.seen) for page in found] == [100, 100, 33]
         seen = [key for page in found for key in page.seen]
         assert len(seen) == len(set(seen))
         assert set(seen) == {(i,) for i in made} | SEEDED
 
 
-def test_a_page_that_need_not_be_thorough_tells_ids_and_versions():
+def test_where_it_saves_no_call_a_page_is_thorough_in_any_case():
+    """Counts of associated records change, and the record's version does not."""
     portal = Watched()
     contacts = collection(portal.schema("contacts"), "contacts")
     portal.asked.clear()
     (page,) = pages(portal, contacts, thorough=False)
     assert portal.asked == ["GET /crm/v3/objects/0-1"]
+    assert (page.change.dirty, len(page.change.images)) == ((), 3)
+
+
+def test_a_page_that_need_not_be_thorough_tells_ids_and_versions():
+    portal = Watched()
+    (page,) = pages(portal, wide(), thorough=False)
+    assert portal.asked == ["GET /crm/v3/objects/0-1"]
     assert page.change.images == ()
     assert set(page.seen) == {mark.key for mark in page.change.dirty} == SEEDED
-    (whole,) = pages(portal, contacts, thorough=True)
+    (whole,) = pages(portal, wide(), thorough=True)
     versions = {image.key: image.updated_at for image in whole.change.images}
     assert {mark.key: mark.updated_at for mark in page.change.dirty} == versions
 
 
 def test_a_version_page_asks_for_next_to_nothing():
-    conversation = list_page(collection(Portal().schema("contacts"), "contacts"), None, False)
+    conversation = list_page(wide(), None, False)
     assert next(conversation).target == "/crm/v3/objects/0-1?limit=100&properties=hs_object_id"
 
 
 def test_a_record_without_a_version_is_always_read():
-    contacts = collection(Portal().schema("contacts"), "contacts")
-    conversation = list_page(contacts, None, False)
+    conversation = list_page(wide(), None, False)
     next(conversation)
     with pytest.raises(StopIteration) as done:
         conversation.send(Response(200, body=b'{"results":[{"id":7},{"id":null},{}]}'))
@@ -196,8 +203,8 @@ def test_archived_and_removed_records_are_in_no_listing():
     contacts = collection(portal.schema("contacts"), "contacts")
     portal.call("DELETE", f"{V3}/contacts/{GRACE}")
     portal.call("POST", f"{V3}/contacts/gdpr-delete", {"objectId": MARY})
-    for thorough in (True, False):
-        (page,) = pages(portal, contacts, thorough=thorough)
+    for wanted, thorough in ((contacts, True), (wide(), True), (wide(), False)):
+        (page,) = pages(portal, wanted, thorough=thorough)
         assert page.seen == ((CHARLES,),)
 
 
