@@ -101,6 +101,10 @@ class Committer:
         """
         return self._clock
 
+    def saw(self, tick: int) -> None:
+        """Another connection of this process has committed at this value of the clock."""
+        self._clock = max(self._clock, tick)
+
     async def __aenter__(self) -> Self:
         try:
             writer = await self._connect()

@@ -1,0 +1,596 @@
+"""Pages that are loaded mean what they mean when they are committed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg.rows import dict_row
+
+from httpproxy.store.bulk import Loader
+from httpproxy.store.commit import Applied, Commit, Committer
+from httpproxy.store.database import Database
+from httpproxy.store.errors import SetAside, Unavailable
+from httpproxy.store.registry import Registry
+from httpproxy.store.vault import Vault
+from providers.record import JSON, Change, Dirty, Image, ImageKind
+from tests.store.world import FIELDS, KEY, PAIRS, TASKS, World, deletion, image, make_sync
+
+MERGE, ARCHIVE = ImageKind.MERGE, ImageKind.ARCHIVE
+OLD, NEW = "2024-05-01T10:00:00.000Z", "2024-05-01T10:00:00.001Z"
+KILL = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name = 'httpproxy' AND pid <> pg_backend_pid()
+        AND datname = current_database()
+"""
+
+
+@pytest.fixture
+async def loader(world: World, committer: Committer) -> AsyncIterator[Loader]:
+    async with Loader(world.dsn, committer) as loader:
+        yield loader
+
+
+def page(*records: str, **values: JSON) -> list[Image]:
+    return [image(record, **{"name": record, **values}) for record in records]
+
+
+def numbered(first: int, last: int, **values: JSON) -> list[Image]:
+    return page(*(f"rec{n:04}" for n in range(first, last)), **values)
+
+
+async def load(world: World, loader: Loader, *images: Image, start: int = 0) -> Applied:
+    return await loader.load(world.commit(*images, start=start, origin="sync"))
+
+
+def alone(committer: Committer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on the committer may not be asked."""
+
+    async def refuse(_: Commit) -> Applied:
+        raise AssertionError("the committer was asked")
+
+    monkeypatch.setattr(committer, "commit", refuse)
+
+
+# What a page does ---------------------------------------------------------------------
+
+
+async def test_a_page_of_new_records_is_one_transaction_without_the_committer(
+    world: World, committer: Committer, loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone(committer, monkeypatch)
+    pairs = [Image(PAIRS.id, (f"{n}", "7"), ImageKind.REPLACE, {}) for n in range(5)]
+    whole = image(
+        "rec9",
+        archived=None,
+        name="Größe ✓",
+        amount="12345678901234567890.123",
+        done=True,
+        due="2024-02-29",
+        seen="2024-05-01T10:00:00.123+02:00",
+        tags=["a", "b,c", ""],
+        blob={"nested": [1, None]},
+        updated_at=OLD,
+    )
+    applied = await load(world, loader, *numbered(0, 50), whole, *pairs)
+    assert applied == Applied(56)
+    row = (await world.rows())["rec9"]
+    assert (row["name"], row["tags"], row["blob"]) == (
+        "Größe ✓",
+        ["a", "b,c", ""],
+        {"nested": [1, None]},
+    )
+    assert row["_extra"] == {}
+    assert len(await world.rows()) == 51
+    told = await world.ask(
+        "SELECT count(*), count(DISTINCT transaction) AS n FROM httpproxy.event"
+    )
+    assert told == [{"count": 56, "n": 1}]
+
+
+async def test_the_clock_of_the_process_sees_what_was_loaded(
+    world: World, committer: Committer, loader: Loader
+) -> None:
+    await load(world, loader, *numbered(0, 20))
+    ends = await world.ask("SELECT DISTINCT end_seq FROM httpproxy.meta")
+    assert committer.clock() == ends[0]["end_seq"]
+    edited = await world.apply(committer, image("rec0003", name="edited"))
+    assert edited.overlaps == ()
+
+
+async def test_marks_are_made_with_the_page(
+    world: World, committer: Committer, loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dirty = (
+        Dirty(TASKS.id, ("rec1",), "a cell is loading"),
+        Dirty(TASKS.id, None, "linked"),
+        Dirty("tblOther", None, "not ours"),
+    )
+    change = Change(tuple(numbered(0, 10)), dirty)
+    with monkeypatch.context() as patch:
+        alone(committer, patch)
+        await loader.load(Commit(world.tables, change, 0, world.sync.id, "sync", "r"))
+    marks = await world.ask("SELECT record_id, reason FROM httpproxy.dirty ORDER BY 1")
+    assert marks == [
+        {"record_id": "", "reason": "linked"},
+        {"record_id": "rec1", "reason": "a cell is loading"},
+    ]
+    nothing = Change(dirty=(Dirty(TASKS.id, ("rec2",), "again"),))
+    await loader.load(Commit(world.tables, nothing, 0, world.sync.id, "sync", "r"))
+    assert len(await world.ask("SELECT FROM httpproxy.dirty")) == 3
+
+
+async def test_an_unknown_collection_is_refused(world: World, loader: Loader) -> None:
+    stranger = Image("tblOther", ("rec1",), ImageKind.REPLACE)
+    with pytest.raises(LookupError, match="tblOther"):
+        await load(world, loader, stranger, *numbered(0, 3))
+    assert await world.rows() == {}
+
+
+# The interval rule --------------------------------------------------------------------
+
+
+async def test_a_record_that_was_written_while_the_page_was_read_is_left_as_it_is(
+    world: World, committer: Committer, loader: Loader
+) -> None:
+    start = committer.clock()
+    await world.apply(committer, image("rec0003", name="written"), deletion("rec0004"))
+    applied = await load(world, loader, *numbered(0, 10), start=start)
+    assert applied.rows == 8
+    assert {i.record_id for i in applied.overlaps} == {"rec0003", "rec0004"}
+    names = await world.names()
+    assert names["rec0003"] == "written"
+    assert "rec0004" not in names, "a stale page revives nothing"
+    assert len(names) == 9
+
+
+async def test_a_page_that_began_later_brings_known_records_up_to_date(
+    world: World, committer: Committer, loader: Loader
+) -> None:
+    await load(world, loader, *numbered(0, 10))
+    await world.apply(committer, deletion("rec0004"))
+    seen = committer.clock()
+    changed = numbered(0, 12)
+    changed[3] = image("rec0003", name="edited elsewhere")
+    assert (await load(world, loader, *changed, start=seen)).rows == 12
+    assert (await world.names())["rec0003"] == "edited elsewhere"
+    later = [e for e in (await world.events())[11:] if e[0] != "rec0003"]
+    assert later == [(f"rec{n:04}", "created") for n in (10, 11)] + [("rec0004", "created")]
+
+
+async def test_a_newer_version_is_taken_and_an_older_one_is_not(
+    world: World, committer: Committer, loader: Loader
+) -> None:
+    start = committer.clock()
+    await world.apply(
+        committer,
+        image("rec1", name="old", updated_at=OLD),
+        image("rec2", name="new", updated_at=NEW),
+    )
+    newer = image("rec1", name="newer", updated_at=NEW)
+    older = image("rec2", name="older", updated_at=OLD)
+    assert await load(world, loader, newer, older, start=start) == Applied(2)
+    assert await world.names() == {"rec1": "newer", "rec2": "new"}
+
+
+async def test_pages_and_writes_at_once_never_put_an_older_image_over_a_newer_one(
+    world: World, committer: Committer, loader: Loader
+) -> None:
+    """An upstream that counts; pages are read while its records are written."""
+    upstream = {f"rec{n}": 0 for n in range(40)}
+
+    async def settle(commit: Any, seen: list[Image], start: int) -> None:
+        applied = await commit(world.commit(*seen, start=start))
+        while applied.overlaps:
+            start = committer.clock()
+            again = [
+                image(i.record_id, name=f"{upstream[i.record_id]:04}") for i in applied.overlaps
+            ]
+            applied = await committer.commit(world.commit(*again, start=start))
+
+    async def write(record: str) -> None:
+        start = committer.clock()
+        await asyncio.sleep(0)
+        upstream[record] += 1
+        seen = image(record, name=f"{upstream[record]:04}")
+        await asyncio.sleep(0.001)
+        await settle(committer.commit, [seen], start)
+
+    async def read_pages(offset: int) -> None:
+        for turn in range(8):
+            start = committer.clock()
+            first = (offset + turn * 7) % 30
+            seen = [
+                image(f"rec{n}", name=f"{upstream[f'rec{n}']:04}")
+                for n in range(first, first + 10)
+            ]
+            await asyncio.sleep(0.001 * (turn % 3))
+            await settle(loader.load, seen, start)
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        for n in range(120):
+            tasks.create_task(write(f"rec{n * 7 % 40}"))
+        for n in range(4):
+            tasks.create_task(read_pages(n * 8))
+    assert await world.names() == {record: f"{n:04}" for record, n in upstream.items()}
+    told = await world.ask(
+        "SELECT upstream_id, data->>'name' AS name FROM httpproxy.event ORDER BY seq"
+    )
+    for record in upstream:
+        history = [row["name"] for row in told if row["upstream_id"] == record]
+        assert history == sorted(set(history)), "a row went back, or an event was told twice"
+
+
+async def test_pages_of_the_same_records_at_once_do_not_deadlock(
+    world: World, loader: Loader
+) -> None:
+    async with asyncio.timeout(30):
+        applied = await asyncio.gather(
+            *(load(world, loader, *reversed(numbered(0, 100))) for _ in range(3)),
+            *(load(world, loader, *numbered(0, 100)) for _ in range(3)),
+        )
+    assert {one.rows + len(one.overlaps) for one in applied} == {100}
+    assert len(await world.events()) == len(await world.rows()) == 100
+
+
+# What Postgres does not take -----------------------------------------------------------
+
+
+async def test_one_value_that_does_not_fit_costs_the_page_nothing_else(
+    world: World, committer: Committer, loader: Loader
+) -> None:
+    images = numbered(0, 20, due="2024-01-01")
+    images[7] = image("rec0007", name="a", due="2024-13-01")
+    assert await load(world, loader, *images) == Applied(20)
+    undated = {r["id"]: r["_extra"] for r in (await world.rows()).values() if not r["due_date"]}
+    assert undated == {"rec0007": {"Due Date": "2024-13-01"}}
+    assert committer.misfits == 1
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"], ids=["NUL", "lone surrogate"])
+async def test_text_that_postgres_cannot_hold_is_repaired(
+    text: str, world: World, loader: Loader
+) -> None:
+    images = [*numbered(0, 10), image("rec5x", name=text, blob={text: 1})]
+    assert await load(world, loader, *images) == Applied(11)
+    row = (await world.rows())["rec5x"]
+    assert (row["name"], row["blob"]) == ("a\ufffdb", {"a\ufffdb": 1})
+
+
+async def test_huge_values_are_kept(world: World, loader: Loader) -> None:
+    text = "x" * 5_000_000
+    deep: JSON = "core"
+    for _ in range(1000):
+        deep = [deep]
+    images = [*numbered(0, 5), image("big", name=text), image("long", amount=10**500)]
+    assert await load(world, loader, *images, image("deep", blob=deep)) == Applied(8)
+    rows = await world.rows()
+    assert rows["big"]["name"] == text
+    assert rows["long"]["amount"] == 10**500
+    assert "core" in str(rows["deep"]["blob"])
+
+
+@pytest.mark.parametrize(
+    "rule", ["CHECK (name <> 'rec0005')", "UNIQUE (amount) DEFERRABLE INITIALLY DEFERRED"]
+)
+async def test_what_the_users_rules_refuse_is_set_aside_alone(
+    rule: str, world: World, loader: Loader
+) -> None:
+    await world.ask(f"ALTER TABLE {world.table} ADD {rule}")
+    images = numbered(0, 20)
+    images[4:6] = page("rec0004", "rec0005", amount=5)
+    with pytest.raises(SetAside):
+        await load(world, loader, *images)
+    kept = await world.ask("SELECT record_id FROM httpproxy.quarantine")
+    assert kept == [{"record_id": "rec0005"}]
+    assert len(await world.rows()) == len(await world.events()) == 19
+    assert (await load(world, loader, *numbered(20, 40))).rows == 20
+
+
+async def test_a_row_without_a_meta_row_is_brought_up_to_date(
+    world: World, loader: Loader
+) -> None:
+    await load(world, loader, *numbered(0, 10))
+    await world.ask("DELETE FROM httpproxy.meta")
+    changed = [*numbered(0, 9), image("rec0009", name="edited")]
+    assert await load(world, loader, *changed) == Applied(10)
+    assert (await world.events())[10:] == [("rec0009", "updated")]
+
+
+# Tables that are not as they were ---------------------------------------------------------
+
+
+async def test_fields_that_swapped_their_names_meanwhile_keep_their_values(
+    world: World, loader: Loader
+) -> None:
+    swapped = {"f_name": "Blob", "f_blob": "Name"}
+    text = replace(TASKS, fields=tuple(f for f in FIELDS if f.id != "f_blob"))
+    note = replace(next(f for f in FIELDS if f.id == "f_name"), id="f_blob", name="Blob")
+    before = replace(text, fields=(*text.fields, note))
+    world.tables = await world.registry.follow(world.sync, (before, PAIRS))
+    after = tuple(replace(f, name=swapped.get(f.id, f.name)) for f in before.fields)
+    await world.registry.follow(world.sync, (replace(before, fields=after), PAIRS))
+    assert await load(world, loader, *page("rec1", name="n", blob="b")) == Applied(1)
+    row = await world.row()
+    assert (row["blob"], row["name"]) == ("n", "b")
+
+
+async def test_a_table_or_column_that_the_user_dropped_is_made_again(
+    world: World, loader: Loader
+) -> None:
+    await load(world, loader, *numbered(0, 10))
+    await world.ask(f"ALTER TABLE {world.table} DROP COLUMN amount")
+    assert await load(world, loader, *numbered(10, 20, amount=1)) == Applied(10)
+    assert {r["amount"] for r in (await world.rows()).values()} == {None, 1}
+    await world.ask(f"DROP TABLE {world.table}")
+    assert await load(world, loader, *numbered(20, 30)) == Applied(10)
+    assert len(await world.rows()) == 10
+    assert await world.ask("SELECT record_id FROM httpproxy.dirty") == [{"record_id": ""}]
+
+
+async def test_a_column_whose_type_the_user_changed_is_not_rounded_to_it(
+    world: World, loader: Loader
+) -> None:
+    await world.ask(f"ALTER TABLE {world.table} ALTER amount TYPE integer")
+    await world.ask(f"ALTER TABLE {world.table} ALTER seen_at TYPE text")
+    moment = "2024-05-01T10:00:00+02:00"
+    images = page("rec1", "rec2", amount=2.7, seen=moment)
+    assert await load(world, loader, *images) == Applied(2)
+    row = await world.row()
+    assert (row["amount"], row["_extra"]) == (None, {"Amount": 2.7})
+    assert row["seen_at"] == moment
+
+
+async def test_a_locked_table_delays_its_page_only(
+    world: World, committer: Committer, loader: Loader
+) -> None:
+    connection = await psycopg.AsyncConnection.connect(world.dsn)
+    async with connection, asyncio.TaskGroup() as tasks:
+        await connection.execute(f"LOCK TABLE {world.table}")
+        held = tasks.create_task(load(world, loader, *numbered(0, 20)))
+        pairs = [Image(PAIRS.id, (f"{n}", "7"), ImageKind.REPLACE, {}) for n in range(20)]
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(5):
+            assert (await load(world, loader, *pairs)).rows == 20
+        assert not held.done()
+        await connection.rollback()
+        async with asyncio.timeout(10):
+            assert (await held).rows == 20
+
+
+# A database that goes away -----------------------------------------------------------------
+
+
+async def test_a_page_whose_connection_is_lost_is_reported_and_can_be_loaded_again(
+    world: World, loader: Loader
+) -> None:
+    await load(world, loader, *numbered(0, 10))
+    await world.ask(KILL)
+    with pytest.raises(Unavailable):
+        await load(world, loader, *numbered(10, 20))
+    assert await load(world, loader, *numbered(10, 20)) == Applied(10)
+    assert len(await world.events()) == len(await world.rows()) == 20
+
+
+async def test_connections_that_die_in_the_middle_lose_and_repeat_nothing(
+    world: World, loader: Loader
+) -> None:
+    async def kill() -> None:
+        for _ in range(8):
+            await asyncio.sleep(0.03)
+            await world.ask(KILL)
+
+    async def list_pages(first: int) -> None:
+        for n in range(first, first + 400, 50):
+            done = False
+            while not done:
+                try:
+                    await load(world, loader, *numbered(n, n + 50))
+                    done = True
+                except Unavailable:
+                    await asyncio.sleep(0.01)
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        tasks.create_task(kill())
+        for n in range(4):
+            tasks.create_task(list_pages(n * 400))
+    assert len(await world.rows()) == 1600
+    assert sorted(await world.events()) == [(f"rec{n:04}", "created") for n in range(1600)]
+
+
+async def test_a_page_that_breaks_every_connection_is_set_aside_in_the_end(
+    world: World, committer: Committer, loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("httpproxy.store.commit.GIVE_UP", 4)
+    await world.ask("""
+        CREATE FUNCTION public.bomb() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM pg_terminate_backend(pg_backend_pid()) WHERE new.name = 'bomb';
+            RETURN new;
+        END $$
+    """)
+    await world.ask(f"""
+        CREATE TRIGGER bomb BEFORE INSERT ON {world.table}
+        FOR EACH ROW EXECUTE FUNCTION public.bomb()
+    """)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await load(world, loader, image(name="bomb"))
+    async with asyncio.timeout(20):
+        with pytest.raises(SetAside):
+            await load(world, loader, image(name="bomb"))
+    assert await load(world, loader, *numbered(0, 10)) == Applied(10)
+
+
+async def test_a_database_that_was_put_back_is_told_the_time(
+    world: World, committer: Committer, loader: Loader
+) -> None:
+    for n in range(5):
+        await load(world, loader, *numbered(n, n + 1))
+    seen = committer.clock()
+    await world.ask("SELECT setval('httpproxy.clock', 1)")
+    await world.ask(KILL)
+    with pytest.raises(Unavailable):
+        await load(world, loader, *numbered(10, 20))
+    await load(world, loader, *numbered(10, 20))
+    ends = await world.ask("SELECT end_seq FROM httpproxy.meta WHERE record_id = 'rec0010'")
+    assert ends[0]["end_seq"] > seen
+
+
+async def test_a_load_that_is_given_up_leaves_no_connection_in_an_unknown_state(
+    world: World, loader: Loader
+) -> None:
+    await load(world, loader, *numbered(0, 10))
+    connection = await psycopg.AsyncConnection.connect(world.dsn)
+    async with connection:
+        await connection.execute(f"LOCK TABLE {world.table}")
+        for n in range(5):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await load(world, loader, *numbered(20 + n, 30 + n))
+    async with asyncio.timeout(10):
+        assert await load(world, loader, *numbered(40, 50)) == Applied(10)
+    assert len(await world.rows()) == len(await world.events())
+
+
+# The same as the committer --------------------------------------------------------------
+
+
+@dataclass
+class Twins:
+    """Two syncs alike in one database: one is told by commits, the other by loads."""
+
+    runner: asyncio.Runner
+    worlds: tuple[World, World]
+    committer: Committer
+    loader: Loader
+    connection: psycopg.AsyncConnection[Any]
+
+
+@pytest.fixture
+def twins(database_dsn: str) -> Iterator[Twins]:
+    with asyncio.Runner() as runner:
+        opened = AsyncExitStack()
+
+        async def open_() -> Twins:
+            database = await opened.enter_async_context(Database(database_dsn))
+            registry = Registry(database, Vault(KEY))
+            worlds = []
+            for name in ("committed", "loaded"):
+                sync = await make_sync(registry, name)
+                tables = await registry.tables(sync)
+                worlds.append(World(database_dsn, database, registry, sync, tables))
+            committer = await opened.enter_async_context(Committer(database_dsn))
+            loader = await opened.enter_async_context(Loader(database_dsn, committer))
+            connection = await opened.enter_async_context(
+                await psycopg.AsyncConnection.connect(
+                    database_dsn, autocommit=True, row_factory=dict_row
+                )
+            )
+            return Twins(runner, (worlds[0], worlds[1]), committer, loader, connection)
+
+        yield runner.run(open_())
+        runner.run(opened.aclose())
+
+
+ODD = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+VALUES = st.fixed_dictionaries(
+    {},
+    optional={
+        "archived": st.sampled_from([None, False, True]),
+        "name": st.none() | st.text(max_size=8),
+        "amount": st.integers() | st.floats(allow_nan=False) | st.just("1.50") | ODD,
+        "done": st.none() | st.booleans(),
+        "due": st.sampled_from([None, "2024-02-29", "2024-02-30"]),
+        "seen": st.sampled_from([None, "2024-05-01T10:00:00.5+02:00", "soon"]),
+        "tags": st.none() | st.lists(st.text(max_size=4), max_size=3) | ODD,
+        "blob": ODD | st.lists(ODD, max_size=2) | st.dictionaries(st.text(max_size=3), ODD),
+        "unknown": st.just(1),
+    },
+)
+FULL = dict.fromkeys(("archived", "name", "amount", "done", "due", "seen", "tags", "blob"))
+KINDS = [ImageKind.REPLACE] * 5 + [MERGE, ARCHIVE, ImageKind.DELETE]
+
+
+def made(n: int, kind: ImageKind, values: dict[str, JSON], **how: Any) -> Image:
+    """An image; if `full`, of the shape that a provider's usually has."""
+    full = how.pop("full")
+    one = image(f"rec{n}", kind, **how, **((FULL if full else {}) | values))
+    return replace(one, values={**one.values, "$id": f"rec{n}"}) if full else one
+
+
+IMAGES = st.builds(
+    made,
+    st.integers(0, 12),
+    st.sampled_from(KINDS),
+    VALUES,
+    full=st.booleans(),
+    extra=st.just({})
+    | st.dictionaries(st.sampled_from(["Odd", "Amount", "Name"]), ODD, max_size=2),
+    updated_at=st.sampled_from([None, OLD, NEW]),
+)
+# A page, and how many pages before it was asked for.
+PAGES = st.lists(
+    st.tuples(
+        st.lists(IMAGES, max_size=12, unique_by=lambda i: i.key)
+        | st.lists(IMAGES, max_size=12),
+        st.integers(0, 2),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+# All that a sync's collections hold, as one value; `{table}` is the tasks'.
+STORED = """
+    WITH ours AS (SELECT id FROM httpproxy.collection WHERE sync_id = %(sync)s)
+    SELECT
+        (SELECT jsonb_agg(to_jsonb(t) - '_sync_inserted_at' - '_sync_updated_at' ORDER BY id)
+            FROM {table} t) AS rows,
+        (SELECT jsonb_agg(jsonb_build_array(record_id, updated_at, deleted, partial)
+            ORDER BY record_id) FROM httpproxy.meta WHERE collection IN (TABLE ours)) AS meta,
+        (SELECT jsonb_agg(jsonb_build_array(upstream_id, event, upstream_updated_at, data,
+            origin, collection_id) ORDER BY upstream_id, seq)
+            FROM httpproxy.event WHERE sync_id = %(sync)s) AS events,
+        (SELECT jsonb_agg(jsonb_build_array(record_id, reason) ORDER BY record_id)
+            FROM httpproxy.dirty WHERE collection IN (TABLE ours)) AS dirty"""
+EMPTY = "TRUNCATE httpproxy.meta, httpproxy.event, httpproxy.dirty, {tables}"
+
+
+async def run_pages(twins: Twins, pages: list[tuple[list[Image], int]]) -> None:
+    """The same pages by commits and by loads; each asked for a page or two ago."""
+    tables = ", ".join(world.table for world in twins.worlds)
+    await twins.connection.execute(EMPTY.format(tables=tables).encode())
+    found = []
+    for world, commit in zip(
+        twins.worlds, (twins.committer.commit, twins.loader.load), strict=True
+    ):
+        starts: list[int] = []
+        told = []
+        for images, back in pages:
+            starts.append(twins.committer.clock())
+            start = starts[max(len(starts) - 1 - back, 0)]
+            applied = await commit(world.commit(*images, start=start, origin="sync"))
+            told.append((applied.rows, sorted(map(repr, applied.overlaps))))
+        query = STORED.format(table=world.table).encode()
+        cursor = await twins.connection.execute(query, {"sync": world.sync.id})
+        found.append((told, await cursor.fetchone()))
+    assert found[1] == found[0]
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(pages=PAGES)
+def test_whatever_pages_say_a_load_does_what_a_commit_does(
+    pages: list[tuple[list[Image], int]], twins: Twins
+) -> None:
+    twins.runner.run(run_pages(twins, pages))
