@@ -13,8 +13,9 @@ import pytest
 from httpproxy.store import evolution
 from httpproxy.store.commit import Committer
 from httpproxy.store.errors import Unavailable
+from httpproxy.store.progress import Progress, RunKind
 from providers.record import JSON, Collection, ColumnType, Field, Image, ImageKind
-from tests.store.world import FIELDS, ID, TASKS, World, image, make_sync
+from tests.store.world import FIELDS, ID, PAIRS, TASKS, World, image, make_sync
 
 T = ColumnType
 
@@ -74,6 +75,33 @@ async def test_two_fields_that_swap_their_names_keep_their_values(
     )
     row = await world.row()
     assert (row["blob"], row["name"]) == ("n", "b")
+    assert await world.ask("SELECT reason FROM httpproxy.dirty") == [
+        {"reason": "fields were renamed"}
+    ]
+
+
+async def test_values_in_extra_follow_fields_that_swap_their_names(
+    world: World, committer: Committer
+) -> None:
+    await world.apply(committer, image("rec1", extra={"Amount": "a lot"}))
+    await world.apply(committer, image("rec2", extra={"Amount": "much", "Due Date": "soon"}))
+    swapped = {"f_amount": "Due Date", "f_due": "Amount"}
+    await follow(
+        world,
+        with_fields(*(replace(f, name=swapped.get(f.id, f.name)) for f in FIELDS)),
+    )
+    rows = await world.rows()
+    assert rows["rec1"]["_extra"] == {"Due Date": "a lot"}
+    assert rows["rec2"]["_extra"] == {"Due Date": "much", "Amount": "soon"}
+
+
+async def test_the_later_word_in_extra_stays_when_a_field_takes_its_name(
+    world: World, committer: Committer
+) -> None:
+    said: dict[str, JSON] = {"Amount": "early", "Sum": "late"}
+    await world.apply(committer, image(extra=said))
+    await follow(world, changed("f_amount", name="Sum"))
+    assert (await world.row())["_extra"] == {"Sum": "late"}
 
 
 async def test_values_in_extra_follow_a_renamed_field(
@@ -118,6 +146,51 @@ async def test_a_removed_field_keeps_its_column_and_values(
     assert (await world.row())["amount"] == 6
 
 
+async def test_a_field_that_comes_back_with_another_type_has_its_column(
+    world: World, committer: Committer
+) -> None:
+    await world.apply(committer, image(name="a", amount=5))
+    without = with_fields(*(f for f in FIELDS if f.id not in ("f_amount", "f_name")))
+    await follow(world, without)
+    back = {"f_amount": T.TEXT, "f_name": T.NUMERIC}
+    await follow(
+        world,
+        with_fields(*(replace(f, column_type=back.get(f.id, f.column_type)) for f in FIELDS)),
+    )
+    types = {c.field.id: c.field.column_type for c in world.tables.tables[TASKS.id].columns}
+    assert (types["f_amount"], types["f_name"]) == (T.TEXT, T.TEXT), "the second one waits"
+    row = await world.row()
+    assert (row["amount"], row["name"]) == ("5", "a")
+
+
+async def test_a_new_field_asks_for_all_records_in_full(world: World) -> None:
+    """Their versions tell nothing of it: a sweep by versions would pass them over."""
+    asked = "SELECT wants_thorough FROM httpproxy.progress"
+    await follow(world, with_fields(*(f for f in FIELDS if f.id != "f_amount")))
+    assert await world.ask(asked) == [], "what is gone asks for nothing"
+    await follow(world, TASKS)
+    assert await world.ask(asked) == [{"wants_thorough": True}]
+
+
+async def test_a_field_that_came_during_a_listing_has_its_values_after_the_next(
+    world: World, committer: Committer
+) -> None:
+    progress, table = Progress(world.database), world.tables.tables[TASKS.id]
+    wanted: list[bool] = []
+    run = await progress.begin_run(table, RunKind.BACKFILL, 0, thorough=True, mark=None)
+    await world.apply(committer, image("rec1", name="a"))
+    await follow(world, with_fields(*FIELDS, Field("f_score", "Score", "number", T.NUMERIC)))
+    for n in range(2):
+        if n:
+            await world.ask("UPDATE httpproxy.progress SET asked_at = now()")
+            run = await progress.begin_run(table, RunKind.SWEEP, 0, thorough=True, mark=None)
+        run = await progress.turn_page(table, run, [("rec1",)], None)
+        await progress.end_run(table, run)
+        (state, _) = await progress.states(world.sync.id)
+        wanted.append(state.wants_thorough)
+    assert wanted == [True, False]
+
+
 async def test_a_column_that_a_view_shows_keeps_its_type_and_loses_nothing(
     world: World, committer: Committer
 ) -> None:
@@ -133,6 +206,63 @@ async def test_a_column_that_a_view_shows_keeps_its_type_and_loses_nothing(
     await follow(world, changed("f_amount", column_type=T.TEXT))
     assert world.tables.tables[TASKS.id].version == settled
     assert settled <= before + 1
+
+
+async def test_a_view_on_another_column_keeps_no_type(
+    world: World, committer: Committer
+) -> None:
+    await world.apply(committer, image(amount=1))
+    await world.ask(f"CREATE VIEW mine AS SELECT name FROM {world.table}")
+    await follow(world, changed("f_amount", column_type=T.TEXT))
+    assert (await world.row())["amount"] == "1"
+
+
+async def test_a_column_changes_its_type_once_its_view_is_gone(
+    world: World, committer: Committer
+) -> None:
+    await world.apply(committer, image(amount=1))
+    await world.ask(f"CREATE VIEW mine AS SELECT amount FROM {world.table}")
+    await follow(world, changed("f_amount", column_type=T.TEXT))
+    await world.apply(committer, image("rec2", amount=None, extra={"Amount": "a lot"}))
+    await world.ask("DROP VIEW mine")
+    await follow(world, changed("f_amount", column_type=T.TEXT))
+    rows = await world.rows()
+    assert (rows["rec1"]["amount"], rows["rec2"]["amount"]) == ("1", "a lot")
+    assert rows["rec2"]["_extra"] == {}
+
+
+async def test_columns_and_tables_that_the_user_dropped_are_made_again(
+    world: World, committer: Committer
+) -> None:
+    await world.ask(f"ALTER TABLE {world.table} DROP COLUMN amount")
+    await follow(world, TASKS)
+    await world.apply(committer, image(amount=3))
+    assert (await world.row())["amount"] == 3
+    await world.ask(f"DROP TABLE {world.table}")
+    await follow(world, TASKS)
+    assert await world.rows() == {}
+    assert await world.ask("SELECT reason FROM httpproxy.dirty") == [
+        {"reason": "the table was repaired"}
+    ]
+
+
+async def test_a_collection_that_is_gone_keeps_its_table_and_comes_back(
+    world: World, committer: Committer
+) -> None:
+    await world.apply(committer, image(name="a"))
+    following, progress = world.registry.following, Progress(world.database)
+
+    async def removed() -> list[bool]:
+        return [state.removed for state in await progress.states(world.sync.id)]
+
+    gone = await following.follow(world.sync.id, (), gone=(TASKS.id,))
+    assert (gone.changed, await removed()) == (True, [True, False])
+    assert await world.names() == {"rec1": "a"}
+    again = await following.follow(world.sync.id, (), gone=(TASKS.id,))
+    assert not again.changed
+    await follow(world, TASKS)
+    assert await removed() == [False, False]
+    assert await world.ask("SELECT reason FROM httpproxy.dirty") == [{"reason": "it is back"}]
 
 
 async def test_a_new_collection_gets_a_table(world: World, committer: Committer) -> None:
@@ -171,6 +301,23 @@ async def test_a_process_that_has_not_heard_of_a_change_writes_by_the_new_names(
         await world.apply(committer, image(name=f"n{turn}", blob=f"b{turn}"))
         row = await world.row()
         assert (row["blob"], row["name"]) == (f"n{turn}", f"b{turn}")
+
+
+async def test_what_a_call_said_by_an_older_layout_is_read_again(
+    world: World, committer: Committer
+) -> None:
+    """Its answer names fields by their names, and two may have swapped theirs."""
+    stale = world.tables
+    await follow(world, changed("f_name", name="Title"))
+    await world.ask("DELETE FROM httpproxy.dirty")
+    await world.apply(committer, image("rec1", name="by the new layout"))
+    world.tables = stale
+    for origin, record in (("sync", "rec2"), ("proxy", "rec3")):
+        said = world.commit(image(record, name="x"), start=committer.clock(), origin=origin)
+        await committer.commit(said)
+    assert await world.ask("SELECT record_id, reason FROM httpproxy.dirty") == [
+        {"record_id": "rec3", "reason": "it was read by an older layout of its table"}
+    ]
 
 
 async def test_a_value_that_was_unknown_when_it_was_read_finds_its_new_column(
@@ -218,16 +365,69 @@ async def test_writes_go_on_while_tables_follow(world: World, committer: Committ
     assert set((await world.names()).values()) == {"9"}
 
 
-async def test_a_table_that_somebody_holds_is_given_up_after_a_while(
+async def test_a_table_that_somebody_holds_is_given_up_after_all_others_have_followed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    more = Field("$since", "since", "moment", T.TIMESTAMPTZ, column_name="since")
+    pairs = replace(PAIRS, fields=(*PAIRS.fields, more))
     monkeypatch.setattr("httpproxy.store.steps.LOCK_TIMEOUT", "50ms")
     async with await psycopg.AsyncConnection.connect(world.dsn) as connection:
         await connection.execute(f"LOCK TABLE {world.table}")
+        titled = changed("f_name", name="Title")
         with pytest.raises(Unavailable, match="Tasks"):
-            await follow(world, changed("f_name", name="Title"))
+            await world.registry.follow(world.sync, (titled, pairs))
+    tables = await world.registry.tables(world.sync)
+    assert "$since" in tables.tables[PAIRS.id].names
     await follow(world, changed("f_name", name="Title"))
     assert world.tables.tables[TASKS.id].names["f_name"] == "title"
+
+
+async def test_a_trigger_of_the_users_keeps_one_table_from_following_and_no_other(
+    world: World, committer: Committer
+) -> None:
+    await world.apply(committer, image(extra={"Amount": "a lot"}))
+    await world.ask(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN RAISE EXCEPTION 'not today'; END$$"
+    )
+    await world.ask(
+        f"CREATE TRIGGER mine BEFORE UPDATE ON {world.table} EXECUTE FUNCTION refuse()"
+    )
+    people = Collection("tblPeople", "People", (ID, Field("p", "Name", "t", T.TEXT)))
+    renamed = changed("f_amount", name="Sum")
+    followed = await world.registry.following.follow(world.sync.id, (renamed, people))
+    assert followed.changed
+    assert [(r.table, r.why) for r in followed.refused] == [("Tasks", "not today")]
+
+
+async def test_a_table_of_1500_columns_is_made_and_takes_no_more(world: World) -> None:
+    fields = tuple(Field(f"f{n}", f"Field {n}", "t", T.TEXT) for n in range(1500))
+    wide = Collection("c", "Wide", (ID, *fields))
+    sync = await make_sync(world.registry, "wide", (wide,))
+    own = World(
+        world.dsn, world.database, world.registry, sync, await world.registry.tables(sync)
+    )
+    more = replace(wide, fields=(*wide.fields, Field("late", "Late", "t", T.TEXT)))
+    own.tables = await world.registry.follow(sync, (more,))
+    assert len(own.tables.tables["c"].columns) == evolution.MAX_COLUMNS - 3
+    async with Committer(world.dsn) as committer:
+        values: dict[str, JSON] = {"f0": "0", "f1499": "1499", "late": "late"}
+        for _ in range(2):
+            await own.apply(committer, Image("c", ("r",), ImageKind.REPLACE, values))
+    (row,) = await world.ask(f'SELECT * FROM "{sync.schema_name}".wide')
+    assert row["field_0"] == "0"
+    assert row["_extra"] == {"Field 1499": "1499", "Late": "late"}
+    again = await world.registry.following.follow(sync.id, (more,))
+    assert not again.changed, "what has no room is not tried again and again"
+
+
+def test_dropped_columns_go_on_counting() -> None:
+    """Postgres ends at 1,600 with them."""
+    one = Collection("c", "C", (ID, Field("f", "F", "t", T.TEXT)))
+    present = evolution.Present(frozenset({"id"}), dropped=evolution.MAX_COLUMNS - 4)
+    kept = (evolution.Kept(ID, "id"),)
+    assert evolution.plan(kept, one, present).fields[1].column is None
+    assert evolution.plan(kept, one, replace(present, dropped=0)).fields[1].column == "f"
 
 
 def test_a_full_table_leaves_further_fields_without_a_column(
