@@ -108,7 +108,8 @@ def _by_webhook(feed: Feed, webhook: Webhook, heard: float, now: float) -> Conve
 
 def _by_time(feed: Feed, known: State, left: Round, now: float) -> Conversation[Heard]:
     """A step of a round; at its end the webhook takes over, if one could be had."""
-    if not left.todo and known.webhook is None and now >= known.retry_at:
+    # In the middle of a round it would come too late for the tables that had their turn.
+    if not left.todo and now >= known.retry_at:
         known = yield from _retried(feed, known, now)
     found = yield from go_on(feed.collections, left, known.heard, now)
     following = replace(known, heard=now, round=found.round)

@@ -13,6 +13,7 @@ from providers.http import Response, headers
 from providers.record import Dirty, ImageKind
 from providers.spec import ListingExpired, Refused
 
+CREATED = "2026-11-21T12:00:00.000Z"
 FILES = [{"id": "att1", "url": "u", "filename": "f"}]
 
 
@@ -113,10 +114,37 @@ def test_a_page_may_be_empty_and_the_listing_still_go_on(projects):
     assert answered(projects, {"records": [], "offset": "itrA/recB"}).after == "itrA/recB"
 
 
+def test_an_answer_keyed_by_name_is_read_although_ids_were_asked_for(account):
+    tasks = collection(account.discover(), "Tasks")
+    record = {"id": "recA", "createdTime": CREATED, "fields": {"Name": "x", "Done": True}}
+    page = answered(tasks, {"records": [record]})
+    assert page.change.images[0].values["fldName0000000000"] == "x"
+    assert not page.change.schema_changed
+
+
+def test_a_value_that_does_not_fit_may_be_one_that_airtable_is_working_on(account):
+    tasks = collection(account.discover(), "Tasks")
+    raw = {"state": "loading", "value": None}
+    record = {"id": "recA", "createdTime": CREATED, "fields": {"fldCost0000000000": raw}}
+    change = answered(tasks, {"records": [record]}).change
+    assert change.images[0].extra == {"Cost": raw}
+    assert [mark.key for mark in change.dirty] == [("recA",)]
+
+
+@pytest.mark.parametrize(
+    ("field", "raw"), [("fldAmount00000000", True), ("fldDone0000000000", 1)]
+)
+def test_a_value_of_a_neighbouring_type_is_not_taken_as_it_is(account, field, raw):
+    tasks = collection(account.discover(), "Tasks")
+    record = {"id": "recA", "createdTime": CREATED, "fields": {field: raw}}
+    (image,) = answered(tasks, {"records": [record]}).change.images
+    assert (image.values[field], list(image.extra.values())) == (None, [raw])
+
+
 def test_a_new_field_asks_for_discovery_and_an_unfinished_cell_for_another_reading(account):
     tasks = collection(account.discover(), "Tasks")
     fields = {"fldNew": 1, "fldFiles000000000": FILES}
-    record = {"id": "recA", "createdTime": "2026-11-21T12:00:00.000Z", "fields": fields}
+    record = {"id": "recA", "createdTime": CREATED, "fields": fields}
     change = answered(tasks, {"records": [record]}).change
     assert change.schema_changed
     assert change.images[0].extra == {"fldNew": 1}

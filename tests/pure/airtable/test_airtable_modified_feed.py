@@ -197,8 +197,8 @@ def test_a_table_that_joined_the_sync_is_asked_since_the_feed_was_last_heard(acc
     (one,) = AIRTABLE.feeds((collection(both, "Projects"),))
     listener = Listener(account)
     listener.listen(one)
-    account.now += 1000
     account.patch(f"/Tasks/{CALL}", {"fields": {"Amount": 1}})
+    account.now += 1000
     assert told(listener.listen()) == {(TASKS, CALL)}
 
 
@@ -235,6 +235,14 @@ def test_a_webhook_is_tried_for_once_a_day(account, listener):
     account.now += 100
     listener.listen()
     assert calls(listener)[0] == "POST webhooks"
+    listener.listen()
+    assert "POST webhooks" not in calls(listener)
+
+
+def test_no_webhook_is_tried_for_in_the_middle_of_a_round(account, listener):
+    fill(account, 1050)
+    listener.listen()
+    account.now += 2 * DAY
     listener.listen()
     assert "POST webhooks" not in calls(listener)
 

@@ -76,8 +76,9 @@ def test_a_restart_forgets_every_offset(account):
     assert account.get(f"/Tasks?offset={offset}").error == "LIST_RECORDS_ITERATOR_NOT_AVAILABLE"
 
 
-@pytest.mark.parametrize("offset", ["nonsense", "itr1/recX", "/"])
+@pytest.mark.parametrize("offset", ["nonsense", "itr1/recX", "itr00000000000001/recX", "/"])
 def test_an_offset_that_was_never_given_is_refused(account, offset):
+    account.get("/Tasks?pageSize=1")
     assert account.get(f"/Tasks?offset={offset}").error == "LIST_RECORDS_ITERATOR_NOT_AVAILABLE"
 
 
@@ -238,6 +239,9 @@ def test_the_quick_way_to_records_by_id_finds_what_the_slow_one_finds(account):
         quick, slow = f"OR({clauses},RECORD_ID()='recNone')", f"AND(OR({clauses}))"
         assert ids(filtered(account, quick)) == ids(filtered(account, slow))
         assert CALL in ids(filtered(account, quick))
+    made = [account.create(Name="x")["id"] for _ in range(8)]
+    named = ",".join(f"RECORD_ID()='{i}'" for i in reversed(made))
+    assert ids(filtered(account, f"OR({named})")) == made
 
 
 def test_a_table_of_twenty_thousand_is_asked_by_id_and_by_time_in_no_time(account):
