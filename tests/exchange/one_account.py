@@ -67,13 +67,15 @@ class OneAccount:
         assert live is not None
         return live
 
-    async def write(self, sync: Sync | None = None) -> Answer:
-        """A proxied create, on a connection of its own."""
+    async def write(
+        self, sync: Sync | None = None, target: str = f"/{API}{TARGET}", token: str = "pat"
+    ) -> Answer:
+        """A proxied create, on a connection of its own. `target` begins with the host."""
         door = self.house.door(sync or self.sync)
         async with connect(door.host, door.port) as client:
-            headers = [JSON_TYPE, ("Authorization", "Bearer pat")]
-            target = f"{door.root(API)}{TARGET}"
-            return await client.exchange(request_bytes("POST", target, headers, b"{}"))
+            headers = [JSON_TYPE, ("Authorization", f"Bearer {token}")]
+            address = f"/{door.unique_id}{target}"
+            return await client.exchange(request_bytes("POST", address, headers, b"{}"))
 
     async def keep_writing(self, enough: asyncio.Event) -> None:
         """Writes one after the other until it is enough; the last one is answered too."""
