@@ -17,6 +17,7 @@ those are found by the listings alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -39,6 +40,8 @@ PAGES_AT_ONCE: Final = 5  # a second of the portal's five searches
 _LARGEST_PAGE: Final = 200
 _MODIFIED: Final = {"0-1": "lastmodifieddate"}
 
+_NUMBER: Final = re.compile(r"[0-9]{1,30}")
+_COUNT: Final = re.compile(r"[1-9][0-9]{0,8}")
 _ID: Final = "hs_object_id"
 
 Hits = list[tuple[str, dict[str, JSON]]]
@@ -117,7 +120,7 @@ def _search(
     hits = [
         (key, each)
         for each in objects_of(body.get("results"))
-        if (key := id_of(each.get("id"))).isdecimal()
+        if _NUMBER.fullmatch(key := id_of(each.get("id")))
     ]
     return hits, bool(object_of(body.get("paging")).get("next")), _clock(response, now)
 
@@ -165,7 +168,6 @@ def allowed(budget: str, response: Response) -> Budget | None:
     """
     most = response.headers.get("X-HubSpot-RateLimit-Max", "")
     interval = response.headers.get("X-HubSpot-RateLimit-Interval-Milliseconds", "")
-    if budget != "standard" or not (most.isdecimal() and interval.isdecimal()):
+    if budget != "standard" or not (_COUNT.fullmatch(most) and _COUNT.fullmatch(interval)):
         return None
-    requests, seconds = int(most), int(interval) / 1000
-    return Budget(budget, requests, seconds) if requests and seconds else None
+    return Budget(budget, int(most), int(interval) / 1000)

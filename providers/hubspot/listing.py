@@ -130,9 +130,7 @@ def _pairs(pair: Collection, after: str | None) -> Paging:
     if not inputs:
         ids, left = yield from _left_ids(pair.fields[0].type, left)
         inputs = [{"id": key} for key in ids]
-    if not inputs:
-        return _page((), None)
-    links, rest = yield from read_links(pair, inputs)
+    links, rest = (yield from read_links(pair, inputs)) if inputs else ({}, [])
     images = tuple(pair_image(pair, key, labels) for key, labels in links.items())
     if left is None and not rest:
         return _page(images, None)
@@ -143,11 +141,12 @@ def _left_ids(
     objects: str, after: str | None
 ) -> Generator[Request, Response, tuple[list[str], str | None]]:
     ids: list[str] = []
-    while True:
+    for _ in range(PAIRS_AT_ONCE // OBJECTS_AT_ONCE):
         records, after = yield from _listed(objects, after, _LEAST)
         ids += [key for each in records if (key := id_of(each.get("id")))]
-        if after is None or len(ids) + OBJECTS_AT_ONCE > PAIRS_AT_ONCE:
-            return ids, after
+        if after is None:
+            break
+    return ids, after
 
 
 def _place(after: str | None) -> tuple[str | None, Inputs]:

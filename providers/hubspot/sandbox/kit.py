@@ -52,6 +52,7 @@ def create(**switches: Any) -> HubSpotSandbox:
     associations_of_archived=False an archived record's associations can still be read
     lifecycle_stage_only_forward=True a backward move is ignored without a word
     missing_archive_is_204=True    archiving what never existed is no error
+    standard_schemas=True          schemas of HubSpot's own types can be read, too
     dated_batch_create_status=201  or 200, as the dated descriptions also say
     dated_association_archive_status=200  or 204, as v4 has it
     """

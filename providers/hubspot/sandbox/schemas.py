@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from providers.hubspot.sandbox.association_types import add_type
@@ -17,12 +16,31 @@ from providers.record import JSON
 
 def list_schemas(call: Call) -> Answer:
     call.need("crm.schemas.custom.read")
-    found: list[JSON] = [_shown(k) for k in call.portal.kinds.values() if k.schema is not None]
+    customs = (kind for kind in call.portal.kinds.values() if kind.schema is not None)
+    found: list[JSON] = [_shown(call.portal, kind) for kind in customs]
     return 200, {"results": found}
 
 
-def _shown(kind: ObjectKind) -> Definition:
-    return {**(kind.schema or {}), "properties": [*kind.properties.values()]}
+def _shown(portal: Portal, kind: ObjectKind) -> Definition:
+    """A type's schema with its properties and the association types from it."""
+    own: Definition = {"id": kind.id, "objectTypeId": kind.id, "name": kind.singular.upper()}
+    associations: list[JSON] = [
+        {
+            "id": str(each.id),
+            "name": each.name,
+            "fromObjectTypeId": one,
+            "toObjectTypeId": other,
+        }
+        for ends, types in portal.association_types.items()
+        for one, other in [ends.split(">")]
+        for each in types
+        if one == kind.id
+    ]
+    return {
+        **(kind.schema or own),
+        "properties": [*kind.properties.values()],
+        "associations": associations,
+    }
 
 
 def _custom(call: Call, access: str) -> ObjectKind:
@@ -33,7 +51,10 @@ def _custom(call: Call, access: str) -> ObjectKind:
 
 
 def read_schema(call: Call) -> Answer:
-    return 200, _shown(_custom(call, "schema read"))
+    kind = call.kind("schema read")
+    if kind.schema is None and not call.switches.standard_schemas:
+        kind = _custom(call, "schema read")
+    return 200, _shown(call.portal, kind)
 
 
 def create_schema(call: Call) -> Answer:
@@ -54,9 +75,9 @@ def create_schema(call: Call) -> Answer:
         made = new_property(call, kind, given if isinstance(given, dict) else {})
         kind.properties[str(made["name"])] = made
     kind.schema = _schema(call, kind, full)
-    kind.schema["associations"] = [*_associations(call, kind)]
+    _associate_all(call, kind)
     portal.kinds[type_id] = kind
-    return 201, _shown(kind)
+    return 201, _shown(portal, kind)
 
 
 def _schema(call: Call, kind: ObjectKind, full: str) -> Definition:
@@ -77,14 +98,14 @@ def _schema(call: Call, kind: ObjectKind, full: str) -> Definition:
     }
 
 
-def _associations(call: Call, kind: ObjectKind) -> Iterator[JSON]:
-    """The unlabelled types to every associated object, in both directions."""
+def _associate_all(call: Call, kind: ObjectKind) -> None:
+    """Adds the unlabelled types to every associated object, in both directions."""
     wanted = call.body.get("associatedObjects")
     for spelling in wanted if isinstance(wanted, list) else []:
         target = call.portal.find(as_text(spelling))
         if target is None:
             raise invalid(f"Unable to infer object type from: {as_text(spelling)}")
-        yield _associate(call.portal, kind, target, f"{kind.singular}_to_{target.singular}")
+        _associate(call.portal, kind, target, f"{kind.singular}_to_{target.singular}")
 
 
 def _associate(portal: Portal, kind: ObjectKind, target: ObjectKind, name: str) -> JSON:
@@ -115,7 +136,7 @@ def update_schema(call: Call) -> Answer:
     )
     changes = {n: call.body[n] for n in settable if n in call.body}
     kind.schema = {**(kind.schema or {}), **changes, "updatedAt": stamp(call.now)}
-    return 200, {n: v for n, v in kind.schema.items() if n != "associations"}
+    return 200, kind.schema
 
 
 def delete_schema(call: Call) -> Answer:

@@ -28,5 +28,6 @@ class Switches:
     associations_of_archived: bool = False
     lifecycle_stage_only_forward: bool = True
     missing_archive_is_204: bool = True
+    standard_schemas: bool = True
     dated_batch_create_status: Literal[200, 201] = 201
     dated_association_archive_status: Literal[200, 204] = 200

@@ -342,6 +342,19 @@ def test_associations_left_out_for_another_reason_are_no_page():
         portal.converse(list_page(pair, None, True))
 
 
+def test_pages_of_the_left_end_without_ids_end_no_listing():
+    pair = pair_collection(wide("contacts"), wide("deals"))
+    empty = Response(200, body=b'{"results":[],"paging":{"next":{"after":"7"}}}')
+    conversation = list_page(pair, None, True)
+    next(conversation)
+    for _ in range(9):
+        conversation.send(empty)
+    with pytest.raises(StopIteration) as done:
+        conversation.send(empty)
+    assert done.value.value.seen == ()
+    assert next(list_page(pair, done.value.value.after, True)).target.endswith("&after=7")
+
+
 def test_answers_of_odd_shapes_break_no_pair():
     left, right = wide("contacts"), wide("deals")
     conversation = list_page(pair_collection(left, right), None, True)

@@ -135,6 +135,72 @@ def test_without_a_selection_it_is_whatever_the_token_may_read():
     assert {c.id for c in narrow if c.key == ("$id",)} == {"0-1", "0-2"}
 
 
+class Counting(Portal):
+    """Counts its calls, and has no schema to show of some types."""
+
+    def __init__(self, *schemaless: str, **switches: Any) -> None:
+        super().__init__(**switches)
+        self.asked: list[str] = []
+        self.schemaless = schemaless
+
+    def send(self, request: Request) -> Response:
+        self.asked.append(request.path)
+        if "/schemas/" in request.path and request.path.rpartition("/")[2] in self.schemaless:
+            return Response(404, body=b"{}")
+        return super().send(request)
+
+
+def test_what_two_schemas_rule_out_is_not_asked_for():
+    quick, slow = Counting(), Counting(standard_schemas=False)
+    found = [portal.converse(discover("48000001", None)) for portal in (quick, slow)]
+    assert found[0] == found[1]
+    pairs = [c for c in found[0] if c.key != ("$id",)]
+    within = sum(pair.fields[0].type == pair.fields[1].type for pair in pairs)
+    assert (len(pairs), within) == (25, 3)
+    assert len(quick.asked) == 1 + 2 * len(STANDARD) + 2 * len(pairs) - within == 110
+    assert len(slow.asked) == 1 + 2 * len(STANDARD) + 31 * 32 / 2 + len(pairs) - within == 581
+
+
+def test_one_schema_alone_rules_nothing_out():
+    portal = Counting("0-1")
+    found = portal.converse(discover("48000001", None))
+    assert found == Counting().converse(discover("48000001", None))
+    assert "/crm/v4/associations/0-1/0-7/labels" in portal.asked
+    assert "/crm/v4/associations/0-2/0-7/labels" not in portal.asked
+
+
+class Reticent(Portal):
+    """Shows schemas of HubSpot's own types without what they associate with."""
+
+    def send(self, request: Request) -> Response:
+        response = super().send(request)
+        if "/schemas/0-" not in request.path:
+            return response
+        return Response(200, body=b'{"associations":[]}')
+
+
+def test_schemas_that_tell_no_associations_at_all_rule_nothing_out():
+    portal = Reticent()
+    portal.call("POST", "/crm-object-schemas/v3/schemas", CAR)
+    found = {c.id for c in portal.converse(discover("48000001", None))}
+    assert {"associations_company_contact", "associations_car_contact"} <= found
+
+
+def test_a_custom_types_associations_are_found_without_a_selection():
+    portal = Portal()
+    portal.call("POST", "/crm-object-schemas/v3/schemas", CAR)
+    found = {c.id for c in portal.converse(discover("48000001", None))}
+    assert "associations_car_contact" in found
+    assert "associations_car_company" not in found
+
+
+def test_a_selection_asks_for_all_of_its_pairs():
+    portal = Counting()
+    portal.schema("contacts", "products")
+    assert "/crm/v4/associations/0-1/0-7/labels" in portal.asked
+    assert not [path for path in portal.asked if "schemas" in path]
+
+
 @pytest.mark.parametrize("status", [401, 429, 502])
 def test_trouble_does_not_make_a_type_disappear(status: int):
     conversation = discover("48000001", None)
