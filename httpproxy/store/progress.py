@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from httpproxy.store import feeds, marks
+from httpproxy.store.batch import mark_rows
 from httpproxy.store.database import Connection, Database
 from httpproxy.store.errors import Forgotten, SeenLost, Stale, StoreError
 from httpproxy.store.marks import SQL
@@ -180,7 +181,8 @@ class Progress:
     async def ask_resync(self, sync_id: str, collections: Sequence[str] | None) -> int:
         """Has collections (None: all) listed anew, value by value; returns how many.
 
-        A run under way is dropped, and with it what is held.
+        A run under way is dropped, and with it what is held. The collections are marked,
+        which is what a serving process looks for.
         """
         wanted = None if collections is None else list(collections)
         parameters = {"sync_id": sync_id, "collections": wanted}
@@ -188,6 +190,8 @@ class Progress:
             cursor = await connection.execute(SQL["want_thorough"], parameters)
             numbers = [row["collection"] for row in await cursor.fetchall()]
             await connection.execute(SQL["drop_runs"], {"numbers": numbers})
+            asked = Dirty("", None, "a resync was asked for")
+            await marks.save(connection, mark_rows((number, asked) for number in numbers))
         return len(numbers)
 
     async def failed(

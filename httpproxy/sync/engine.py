@@ -120,6 +120,10 @@ class Engine:
             self._jobs.meter.forget(sync_id)
         for sync_id in active.keys() - self._lives.keys():
             self._agenda.put(Key(sync_id, ROSTER_JOB), now)
+        for sync_id, live in active.items():
+            # Its tables have changed, or the user has said something (`Registry.touch`).
+            if live.tables is not self._rosters.get(sync_id):
+                self._agenda.wake(Key(sync_id, ROSTER_JOB), now)
         self._lives = active
 
     async def _roster(self, live: Live) -> float | None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from httpproxy.exchange.live import Live, tables_of
@@ -46,7 +46,7 @@ ANEW: Final = 5.0  # seconds before a run that was lost begins again
 
 @dataclass(frozen=True, slots=True)
 class _Course:
-    """A run under way: whose, and of what."""
+    """A run under way: whose, and of what, by the layout of the moment."""
 
     live: Live
     tables: SyncTables
@@ -59,10 +59,11 @@ class _Course:
 
 @dataclass(frozen=True, slots=True)
 class _Turned:
-    """A page that has come, and when it was asked for."""
+    """A page that has come, when it was asked for, and by which layout."""
 
     page: Page
     began: Began
+    course: _Course
 
 
 @dataclass(frozen=True)
@@ -141,10 +142,10 @@ class Listing:
             while True:
                 page = turned.page
                 if page.after is None:
-                    run = await self._take_in(course, run, turned)
+                    run = await self._take_in(run, turned)
                     break
                 run, turned = await _both(
-                    self._take_in(course, run, turned), self._fetch(course, run, page.after)
+                    self._take_in(run, turned), self._fetch(course, run, page.after)
                 )
                 if course.live.ended:
                     return
@@ -158,6 +159,10 @@ class Listing:
         await self._finish(course, run, approved=approved)
 
     async def _fetch(self, course: _Course, run: Run, after: str | None) -> _Turned:
+        # A listing may take hours, and the layout change meanwhile.
+        tables = await tables_of(course.live, self.registry)
+        table = tables.tables[course.table.collection.id]
+        course = replace(course, tables=tables, table=table)
         began = self.reading.begin()
         conversation = course.live.provider.list_page(
             course.table.collection, after, run.thorough
@@ -165,11 +170,11 @@ class Listing:
         page = await self.reading.ask(
             course.live, course.table, conversation, Priority.BACKFILL
         )
-        return _Turned(page, began)
+        return _Turned(page, began, course)
 
-    async def _take_in(self, course: _Course, run: Run, turned: _Turned) -> Run:
+    async def _take_in(self, run: Run, turned: _Turned) -> Run:
         """The images, and then where to go on: a kill in between costs a second read."""
-        page = turned.page
+        page, course = turned.page, turned.course
         marks = await self.reading.take_in(
             course.live, course.tables, page.change, turned.began
         )
