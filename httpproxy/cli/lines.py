@@ -21,17 +21,25 @@ class Lines:
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._said: dict[tuple[str, str], tuple[object, ...]] = {}
+        self._last = ""
 
     def show(self, views: Sequence[View], now: float) -> None:
         """`now`: seconds since the epoch."""
+        self._last = ""
         for view in views:
             for health in view.collections:
                 place, news = (view.sync.id, health.id), _news(health)
                 if self._said.get(place) != news:
                     self._said[place] = news
-                    self.say(_line(view, health), now)
+                    self._print(_line(view, health), now)
 
     def say(self, text: str, now: float) -> None:
+        """A line that is about all of it; not again as long as nothing was shown."""
+        if text != self._last:
+            self._last = text
+            self._print(text, now)
+
+    def _print(self, text: str, now: float) -> None:
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
         self._write(f"{moment} {text}")
 

@@ -56,7 +56,7 @@ class Screen:
 
     def show(self, views: Sequence[View], now: float) -> None:
         """Draw the views in place of what was there. `now`: seconds since the epoch."""
-        size = self._console.size
+        self._said, size = "", self._console.size
         self._live.update(picture(views, now, size.width, size.height), refresh=True)
 
     def say(self, text: str, now: float) -> None:  # noqa: ARG002 - a line has a time, this not

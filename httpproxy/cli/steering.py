@@ -119,6 +119,7 @@ async def _agree(
     if not agreed:
         what = "nothing" if wanted == _ALL else f"no sweep of {named[0].table}"
         raise Failure(f"--delete-missing: {what} is held in {sync.name}")
+    await desk.registry.touch(sync)
     return agreed
 
 
@@ -128,6 +129,7 @@ async def _resync(settings: Settings, name: str, tables: tuple[str, ...]) -> lis
         named = chosen(await desk.health(sync), tables, sync.name)
         ids = [each.id for each in named] if tables else None
         count = await desk.progress.ask_resync(sync.id, ids)
+        await desk.registry.touch(sync)
     said = [f"{count} of {name}'s tables will be read anew, while `httpproxy serve` runs"]
     if sync.status == "paused":
         said.append(f"  -> {name} is paused: `httpproxy sync resume {name}` first")

@@ -8,6 +8,7 @@ machine, does not matter.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -57,6 +58,8 @@ def watch(invocation: Invocation, name: str | None, once: bool, until_live: bool
 
 
 async def _watch(settings: Settings, name: str | None, *, once: bool, until_live: bool) -> None:
+    # What it has to say of a database that is away, the display says, and once.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     async with open_desk(settings) as desk:
         lookout, stopped = Lookout(desk, name), stop_event()
         with _display(once) as display:
@@ -72,7 +75,7 @@ async def _shown(lookout: Lookout, display: _Display, *, until_live: bool) -> bo
     try:
         views = await lookout.look(time.monotonic())
     except Unavailable as away:
-        display.say(f"the database does not answer ({away}); waiting for it", now)
+        display.say(f"the database does not answer: {away}. Waiting for it", now)
         return False
     display.show(views, now)
     if not until_live or not settled(views):

@@ -204,6 +204,12 @@ class Registry:
             done = await connection.execute(QUERIES["set_status"], {"id": sync.id, **wanted})
             return done.rowcount > 0
 
+    async def touch(self, sync: Sync) -> None:
+        """Tells the processes that serve a sync to look at it anew, within a second or two."""
+        async with self._database.transaction() as connection:
+            touched = {"id": sync.id, "revision": await next_revision(connection)}
+            await connection.execute(QUERIES["touch_sync"], touched)
+
     async def secret(self, sync: Sync) -> str:
         """The sync's stored credential. Raises KeyMismatch, LookupError if it has none."""
         rows = await self._rows("read_secret", {"id": sync.credential_id})

@@ -41,19 +41,24 @@ def test_a_sync_is_paused_and_goes_on(told: Told, database_dsn: str):
     assert told("sync", "resume", "crm").out == "crm was not paused\n"
 
 
-def test_a_serving_process_hears_of_a_pause(told: Told, database_dsn: str):
-    seen: list[tuple[str, int]] = []
+def test_a_serving_process_hears_of_every_word(told: Told, database_dsn: str):
+    heard: list[str] = []
+    cursors = [0]
 
     async def poll(stage: Stage) -> None:
-        (changed,), _, cursor = await stage.registry.changed_since(seen[-1][1] if seen else 0)
-        seen.append((changed.status, cursor))
+        changed, _, cursor = await stage.registry.changed_since(cursors[-1])
+        heard.extend(sync.status for sync in changed)
+        cursors.append(cursor)
 
+    act(database_dsn, _held)
+    for command in (["pause"], ["resume"], ["resync"]):
+        act(database_dsn, poll)
+        assert told("sync", command[0], "crm").code == 0
     act(database_dsn, poll)
-    told("sync", "pause", "crm")
+    act(database_dsn, _held)
+    assert told("sync", "resume", "crm", "--delete-missing").code == 0
     act(database_dsn, poll)
-    told("sync", "resume", "crm")
-    act(database_dsn, poll)
-    assert [status for status, _ in seen] == ["active", "paused", "active"]
+    assert heard == ["active", "paused", "active", "active", "active"]
 
 
 def test_resume_says_what_is_held_and_deletes_nothing_by_itself(told: Told, database_dsn: str):

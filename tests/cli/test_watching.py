@@ -19,7 +19,7 @@ from rich.console import Console
 from stages import Stage, act, open_stage
 
 from httpproxy.cli.failures import Failure
-from httpproxy.cli.lines import Lines
+from httpproxy.cli.lines import LINES_SECONDS, Lines
 from httpproxy.cli.screen import picture
 from httpproxy.cli.speed import WINDOW, Speeds
 from httpproxy.cli.views import View, settled
@@ -243,10 +243,13 @@ async def test_a_database_that_is_away_is_waited_for(at_work: Programs, database
         with at_work.started(*watch, DATABASE_URL=detour) as watching:
             await asyncio.to_thread(watching.wait_for, "crm/tasks: backfill; 0 read")
             cable.cut()
-            await asyncio.to_thread(watching.wait_for, r"does not answer .*; waiting for it")
+            await asyncio.to_thread(watching.wait_for, r"does not answer: .* Waiting for it")
+            await asyncio.sleep(LINES_SECONDS)
             cable.mend()
             await stage.turn("rec1")
             await asyncio.to_thread(watching.wait_for, "crm/tasks: backfill; 1 read")
+            assert watching.text.count("does not answer") == 1
+            assert "error connecting" not in watching.text
             assert await asyncio.to_thread(watching.stop, signal.SIGTERM) == 0
 
 
