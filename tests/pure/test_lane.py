@@ -65,12 +65,20 @@ def test_classes_go_in_order_and_first_come_first_served_within_one() -> None:
     assert served == [(p, name) for p in Priority for name in ("first", "second")]
 
 
-def test_17000_queued_backfill_requests_delay_a_write_by_at_most_one_permit() -> None:
+LOWER = list(Priority)[1:]
+
+
+@pytest.mark.parametrize(
+    "queued", [[Priority.BACKFILL], [Priority.READ, Priority.BACKFILL], LOWER], ids=len
+)
+def test_17000_queued_requests_of_the_sync_delay_a_write_by_at_most_one_permit(
+    queued: list[Priority],
+) -> None:
     for writes_before in range(12):
         lane = Lane(Budget("standard", 1, 1.0))
         assert lane.take(0.0)
         for number in range(17_000):
-            lane.join(Priority.BACKFILL, number)
+            lane.join(queued[number % len(queued)], number)
         now = 0.0
         for _ in range(writes_before):  # whatever the floor is owed from before
             lane.join(Priority.WRITE, "earlier")
@@ -85,6 +93,45 @@ def test_17000_queued_backfill_requests_delay_a_write_by_at_most_one_permit() ->
             served += granted(lane, now)
         before = [who for who in served if who not in ("write", "earlier")]
         assert len(before) <= 1
+
+
+def test_a_queue_of_writes_gives_one_place_in_ten_to_17000_others_and_no_more() -> None:
+    lane = Lane(FIVE)
+    lane.pause(1.0)
+    for number in range(17_000):
+        lane.join(LOWER[number % len(LOWER)], number)
+    for _ in range(90):
+        lane.join(Priority.WRITE, "write")
+    served: list[object] = []
+    now = 1.0
+    while served.count("write") < 90:
+        for who in granted(lane, now):
+            served.append(who)
+            lane.release(now)
+        now += 1.0
+    others = [at for at, who in enumerate(served[:99]) if who != "write"]
+    assert others == list(range(9, 99, 10))
+
+
+def test_17000_who_waited_for_a_pause_to_end_go_in_order_and_at_the_rate() -> None:
+    lane = Lane(FIVE)
+    for number in range(17_000):
+        lane.join(Priority.BACKFILL, number)
+    lane.pause(30.0)
+    late = lane.join(Priority.WRITE, "write")
+    assert lane.decide(29.999) == ([], 30.0)
+    served: list[object] = []
+    now = 30.0
+    for _ in range(20):
+        round_ = granted(lane, now)
+        assert len(round_) == 5  # all that is allowed, and no more
+        for _ in round_:
+            lane.release(now)
+        served += round_
+        assert granted(lane, now + 0.999) == []
+        now += 1.0
+    assert served == ["write", *range(99)]
+    assert not lane.leave(late)
 
 
 def test_under_constant_writes_every_lower_class_still_gets_its_part() -> None:
