@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format clean
+.PHONY: help demo test check bench trial format clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ check: $(STAMP) ## format, lint, types, import contracts
 
 bench: $(STAMP) ## the benchmarks: a table, and build/bench.json
 	@$(BIN)/python -m tests.benchmarks
+
+trial: $(STAMP) ## 70,000 records, writers, a kill in the middle; compared at the end
+	@$(BIN)/python -m tests.trial
 
 format: $(STAMP) ## put the code in form
 	@$(BIN)/ruff format .
