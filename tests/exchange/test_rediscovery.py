@@ -10,12 +10,17 @@ import orjson
 import psycopg
 import pytest
 import requests
-from neighbours.airtable_house import open_airtable
+from neighbours.airtable_house import AirtableHouse, open_airtable
+from neighbours.drifting import Base
 from neighbours.house import BASE, add_sync, open_house
+from neighbours.hubspot_house import HubSpotHouse, open_hubspot
 from neighbours.recorder import Recorder, http
 from neighbours.rows import columns
 
 from httpproxy.exchange import rediscovery
+from httpproxy.exchange.live import Live
+from httpproxy.exchange.rediscovery import Rediscovery
+from providers.spec import Refused
 
 
 async def test_a_field_that_turns_up_while_discovery_rests_is_discovered_afterwards(
@@ -66,6 +71,75 @@ async def test_a_table_that_is_gone_does_not_keep_the_others_from_following(
             await asyncio.sleep(0.1)
         (row,) = house.rows().values()
         assert row["late"] == "x"
+
+
+def rediscovery_of(house: AirtableHouse | HubSpotHouse) -> tuple[Rediscovery, Live]:
+    """The service's own calls, and the sync as it knows it."""
+    office = house.house.service.office
+    live = house.house.service.directory.known(house.sync.unique_id)
+    assert live is not None
+    return Rediscovery(office.calls, office.registry), live
+
+
+async def test_a_look_tells_whether_anything_changed(database_dsn: str, tmp_path: Path) -> None:
+    async with open_airtable(database_dsn, tmp_path) as house:
+        await house.house.service.directory.refresh()
+        looking, live = rediscovery_of(house)
+        assert not await looking.look(live)
+        house.add_field("Late", "singleLineText", {})
+        assert await looking.look(live)
+        assert "late" in columns(house.dsn, house.schema, house.table_name)
+        assert live.tables is not None
+        assert live.tables.schema.find(house.table_id) is not None
+        assert not await looking.look(live)
+
+
+@pytest.mark.parametrize("covers_all", [True, False])
+async def test_a_new_table_joins_only_a_sync_that_covers_all(
+    database_dsn: str, tmp_path: Path, covers_all: bool
+) -> None:
+    async with open_airtable(database_dsn, tmp_path) as house:
+        query = "UPDATE httpproxy.sync SET covers_all = %s, revision = revision + 1"
+        with psycopg.connect(house.dsn) as connection:
+            connection.execute(query, [covers_all])
+        await house.house.service.directory.refresh()
+        looking, live = rediscovery_of(house)
+        Base(house.apis).add_table("Brand new")
+        assert bool(await looking.look(live)) is covers_all
+        there = "SELECT to_regclass(%s) IS NOT NULL"
+        with psycopg.connect(house.dsn) as connection:
+            row = connection.execute(there, [f"{house.schema}.brand_new"]).fetchone()
+        assert row == (covers_all,)
+
+
+async def test_a_type_that_hubspot_refuses_is_told_and_the_others_follow(
+    database_dsn: str, tmp_path: Path
+) -> None:
+    async with open_hubspot(database_dsn, tmp_path) as house:
+        await house.house.service.directory.refresh()
+        looking, live = rediscovery_of(house)
+        house.add_property("late_one", "string", "text")
+        refused = {"kind": "status", "status": 403, "path": "properties/0-2", "count": None}
+        await asyncio.to_thread(house.apis.order, refused)
+        looked = await looking.look(live)
+        assert looked.changed
+        assert [(name, no.response.status) for name, no in looked.refused.items()] == [
+            ("0-2", 403)
+        ]
+        assert looked.gone == (), "nothing is gone that is only refused"
+        contact = columns(house.house.dsn, house.sync.schema_name, "contact")
+        assert "late_one" in contact
+
+
+async def test_a_look_that_is_refused_says_so(database_dsn: str, tmp_path: Path) -> None:
+    async with open_airtable(database_dsn, tmp_path) as house:
+        await house.house.service.directory.refresh()
+        looking, live = rediscovery_of(house)
+        fault = {"kind": "status", "status": 403, "path": "/meta/", "count": None}
+        await asyncio.to_thread(house.apis.order, fault)
+        with pytest.raises(Refused) as refused:
+            await looking.look(live)
+        assert "schema.bases:read" in refused.value.remedy
 
 
 @pytest.mark.parametrize(
