@@ -48,8 +48,8 @@ class ServiceSettings(BaseModel):
     )
     roles: Roles = setting(
         ("gateway", "sync"),
-        "What `httpproxy serve` does in this process. Split it to have several processes"
-        " on one database; a sync runs in one of them at a time.",
+        "What `httpproxy serve` does in this process. Apart, gateway and sync do not share"
+        " a rate limit: each process keeps it by itself.",
         "gateway, sync, or both with a comma between them",
     )
     gateway_host: str = setting(
