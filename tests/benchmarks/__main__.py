@@ -1,6 +1,6 @@
 """Runs the benchmarks: a table on the screen, and the same in build/bench.json.
 
-    python -m tests.benchmarks [--quick] [--only pass-through|commits|latency|syncs]
+    python -m tests.benchmarks [--quick] [--only pass-through|commits|latency|syncs|backfill]
 
 Needs two cores that do nothing else; stays under eight minutes, or stops.
 """
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from httpproxy.store.embedded import EmbeddedPostgres
-from tests.benchmarks import by_hand, gateway, measures, peers, record, syncs
+from tests.benchmarks import backfill, by_hand, gateway, measures, peers, record, syncs
 from tests.benchmarks.processes import ROOT, Failed, Process, Run
 from tests.benchmarks.report import HEADING, Result, line, save
 from tests.benchmarks.rounds import Load, Pace
@@ -26,7 +26,7 @@ FOLDER: Final = ROOT / "build" / "bench"
 LIMIT_SECONDS: Final = 480
 ROUNDS: Final = 5
 TABLE: Final = record.TABLE.lower()  # as the store spells it
-GROUPS: Final = ("pass-through", "commits", "latency", "syncs")
+GROUPS: Final = ("pass-through", "commits", "latency", "syncs", "backfill")
 
 
 def _arguments() -> argparse.Namespace:
@@ -79,7 +79,7 @@ def _scene(run: Run, dsn: str, wanted: tuple[str, ...]) -> measures.Scene:
 
 
 def _measure(run: Run, dsn: str, wanted: tuple[str, ...], *, quick: bool) -> Iterator[Result]:
-    if set(wanted) - {"syncs"}:
+    if set(wanted) - {"syncs", "backfill"}:
         scene = _scene(run, dsn, wanted)
         groups = {
             "pass-through": (measures.pass_through, 2.0),
@@ -91,6 +91,8 @@ def _measure(run: Run, dsn: str, wanted: tuple[str, ...], *, quick: bool) -> Ite
                 yield from measure(scene, Pace(2, 1.0) if quick else Pace(ROUNDS, seconds))
     if "syncs" in wanted:
         yield from syncs.many(run, dsn, 1_000 if quick else 10_000)
+    if "backfill" in wanted:
+        yield from backfill.backfill(run, dsn, 2 if quick else ROUNDS, quick=quick)
 
 
 def main() -> int:

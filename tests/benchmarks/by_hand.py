@@ -61,19 +61,24 @@ async def write_for(seconds: float, concurrency: int, write: Any) -> dict[str, A
     return {**counts, "seconds": loop.time() - start}
 
 
-async def twin(dsn: str, schema: str, table: str) -> dict[str, Any]:
-    """Makes an empty table of the same shape for this client.
+async def twin(
+    dsn: str, schema: str, table: str, its_schema: str = "by_hand"
+) -> dict[str, Any]:
+    """Makes an empty table of the same shape for a client that writes by hand.
 
     Returns the part of its argument that names table and columns.
     """
-    names = {"twin": sql.Identifier("by_hand", table), "of": sql.Identifier(schema, table)}
+    own, theirs = sql.Identifier(its_schema, table), sql.Identifier(schema, table)
+    names = {"twin": own, "of": theirs, "schema": sql.Identifier(its_schema)}
     async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
-        await connection.execute("CREATE SCHEMA IF NOT EXISTS by_hand")
+        await connection.execute(
+            sql.SQL("CREATE SCHEMA IF NOT EXISTS {schema}").format(**names)
+        )
         await connection.execute(
             sql.SQL("CREATE TABLE {twin} (LIKE {of} INCLUDING ALL)").format(**names)
         )
     columns = [(name.lower(), name) for name in record.FIELDS]
-    return {"table": ("by_hand", table), "columns": columns}
+    return {"table": (its_schema, table), "columns": columns}
 
 
 async def serve(upstream: int, dsn: str, table: list[str], columns: list[list[str]]) -> None:

@@ -74,6 +74,7 @@ CELLS: Final = (
 )
 
 FIELDS: Final = {name: value for name, _, _, value in CELLS}
+FIELD_IDS: Final = {f"fldBenchmark{at:05}": name for at, (name, *_) in enumerate(CELLS)}
 
 METADATA: Final = {
     "tables": [
@@ -83,12 +84,12 @@ METADATA: Final = {
             "primaryFieldId": "fldBenchmark00000",
             "fields": [
                 {
-                    "id": f"fldBenchmark{at:05}",
+                    "id": field_id,
                     "name": name,
                     "type": kind,
                     **({} if options is None else {"options": options}),
                 }
-                for at, (name, kind, options, _) in enumerate(CELLS)
+                for field_id, (name, kind, options, _) in zip(FIELD_IDS, CELLS, strict=True)
             ],
             "views": [{"id": "viwBenchmarks0001", "name": "Grid view", "type": "grid"}],
         }
@@ -102,6 +103,24 @@ def encoded(value: object) -> bytes:
 
 
 CREATE: Final = encoded({"fields": FIELDS, "typecast": False, "returnFieldsByFieldId": False})
+
+
+PAGE: Final = 100  # records of a page, as the API hands them out
+
+
+def page(number: int) -> bytes:
+    """One page of a listing, cells keyed by field id; every page has records of its own."""
+    ids = {name: field_id for field_id, name in FIELD_IDS.items()}
+    cells = {ids[name]: value for name, value in FIELDS.items()}
+    records = [
+        {
+            "id": f"rec{n:014}",
+            "createdTime": "2026-11-20T07:00:00.000Z",
+            "fields": {**cells, ids["Name"]: f"Task {n}", ids["Quantity"]: n},
+        }
+        for n in range(number * PAGE, (number + 1) * PAGE)
+    ]
+    return encoded({"records": records, "offset": f"itrBenchmarks0001/{number + 1}"})
 
 
 def call(method: str, path: str, body: bytes = b"", *, prefix: str = "") -> bytes:
