@@ -23,7 +23,7 @@ class SyncSettings(BaseModel):
     """The settings of the background sync. Times are in seconds."""
 
     sync_interval: Seconds = setting(
-        30.0, "How long after one look for changes at an API the next one begins.", SECONDS
+        60.0, "How long after one look for changes at an API the next one begins.", SECONDS
     )
     sweep_interval: Annotated[float, Field(gt=0, le=2_592_000, allow_inf_nan=False)] = setting(
         21_600.0,
@@ -35,7 +35,7 @@ class SyncSettings(BaseModel):
         600.0, "How often new, renamed and removed fields are looked for.", SECONDS
     )
     verify_interval: Seconds = setting(
-        60.0, "How often a few rows of a sync are compared with the API.", SECONDS
+        3_600.0, "How often a few rows of a sync are compared with the API.", SECONDS
     )
     verify_sample: Count = setting(
         5, "How many rows are compared each time; 0 switches the comparing off.", COUNT
