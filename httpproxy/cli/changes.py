@@ -1,4 +1,4 @@
-"""The differences between an API's schema and the tables, as text and as JSON. Pure."""
+"""The differences between an API's schema and the tables, as text and as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The differences between an API's schema and the tables, told to people. Pure.
+"""The differences between an API's schema and the tables, told to people. No I/O.
 
 AUTOMATIC  followed at the next discovery, without anybody being asked
 WAITING    would lose or bend values: waits until somebody accepts it

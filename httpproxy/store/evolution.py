@@ -18,7 +18,7 @@ between them; `following` takes them. Nothing is dropped, and no step waits for 
 from __future__ import annotations
 
 from collections.abc import Collection as Sized
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -117,10 +117,6 @@ class Retype:
     column: Column
     to: ColumnType
 
-    @property
-    def narrows(self) -> bool:
-        return not widens(self.column.field.column_type, self.to)
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -168,12 +164,6 @@ def plan(
         for f in collection.fields
     )
     pairs = [(known[k.field.id], k) for k in fields if k.field.id in known]
-    retypes = tuple(
-        Retype(Column(replace(k.field, column_type=before.field.column_type), k.column), to)
-        for before, k in pairs
-        if k.column and before.column
-        if (to := k.field.column_type) is not before.field.column_type
-    )
     gone = tuple(i for i, k in known.items() if not k.removed and i not in chosen)
     added = tuple(
         Column(k.field, k.column)
@@ -190,7 +180,7 @@ def plan(
         relabels=tuple(
             (b.field.name, k.field.name) for b, k in pairs if b.field.name != k.field.name
         ),
-        retypes=retypes,
+        retypes=tuple(_retypes(pairs)),
         waiting=tuple(
             Retype(Column(k.field, k.column), k.pending)
             for k in fields
@@ -203,6 +193,14 @@ def plan(
         changed=bool(gone or added) or fields != tuple(k for k in kept if not k.removed),
         reread=bool(unfamiliar),
     )
+
+
+def _retypes(pairs: Iterable[tuple[Kept, Kept]]) -> Iterator[Retype]:
+    """The changes of type between two layouts, each with the column's new name."""
+    for before, now in pairs:
+        old, to = before.field.column_type, now.field.column_type
+        if before.column and now.column and old is not to:
+            yield Retype(Column(replace(now.field, column_type=old), now.column), to)
 
 
 def _there(kept: Kept, present: Present) -> Kept:
