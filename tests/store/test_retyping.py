@@ -209,6 +209,33 @@ async def test_what_a_waiting_column_cannot_hold_is_in_it_once_it_is_accepted(
         assert await one.row("old") == (None, {"Field": 1})
 
 
+async def test_what_waited_beside_a_column_moves_into_the_text_that_it_becomes(
+    world: World,
+) -> None:
+    async with one_field(world, T.DATE) as one:
+        for record, value in (("number", 5), ("boolean", True), ("list", ["a"])):
+            await one.say(value, record)
+        await one.become(column_type=T.TEXT)
+        assert await one.row("number") == ("5", {})
+        assert await one.row("boolean") == ("true", {})
+        assert await one.row("list") == (None, {"Field": ["a"]}), "a list is no text"
+
+
+async def test_only_the_column_of_a_removed_field_is_dropped(world: World) -> None:
+    async with one_field(world, T.TEXT) as one:
+        following, sync_id = world.registry.following, one.world.sync.id
+        with pytest.raises(LookupError):
+            await following.drop_column(sync_id, "c", "f")
+        without = replace(one.collection, fields=(ID,))
+        await following.follow(sync_id, (without,))
+        await following.drop_column(sync_id, "c", "f")
+        with pytest.raises(LookupError):
+            await following.drop_column(sync_id, "c", "f")
+        await one.become()
+        await one.say("again")
+        assert await one.row() == ("again", {})
+
+
 async def test_an_omitted_cell_of_a_waiting_column_is_said_in_its_own_type(
     world: World,
 ) -> None:
