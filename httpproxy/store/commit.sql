@@ -28,8 +28,8 @@ FROM now
 
 -- name: guard
 -- The interval rule. An image is let through if no image of its record was obtained
--- while it was on its way, or if both are whole and the upstream's own version says that
--- it is the newer one. $1: c collection · r record id · s start · u version · f whole ·
+-- while it was on its way, or if the upstream's own version says that it is newer than
+-- anything in the row. $1: c collection · r record id · s start · u version · f whole ·
 -- d deleted · t when the exchange began, in seconds since 1970. Answers with the clock, and
 -- the images that were refused.
 WITH now AS MATERIALIZED (
@@ -49,8 +49,7 @@ WITH now AS MATERIALIZED (
         updated_at = excluded.updated_at, deleted = excluded.deleted,
         partial = excluded.partial, read_at = excluded.read_at
     WHERE m.end_seq <= excluded.start_seq
-        OR (NOT m.partial AND NOT excluded.partial AND NOT m.deleted AND NOT excluded.deleted
-            AND excluded.updated_at > m.updated_at)
+        OR (NOT m.deleted AND NOT excluded.deleted AND excluded.updated_at > m.updated_at)
     RETURNING collection, record_id
 )
 SELECT now.tick, g.c, g.r

@@ -76,8 +76,8 @@ SELECT {sync_id}, {collection_id}, r, u, 'deleted', a, o, q FROM _gone ORDER BY 
 -- Images that the guard refused, their meta rows locked; $2 is the clock when their
 -- answers had come. The row's own content only moves the record's end on; an older
 -- version than the row's is history; the rest nobody can order. e: the row is to go.
--- The row's version stays only if the same was told with one, and whole: values that came
--- back may be newer than an image that shows a newer version.
+-- A row keeps its version only if the same was told with none that is newer: values that
+-- came back may be newer than an image whose version lies in between.
 WITH _given AS MATERIALIZED (
     SELECT g.*
     FROM jsonb_to_recordset($1) AS g(
@@ -85,9 +85,8 @@ WITH _given AS MATERIALIZED (
         u timestamptz)
     WHERE httpproxy.require_layout({number}, {version})
 ), _judged AS MATERIALIZED (
-    SELECT g.r, g.f, g.u, CASE
-        WHEN g.f AND NOT m.partial AND NOT m.deleted AND NOT g.d AND g.u < m.updated_at
-            THEN 'older'
+    SELECT g.r, g.u, CASE
+        WHEN NOT m.partial AND NOT m.deleted AND NOT g.d AND g.u < m.updated_at THEN 'older'
         WHEN g.v IS NULL AND m.deleted AND (t._found IS NULL OR NOT g.e) THEN 'same'
         WHEN g.v IS NOT NULL AND t._found AND m.deleted = g.d
             AND ROW({new_values}) IS NOT DISTINCT FROM ROW({old_values})
@@ -102,8 +101,7 @@ WITH _given AS MATERIALIZED (
         CASE WHEN g.f THEN NULL::{table} ELSE t._row END, g.v) n
 ), _advanced AS (
     UPDATE httpproxy.meta m SET end_seq = greatest(m.end_seq, $2::bigint),
-        partial = m.partial OR NOT j.f,
-        updated_at = CASE WHEN j.u IS NOT NULL THEN m.updated_at END
+        updated_at = CASE WHEN j.u <= m.updated_at THEN m.updated_at END
     FROM _judged j
     WHERE m.collection = {number} AND m.record_id = j.r AND j.verdict = 'same'
 )

@@ -47,12 +47,30 @@ CASES = {
         image(name="a", updated_at=OLD),
         image(kind=MERGE, name="b", updated_at=NEW),
         "b",
-        "refused",
+        "b",
+    ),
+    "merge over whole, older": (
+        image(name="a", updated_at=NEW),
+        image(kind=MERGE, name="b", updated_at=OLD),
+        "b",
+        "a",
     ),
     "whole over merge, newer": (
         image(kind=MERGE, name="a", updated_at=OLD),
         image(name="b", updated_at=NEW),
         "b",
+        "b",
+    ),
+    "whole over merge, older": (
+        image(kind=MERGE, name="a", updated_at=NEW),
+        image(name="b", updated_at=OLD),
+        "b",
+        "refused",
+    ),
+    "merge over archive, otherwise the same": (
+        image(name="a", archived=True),
+        image(kind=MERGE, name="a"),
+        "a archived",
         "refused",
     ),
     "merge with equal content": (
@@ -134,10 +152,10 @@ async def test_equal_content_moves_the_end_on(world: World, committer: Committer
     assert (await world.row())["name"] == "a"
 
 
-async def test_a_part_told_again_leaves_the_row_no_version_to_be_newer_than(
+async def test_a_part_told_again_with_a_newer_version_is_newer_than_one_in_between(
     world: World, committer: Committer
 ) -> None:
-    """A to B and back to A: the answer that says A names no version of the whole row."""
+    """A to B and back to A: the answer that says A names only a part of the row."""
     start = committer.clock()
     await world.apply(committer, image(name="a", amount=1, updated_at=OLD))
     between = committer.clock()
