@@ -114,16 +114,19 @@ def invite(demo: Demo, say: Say) -> None:
         say(f"   {PROVIDERS[name].title:10} {demo.service.api_root(one)}")
     for name in demo.syncs:
         _example(demo, PROVIDERS[name], say)
+    say("\nWhat was in the accounts before is in the tables, too: the sync fills them in, and")
+    say("follows what others change.\n")
+    say(f"{_program()} --data-dir {shlex.quote(str(demo.settings.data_dir))} sync watch --once")
     say("\nCtrl-C ends it. The data stays for the next time.")
 
 
 def _example(demo: Demo, provider: Provider, say: Say) -> None:
-    """A create to paste, and the SELECT that shows its row."""
+    """A create to paste, and the SELECT that shows its row among the last to come."""
     example = provider.sandbox.example
     request = provider.authorize(example.request, provider.sandbox.token)
     latest = _WHERE.sub("", " ".join(example.select.rstrip("; \n").split()))
     schema = demo.syncs[provider.name].schema_name
-    select = f"{latest} order by _sync_inserted_at desc limit 1".format(
+    select = f"{latest} order by _sync_inserted_at desc limit 5".format(
         schema=schema, record_id=""
     )
     say(f"\n{provider.title}: make a record, and look at its row\n")
