@@ -20,7 +20,7 @@ from httpproxy.store.database import Database
 from httpproxy.store.errors import SetAside, Unavailable
 from httpproxy.store.registry import Registry
 from httpproxy.store.vault import Vault
-from providers.record import JSON, Change, Dirty, Image, ImageKind
+from providers.record import JSON, Change, ColumnType, Dirty, Field, Image, ImageKind
 from tests.store.world import FIELDS, KEY, PAIRS, TASKS, World, deletion, image, make_sync
 
 MERGE, ARCHIVE = ImageKind.MERGE, ImageKind.ARCHIVE
@@ -310,16 +310,15 @@ async def test_a_row_without_a_meta_row_is_brought_up_to_date(
 async def test_fields_that_swapped_their_names_meanwhile_keep_their_values(
     world: World, loader: Loader
 ) -> None:
-    swapped = {"f_name": "Blob", "f_blob": "Name"}
-    text = replace(TASKS, fields=tuple(f for f in FIELDS if f.id != "f_blob"))
-    note = replace(next(f for f in FIELDS if f.id == "f_name"), id="f_blob", name="Blob")
-    before = replace(text, fields=(*text.fields, note))
+    note = Field("f_note", "Note", "string", ColumnType.TEXT)
+    before = replace(TASKS, fields=(*FIELDS, note))
     world.tables = await world.registry.follow(world.sync, (before, PAIRS))
+    swapped = {"f_name": "Note", "f_note": "Name"}
     after = tuple(replace(f, name=swapped.get(f.id, f.name)) for f in before.fields)
     await world.registry.follow(world.sync, (replace(before, fields=after), PAIRS))
-    assert await load(world, loader, *page("rec1", name="n", blob="b")) == Applied(1)
+    assert await load(world, loader, *page("rec1", name="n", note="b")) == Applied(1)
     row = await world.row()
-    assert (row["blob"], row["name"]) == ("n", "b")
+    assert (row["note"], row["name"]) == ("n", "b")
 
 
 async def test_a_table_or_column_that_the_user_dropped_is_made_again(
