@@ -171,6 +171,13 @@ async def test_the_last_calls_of_a_sync_have_a_lane_when_nobody_else_has(portal:
     assert portal.rate == (2, 10.0)
 
 
+async def test_the_last_calls_of_a_sync_go_in_the_lane_that_others_are_in(portal: Portal):
+    gone = portal.sync("gone", Budget("standard", 2, 60.0))
+    portal.sync("other", Budget("standard", 2, 60.0))
+    gone.give_back()
+    assert portal.limiter.take(gone.lane("standard"), Priority.WRITE) is None
+
+
 async def test_a_proxied_write_teaches_the_lane_what_the_sync_may_use(
     database_dsn: str, tmp_path: Path
 ):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from neighbours.deadends import refusing
 from neighbours.house import PORTAL, add_sync, open_house
-from neighbours.recorder import DROP, HANG, Recorder, http
+from neighbours.recorder import DROP, HANG, End, Recorder, http, raw
 from one_account import JSON_TYPE, OneAccount, busiest_window, open_account, reading, until
 
 from httpproxy.exchange.problems import Rejected
@@ -17,7 +17,7 @@ from httpproxy.upstream import retry
 from httpproxy.upstream.lane import Priority
 from providers.catalog import PROVIDERS
 from providers.http import Request, Response
-from providers.spec import Refused
+from providers.spec import Budget, Refused
 
 SECONDLY = b'{"status":"error","message":"too fast","policyName":"SECONDLY"}'
 
@@ -133,6 +133,18 @@ async def test_a_429_of_a_write_silences_the_account_for_the_sync_too(account: O
     assert (await account.write()).status == 429
     with pytest.raises(Rejected, match="permit_timeout"):
         await account.calls.converse(account.live, reading(), patience=5.0)
+    assert len(account.api.seen) == 1
+
+
+async def test_a_refused_write_silences_the_account_before_the_next_call_is_let_go(
+    account: OneAccount,
+):
+    lane = account.live.allotment.lane("standard")
+    one_at_a_time = Budget("standard", 10, 60.0, max_concurrent_requests=1)
+    account.limiter.lane(lane, one_at_a_time, account.sync.id)
+    account.api.replies.append(raw(0.1, *http(429).parts, end=End.KEEP))
+    first, second = await asyncio.gather(account.write(), account.write())
+    assert sorted([first.status, second.status]) == [429, 504]
     assert len(account.api.seen) == 1
 
 
