@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from httpproxy.store.bulk import Loader
+from httpproxy.store.commit import Committer
 from providers.record import ColumnType
-from tests.benchmarks import gateway, record, stub
+from tests.benchmarks import by_hand, copying, gateway, loading, record, stub
 from tests.benchmarks.report import result, save
 
 
@@ -62,3 +64,35 @@ def test_a_target_is_met_from_its_own_side(target, ratio, met, tmp_path):
     (saved,) = json.loads((tmp_path / "bench.json").read_text())
     assert saved.keys() == {"name", "ours", "peer", "ratio", "target", "met"}
     assert saved["met"] is met
+
+
+def test_a_page_holds_a_hundred_new_records_without_anything_extra():
+    (collection,) = gateway.discovered()
+    changes = [loading.read(collection, record.page(number)) for number in (0, 1)]
+    images = [image for change in changes for image in change.images]
+    assert len({image.key for image in images}) == 2 * record.PAGE
+    assert all(not image.extra and None not in image.values.values() for image in images)
+    assert not any(change.dirty or change.schema_changed for change in changes)
+
+
+async def test_every_peer_copies_the_same_rows(database_dsn):
+    (collection,) = gateway.discovered()
+    async with gateway.registry(database_dsn) as registry:
+        sync = await gateway.make_sync(registry, "bench", record.BASE, (collection,))
+        tables = await registry.tables(sync)
+        twin = await by_hand.twin(database_dsn, sync.schema_name, record.TABLE.lower())
+        async with (
+            Committer(database_dsn) as committer,
+            Loader(database_dsn, committer) as ours,
+        ):
+            await loading.load(ours, tables, sync.id, iter([record.page(0)]))
+    copier = copying.Copier(database_dsn, twin["table"], twin["columns"])
+    shown = "to_jsonb(t) - '_sync_inserted_at' - '_sync_updated_at'"
+    rows = f"SELECT array_agg({shown} ORDER BY id) FROM {{}}.tasks t"
+    with copier.connection as connection:
+        loaded = connection.execute(rows.format(f'"{sync.schema_name}"')).fetchall()
+        assert len(loaded[0][0]) == record.PAGE
+        for ready, write in copying.WAYS.values():
+            connection.execute("TRUNCATE by_hand.tasks")
+            write(copier, [ready(copier, record.page(0))])
+            assert connection.execute(rows.format("by_hand")).fetchall() == loaded
