@@ -105,7 +105,7 @@ class Allotment:
         smallest that was stated lately holds.
         """
         known = None if self._stated is None else self._stated.get(budget)
-        if known is not None and known.rate == stated:
+        if known is not None and (known.rate is stated or known.rate == stated):
             known.at = now
             return
         if stated.allowed_requests < 1 or stated.interval <= 0:
