@@ -30,6 +30,9 @@ bench: $(STAMP) ## the benchmarks: a table, and build/bench.json
 trial: $(STAMP) ## 70,000 records, writers, a kill in the middle; compared at the end
 	@$(BIN)/python -m tests.trial
 
+model: $(STAMP) ## 50,000 random schedules against the interval rule: some minutes
+	@$(BIN)/python -m tests.model
+
 format: $(STAMP) ## put the code in form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
