@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from providers.record import Collection
@@ -43,44 +44,72 @@ class Discovered:
 
     found      the collections as they are now
     gone       ids of those that are not there any more
-    refused    id (or name, of a new one) -> why the API would not describe it
+    refused    id -> why the API would not describe it
     uncovered  names of collections that the sync does not cover, if they were asked for
+    beyond     names of those of them that the API would not describe either
     """
 
     found: tuple[Collection, ...] = ()
     gone: tuple[str, ...] = ()
     refused: Mapping[str, Refused] = field(default_factory=dict)
     uncovered: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
 
 
 async def discover(
-    ask: Ask, known: Sequence[Known], *, takes_new: bool, tells_new: bool = False
+    ask: Ask,
+    known: Sequence[Known],
+    *,
+    takes_new: bool,
+    tells_new: bool = False,
+    passing: AbstractSet[str] = frozenset(),
 ) -> Discovered:
     """Discovers the known collections again.
 
-    `takes_new`: whatever else there is is described too, for it is to be covered.
-    `tells_new`: it is told. Raises Refused if nothing could be described, and what `ask`
-    raises beside.
+    `takes_new`: whatever else there is is described too, for it is to be covered, but for
+    what is named in `passing`. `tells_new`: it is told. Raises Refused if nothing could be
+    described, and what `ask` raises beside.
     """
     lost = [k for k in known if k.removed]
     there = await _available(ask) if takes_new or tells_new or lost else ()
-    names = {k.collection.name for k in known}
-    new = [name for name in there if name not in names]
     wanted = [k.collection.id for k in known if not k.removed or k.collection.name in there]
-    described = await _describe(ask, [*wanted, *(new if takes_new else ())])
-    found = {c.id for c in described.found}
-    spelled = names | {c.name for c in described.found}
-    silent = not described.refused
+    now = await _describe(ask, wanted)
+    new = [name for name in _uncovered(there, known, now) if name not in passing]
+    if takes_new and new:
+        now = await _join(ask, now, new)
+    found = {c.id for c in now.found}
+    gone = tuple(
+        k.collection.id
+        for k in known
+        if k.collection.id not in found
+        and (not now.refused or k.removed or k.collection.id in now.gone)
+    )
+    return replace(now, gone=gone, uncovered=_uncovered(there, known, now))
+
+
+def _uncovered(
+    there: Sequence[str], known: Sequence[Known], now: Discovered
+) -> tuple[str, ...]:
+    """The names that are neither described nor of what is refused. A new collection may
+    have the name of one that is gone."""
+    refused = {k.collection.name for k in known if k.collection.id in now.refused}
+    spelled = refused.union(c.name for c in now.found)
+    return tuple(name for name in there if name not in spelled)
+
+
+async def _join(ask: Ask, now: Discovered, new: Sequence[str]) -> Discovered:
+    """What there is, with the new collections. They are asked for one by one: what a token
+    may not see is no trouble of what it may."""
+    beyond = tuple(await _refusals(ask, new))
+    joining = [name for name in new if name not in beyond]
+    if not joining:
+        return replace(now, beyond=beyond)
+    joined = await _describe(ask, [*(c.id for c in now.found), *joining])
     return Discovered(
-        described.found,
-        tuple(
-            k.collection.id
-            for k in known
-            if k.collection.id not in found
-            and (silent or k.removed or k.collection.id in described.gone)
-        ),
-        described.refused,
-        tuple(name for name in there if name not in spelled),
+        joined.found,
+        (*now.gone, *joined.gone),
+        {**now.refused, **joined.refused},
+        beyond=beyond,
     )
 
 

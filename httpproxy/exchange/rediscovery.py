@@ -30,6 +30,9 @@ REDISCOVERY_SECONDS: Final = 5.0
 # the new name of one that it does. A field may be unknown for good: HubSpot does not list
 # sensitive properties, but answers with them.
 SELDOM_SECONDS: Final = 60.0
+# A sync that covers all of an account covers what its token may see: whether that is more
+# by now is asked once a day.
+BEYOND_SECONDS: Final = 86_400.0
 
 
 class Hint(Enum):
@@ -69,6 +72,8 @@ class Rediscovery:
         self._registry = registry
         self._pace = Pace(1, REDISCOVERY_SECONDS)
         self._seldom = Pace(1, SELDOM_SECONDS)
+        self._daily = Pace(1, BEYOND_SECONDS)
+        self._beyond: dict[str, frozenset[str]] = {}
         self._in_vain: set[str] = set()
         self._awaited: set[str] = set()
 
@@ -115,7 +120,12 @@ class Rediscovery:
             Known(each.table.collection, each.removed)
             for each in await following.layouts(sync.id)
         ]
-        now = await discover(ask, known, takes_new=sync.covers_all)
+        if await self._daily.allows(sync.id):
+            self._beyond.pop(sync.id, None)
+        passing = self._beyond.get(sync.id, frozenset())
+        now = await discover(ask, known, takes_new=sync.covers_all, passing=passing)
+        if sync.covers_all:
+            self._beyond[sync.id] = passing.union(now.beyond)
         for name, no in now.refused.items():
             log.warning("sync %s: %s cannot be discovered: %s", sync.id, name, no)
         lost = {k.collection.id for k in known if not k.removed}.intersection(now.gone)

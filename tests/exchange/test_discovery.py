@@ -59,6 +59,30 @@ async def test_new_collections_join_where_all_are_covered_and_are_told_elsewhere
     assert (ids(now), now.uncovered) == (["a"], ("New",))
 
 
+async def test_new_collections_that_are_refused_cost_nothing_the_next_time() -> None:
+    api = Api({"a": "A", "n": "New", "o": "Other"}, {"n": 403})
+    now = await discover(api, known("a"), takes_new=True)
+    assert (ids(now), now.beyond, now.refused) == (["a", "o"], ("New",), {})
+    api.asked = 0
+    now = await discover(api, known("a", "o"), takes_new=True, passing={"New"})
+    assert (ids(now), now.beyond) == (["a", "o"], ())
+    assert api.asked == 2
+
+
+async def test_a_new_collection_may_have_the_name_of_one_that_is_gone() -> None:
+    api = Api({"n": "A"})
+    for removed in ((), ("a",)):
+        now = await discover(api, known("a", removed=removed), takes_new=True)
+        assert (ids(now), now.gone) == (["n"], ("a",))
+
+
+async def test_what_is_refused_stays_so_when_others_join() -> None:
+    api = Api({"a": "A", "b": "B", "n": "New"}, {"b": 403})
+    now = await discover(api, known("a", "b"), takes_new=True)
+    assert (ids(now), list(now.refused), now.gone) == (["a", "n"], ["b"], ())
+    assert now.uncovered == ()
+
+
 async def test_a_renamed_collection_is_no_new_one() -> None:
     api = Api({"a": "Another name"})
     now = await discover(api, known("a"), takes_new=True, tells_new=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,12 @@ from neighbours.recorder import Recorder, http
 from neighbours.rows import columns
 
 from httpproxy.exchange import rediscovery
-from httpproxy.exchange.live import Live
+from httpproxy.exchange.allotment import Allotment
+from httpproxy.exchange.live import Live, tables_of
 from httpproxy.exchange.rediscovery import Rediscovery
-from providers.spec import Refused
+from httpproxy.upstream.limiter import Limiter
+from providers.http import Response
+from providers.spec import Refused, UnknownCollection
 
 
 async def test_a_field_that_turns_up_while_discovery_rests_is_discovered_afterwards(
@@ -110,6 +115,52 @@ async def test_a_new_table_joins_only_a_sync_that_covers_all(
         with psycopg.connect(house.dsn) as connection:
             row = connection.execute(there, [f"{house.schema}.brand_new"]).fetchone()
         assert row == (covers_all,)
+
+
+async def test_what_a_token_may_not_see_is_asked_for_once_a_day(
+    database_dsn: str, tmp_path: Path
+) -> None:
+    """A sync that covers all takes in what joins; what is refused costs no call a look."""
+    asked: list[tuple[str, ...]] = []
+
+    def described(_account: str, wanted: tuple[str, ...] | None) -> Iterator[Any]:
+        asked.append(wanted or ())
+        if wanted == ("Secret",):
+            raise Refused(Response(403), "no", "ask for the scope")
+        if wanted == ("",):
+            raise UnknownCollection("", ["Büro / Lager & Co", "Secret"])
+        return known
+        yield
+
+    async with open_airtable(database_dsn, tmp_path) as house:
+        await house.house.service.directory.refresh()
+        looking, live = rediscovery_of(house)
+        tables = await tables_of(live, house.house.service.office.registry)
+        known = tables.schema.collections
+        provider = replace(live.provider, discover=described)
+        allotment = Allotment(replace(live.api, provider=provider), "", Limiter())
+        own = Live(replace(live.sync, covers_all=True), allotment)
+        for _ in range(3):
+            assert not await looking.look(own)
+        assert asked.count(("Secret",)) == 1
+        assert asked.count(("",)) == 3
+
+
+async def test_a_call_is_committed_while_its_fields_type_waits(
+    database_dsn: str, tmp_path: Path
+) -> None:
+    async with open_airtable(database_dsn, tmp_path) as house:
+        await house.house.service.directory.refresh()
+        looking, live = rediscovery_of(house)
+        base = Base(house.apis)
+        base.retype(house.table_id, "Notes", "number", lambda text: None, precision=1)
+        base.retype(house.table_id, "Day", "checkbox", lambda day: True)
+        assert await looking.look(live)
+        written = {"Name": "n", "Notes": 12.5, "Day": True}
+        await asyncio.to_thread(house.table().create, written)
+        (row,) = house.rows().values()
+        assert (row["name"], row["notes"], row["day"]) == ("n", "12.5", None)
+        assert row["_extra"] == {"Day": True}
 
 
 async def test_a_type_that_hubspot_refuses_is_told_and_the_others_follow(

@@ -236,6 +236,7 @@ async def test_columns_and_tables_that_the_user_dropped_are_made_again(
 ) -> None:
     await world.ask(f"ALTER TABLE {world.table} DROP COLUMN amount")
     await follow(world, TASKS)
+    assert await world.ask(f"SELECT amount FROM {world.table}") == []
     await world.apply(committer, image(amount=3))
     assert (await world.row())["amount"] == 3
     await world.ask(f"DROP TABLE {world.table}")
