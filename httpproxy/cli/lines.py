@@ -25,7 +25,9 @@ class Lines:
 
     def show(self, views: Sequence[View], now: float) -> None:
         """`now`: seconds since the epoch."""
-        self._last = ""
+        if self._last:  # whoever reads on wants to know how everything is now
+            self._last = ""
+            self._said.clear()
         for view in views:
             for health in view.collections:
                 place, news = (view.sync.id, health.id), _news(health)

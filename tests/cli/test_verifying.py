@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 import requests
-from programs import Ended, Programs
+from programs import Ended, Programs, Running
 from psycopg.rows import dict_row
 from pyairtable import Api
 
@@ -26,11 +27,12 @@ TASKS = "airtable_base.tasks"
 
 @dataclass
 class Filled:
-    """A sync whose backfill is done; nothing serves it any more."""
+    """A sync whose backfill is done, by the program that serves it."""
 
     told: Told
     dsn: str
     records: list[str]
+    serving: Running
 
     def sql(self, statement: str) -> list[dict[str, Any]]:
         with psycopg.connect(self.dsn, autocommit=True, row_factory=dict_row) as connection:
@@ -46,7 +48,7 @@ class Filled:
 
 
 @pytest.fixture
-def filled(
+def served(
     sandboxed: Programs,
     sandbox_origin: str,
     database_dsn: str,
@@ -66,9 +68,24 @@ def filled(
         "serve", "--gateway-port", "0", DATABASE_URL=database_dsn
     ) as serving:
         assert "everything is live" in told("sync", "watch", "base", "--until-live").out
-        assert serving.stop(signal.SIGTERM) == 0
-    yield Filled(told, database_dsn, made)
+        yield Filled(told, database_dsn, made, serving)
     tasks.batch_delete(made)
+
+
+@pytest.fixture
+def filled(served: Filled) -> Filled:
+    """The same, and nothing serves it any more."""
+    assert served.serving.stop(signal.SIGTERM) == 0
+    return served
+
+
+def test_a_resync_is_taken_up_within_seconds_by_who_serves(served: Filled):
+    served.sql(f"update {TASKS} set name = 'wrong'")
+    assert served.told("sync", "resync", "base").code == 0
+    began = time.monotonic()
+    assert "everything is live" in served.told("sync", "watch", "base", "--until-live").out
+    assert time.monotonic() - began < 15  # the next look at its tables may be 30 s away
+    assert served.sql(f"select id from {TASKS} where name = 'wrong'") == []
 
 
 def test_drift_is_found_named_and_repaired(filled: Filled):

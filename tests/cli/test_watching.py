@@ -118,6 +118,21 @@ def test_a_line_is_said_when_something_changes_and_only_then():
     ]
 
 
+def test_after_an_interruption_everything_is_said_again():
+    said: list[str] = []
+    lines = Lines(said.append)
+    lines.show([view(LIVE)], NOW)
+    for _ in range(3):
+        lines.say("the database does not answer", NOW + 2)
+    lines.show([view(LIVE)], NOW + 4)
+    lines.show([view(LIVE)], NOW + 6)
+    assert [line.split(" ", 2)[2].partition(";")[0] for line in said] == [
+        "crm/contact: live",
+        "the database does not answer",
+        "crm/contact: live",
+    ]
+
+
 def test_the_picture_has_a_bar_where_something_is_listed():
     shown = drawn(view(BACKFILL, replace(LIVE, id="0-2", table="company"), speed=340.0))
     contact, company = (
