@@ -26,7 +26,6 @@ from typing import Final
 from providers.http import Request, Response
 from providers.hubspot.calls import post, segment, told
 from providers.hubspot.fields import moment
-from providers.hubspot.objects import is_pair
 from providers.hubspot.shapes import id_of, object_of, objects_of
 from providers.record import JSON, NO_CHANGE, Change, Collection, Dirty
 from providers.spec import Budget, Conversation, Feed, Heard
@@ -58,7 +57,7 @@ def feeds(collections: Sequence[Collection]) -> tuple[Feed, ...]:
     return tuple(
         Feed(collection.id, (collection,))
         for collection in collections
-        if not is_pair(collection) and modified_property(collection) is not None
+        if modified_property(collection) is not None  # a pair has none
     )
 
 

@@ -7,7 +7,7 @@ numbers here, which is how HubSpot orders them.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import islice
 from math import inf
@@ -30,7 +30,7 @@ class Index:
         self._modified: dict[int, int] = {}
         self._archived: set[int] = set()
         self._ids: list[int] = []
-        for record in kind.records.values():
+        for record in sorted(kind.records.values(), key=lambda each: int(each.id)):
             self._put(record)
 
     @property
@@ -48,10 +48,7 @@ class Index:
     def _put(self, record: Record) -> None:
         number = int(record.id)
         if number not in self._modified:
-            if self._ids and self._ids[-1] > number:
-                insort(self._ids, number)
-            else:
-                self._ids.append(number)
+            self._ids.append(number)  # a new record's id is the greatest there is
         self._modified[number] = round(record.updated * 1000)
         if record.archived is None:
             self._archived.discard(number)
@@ -61,9 +58,9 @@ class Index:
     def drop(self, record: Record) -> None:
         """A record was deleted for good."""
         number = int(record.id)
-        if self._modified.pop(number, None) is not None:
-            del self._ids[bisect_left(self._ids, number)]
-            self._archived.discard(number)
+        del self._modified[number]
+        del self._ids[bisect_left(self._ids, number)]
+        self._archived.discard(number)
 
     def page(self, after: int, count: int, *, archived: bool) -> list[str]:
         """So many ids from `after` on, of live or of archived records."""

@@ -210,6 +210,16 @@ def test_trouble_does_not_make_a_type_disappear(status: int):
         conversation.send(Response(status))
 
 
+@pytest.mark.parametrize("status", [401, 429, 502])
+def test_trouble_with_a_schema_is_not_taken_for_one_that_tells_nothing(status: int):
+    class Troubled(Portal):
+        def send(self, request: Request) -> Response:
+            return Response(status) if "/schemas/0-2" in request.path else super().send(request)
+
+    with pytest.raises(Refused):
+        Troubled().converse(discover("48000001", None))
+
+
 def test_a_missing_scope_is_refused_with_its_name():
     with pytest.raises(Refused) as refused:
         Portal(token=READ_ONLY_TOKEN).schema("deals")
