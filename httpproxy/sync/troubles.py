@@ -76,6 +76,12 @@ class Troubles:
         except Unavailable as error:  # there is nowhere to note it
             attempt.pause = self._count(live, job, ids)
             log.warning("sync %s: %s waits: %s", live.sync.id, job, error)
+        except Rejected as error:
+            attempt.pause = self._count(live, job, ids)
+            if error.code == "permit_timeout":  # busy, and nothing is wrong
+                log.info("sync %s: %s waits: %s", live.sync.id, job, error)
+            else:
+                await self.note(live, job, ids, error)
         except Exception as error:  # noqa: BLE001  # one sync's trouble is not another's
             attempt.pause = self._count(live, job, ids)
             await self.note(live, job, ids, error)
