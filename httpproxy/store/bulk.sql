@@ -12,13 +12,11 @@
 WITH _now AS MATERIALIZED (
     SELECT nextval('httpproxy.clock') AS _tick
 ), _given AS MATERIALIZED (
-    SELECT r->>0 AS _r, (r->>1)::timestamptz AS _u, nullif(r->2, 'null') AS _a,
-        coalesce(nullif(r->3, 'null'), '{{}}') AS {extra}, {values}
-    FROM jsonb_array_elements($1) r
+    SELECT r->>0 AS _r, r FROM jsonb_array_elements($1) r
 ), _granted AS (
     INSERT INTO httpproxy.meta
         (collection, record_id, end_seq, updated_at, deleted, partial, read_at)
-    SELECT {number}, _r, _tick, _u, false, false,
+    SELECT {number}, _r, _tick, (r->>1)::timestamptz, false, false,
         least(coalesce(to_timestamp($2::float8), now() - interval '2 minutes'), now())
     FROM _now, _given
     WHERE httpproxy.require_layout({number}, {version})
@@ -27,7 +25,10 @@ WITH _now AS MATERIALIZED (
     ON CONFLICT (collection, record_id) DO NOTHING
     RETURNING record_id
 ), _new AS MATERIALIZED (
-    SELECT g.* FROM _given g JOIN _granted m ON m.record_id = g._r ORDER BY g._r
+    SELECT _r, (r->>1)::timestamptz AS _u, nullif(r->2, 'null') AS _a,
+        coalesce(nullif(r->3, 'null'), '{{}}') AS {extra}, {values}
+    FROM _given JOIN _granted ON record_id = _r
+    ORDER BY _r
 ), _written AS (
     INSERT INTO {table} ({columns}, {extra}) SELECT {columns}, {extra} FROM _new
 ), _told AS (
