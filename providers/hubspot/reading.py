@@ -1,8 +1,8 @@
 """Reading records again, in full: one image per key, whatever became of the record.
 
 Objects are read a hundred at a time with every property of their collection, so that
-the image may replace the row. Who does not come back is asked for among the archived;
-who is not there either is gone.
+the image may replace the row. Who does not come back is asked for among the archived,
+whose values count too: a restored record has them. Who is not there either is gone.
 
 Associations are read from the left end of their pair. What HubSpot tells of an archived
 record's associations is documented nowhere, and a listing passes over such records: so a
@@ -32,7 +32,8 @@ PAIRS_AT_ONCE: Final = 1000
 
 
 def read_records(collection: Collection, keys: Keys) -> Reading:
-    """The records with these keys as REPLACE, ARCHIVE or DELETE images. Raises Refused.
+    """The records with these keys as REPLACE or DELETE images; an archived one is a
+    REPLACE that says so. Raises Refused.
 
     A key that was merged away is answered with DELETE, and with the record that it
     became if HubSpot tells.
@@ -56,19 +57,19 @@ def _chunks(ids: list[str], size: int) -> Iterable[list[str]]:
 
 
 def _read_objects(collection: Collection, ids: list[str]) -> Reading:
-    live = yield from batch_read(collection.id, ids, [*collection.by_name])
-    images = {
-        i.key[0]: i for r in live if (i := record_image(collection, r, ImageKind.REPLACE))
-    }
-    missing = [i for i in ids if i not in images]
-    if missing:
-        old = yield from batch_read(collection.id, missing, (), archived=True)
-        archived = {id_of(record.get("id")) for record in old}
-        for key in missing:
-            kind = ImageKind.ARCHIVE if key in archived else ImageKind.DELETE
-            if (image := gone_image(collection, key, kind)) is not None:
-                images[key] = image
-    return tuple(images.values())
+    """Live ones, archived ones, and once more live ones: who is restored between the
+    first two reads would be in neither."""
+    images: dict[str, Image] = {}
+    for archived in (False, True, False):
+        missing = [i for i in ids if i not in images]
+        if missing:
+            names = [*collection.by_name]
+            read = yield from batch_read(collection.id, missing, names, archived=archived)
+            for record in read:
+                if (image := record_image(collection, record, ImageKind.REPLACE)) is not None:
+                    images[image.key[0]] = image
+    gone = (gone_image(collection, i, ImageKind.DELETE) for i in ids if i not in images)
+    return (*images.values(), *(image for image in gone if image is not None))
 
 
 def batch_read(

@@ -262,7 +262,7 @@ def test_a_record_is_read_in_full_and_replaces():
     assert image.updated_at == image.values["$updated_at"]
 
 
-def test_the_archived_are_archived_and_the_gone_are_deleted():
+def test_the_archived_keep_their_values_and_the_gone_are_deleted():
     portal = Portal()
     contacts = collection(portal.schema("contacts"), "contacts")
     portal.call("DELETE", f"{V3}/contacts/{GRACE}")
@@ -271,11 +271,28 @@ def test_the_archived_are_archived_and_the_gone_are_deleted():
     images = portal.converse(read_records(contacts, keys))
     assert {i.key[0]: i.kind for i in images} == {
         CHARLES: ImageKind.REPLACE,
-        GRACE: ImageKind.ARCHIVE,
+        GRACE: ImageKind.REPLACE,
         MARY: ImageKind.DELETE,
         "404": ImageKind.DELETE,
     }
     assert len(images) == 4
+    grace = next(i for i in images if i.key == (GRACE,))
+    assert (grace.values["$archived"], grace.values["score"]) == (True, "42")
+
+
+def test_a_record_restored_between_two_reads_is_not_deleted():
+    before, after = Portal(), Portal()
+    before.call("DELETE", f"{V3}/contacts/{GRACE}")
+    contacts = collection(after.schema("contacts"), "contacts")
+    conversation = read_records(contacts, [(GRACE,)])
+    request = next(conversation)
+    for portal in (before, after):  # somebody restored it after the first read
+        request = conversation.send(portal.send(request))
+    last = after.send(request)
+    with pytest.raises(StopIteration) as ended:
+        conversation.send(last)
+    (image,) = ended.value.value
+    assert (image.kind, image.values["$archived"]) == (ImageKind.REPLACE, False)
 
 
 @pytest.mark.parametrize("found_by_old_id", [False, True])
