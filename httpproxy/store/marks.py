@@ -87,11 +87,11 @@ async def settle(
 ) -> None:
     """Deletes the marks of these keys, unless they were marked again."""
     answered = frozenset(keys)
-    pairs = [
+    pairs = sorted(
         (":".join(key), mark)
         for key, mark in zip(marked.keys, marked.marks, strict=True)
         if key in answered
-    ]
+    )
     if pairs:
         records, marks = zip(*pairs, strict=True)
         parameters = {"number": marked.number, "records": list(records), "marks": list(marks)}

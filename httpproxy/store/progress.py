@@ -68,7 +68,10 @@ class Progress:
 
     async def states(self, sync_id: str) -> list[CollectionState]:
         """How each collection stands, in the provider's order."""
-        return [state_of(row) for row in await self._rows("read_states", sync_id=sync_id)]
+        async with self._database.transaction() as connection:
+            await connection.execute(SQL["keep_to_index"])
+            cursor = await connection.execute(SQL["read_states"], {"sync_id": sync_id})
+            return [state_of(row) for row in await cursor.fetchall()]
 
     async def begin_run(
         self, table: Table, kind: RunKind, start: int, *, thorough: bool, mark: int | None
@@ -111,7 +114,12 @@ class Progress:
 
         Raises Stale, SeenLost. A second or two for a million rows.
         """
-        counts = await self._rows("count_missing", **_named(table, run), start=run.start)
+        parameters = {**_named(table, run), "start": run.start}
+        async with self._database.transaction() as connection:
+            await connection.execute(SQL["join_large"])
+            counts = await (
+                await connection.execute(SQL["count_missing"], parameters)
+            ).fetchall()
         if not counts:
             raise _stale(table)
         if counts[0]["kept"] < counts[0]["records"]:

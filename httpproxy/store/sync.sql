@@ -2,6 +2,12 @@
 -- psycopg's. Rows are held in one order, so that processes wait for each other and never
 -- block each other: collections (by id), feed, progress, run, marks, each by its key.
 
+-- name: keep_to_index
+-- A few rows of each collection, whatever the planner believes of tables that have just
+-- been filled, or of a collection that has few rows of many.
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+    set_config('jit', 'off', true)
+
 -- name: read_states
 -- How each collection of a sync stands.
 SELECT c.id AS number, c.sync_id, c.upstream_id, c.name, c.table_name,
@@ -29,7 +35,7 @@ LEFT JOIN httpproxy.dirty w ON w.collection = c.id AND w.record_id = ''
 CROSS JOIN LATERAL (
     SELECT count(*) AS dirty FROM (
         SELECT FROM httpproxy.dirty d
-        WHERE d.collection = c.id AND d.record_id <> '' LIMIT 10000) d
+        WHERE d.collection = c.id AND d.record_id <> '' ORDER BY d.since LIMIT 10000) d
 ) d
 CROSS JOIN LATERAL (
     SELECT coalesce(jsonb_object_agg(q.class, q.requests), '{}') AS requests
@@ -46,7 +52,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT count(*) AS counted FROM (
         SELECT FROM httpproxy.meta m
-        WHERE m.collection = c.id AND NOT m.deleted LIMIT 10001) m
+        WHERE m.collection = c.id AND NOT m.deleted ORDER BY m.record_id LIMIT 10001) m
     WHERE coalesce(t.guessed, 0) <= 10000
 ) m ON true
 WHERE c.sync_id = %(sync_id)s
@@ -110,20 +116,25 @@ SELECT r.records, (SELECT count(*) FROM httpproxy.seen s WHERE s.run = r.number)
 FROM httpproxy.run r
 WHERE r.number = %(run)s AND r.collection = %(number)s
 
+-- name: join_large
+-- What a run saw and what is known are joined as wholes, whatever the planner believes of
+-- tables that have just been filled: row by row takes ten times as long.
+SELECT set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true)
+
 -- name: walk_index
--- The chunks of `missing_keys` go along the key, whatever the planner believes of tables
--- that have just been filled.
-SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
-    set_config('enable_sort', 'off', true), set_config('enable_hashjoin', 'off', true)
+-- The chunks of `missing_keys` go along the two keys from where the last one ended.
+SELECT set_config('enable_nestloop', 'off', true), set_config('enable_hashjoin', 'off', true),
+    set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+    set_config('enable_sort', 'off', true), set_config('jit', 'off', true),
+    set_config('max_parallel_workers_per_gather', '0', true)
 
 -- name: missing_keys
--- The next records that a run has not seen. OFFSET 0: looked up one by one, and only
--- until there are enough.
+-- The next records that a run has not seen.
 SELECT m.record_id FROM httpproxy.meta m
 WHERE m.collection = %(number)s AND m.record_id > %(after)s AND NOT m.deleted
     AND m.end_seq <= %(start)s
     AND NOT EXISTS (SELECT FROM httpproxy.seen s
-        WHERE s.run = %(run)s AND s.record_id = m.record_id OFFSET 0)
+        WHERE s.run = %(run)s AND s.record_id > %(after)s AND s.record_id = m.record_id)
 ORDER BY m.record_id
 LIMIT %(limit)s
 
@@ -291,17 +302,19 @@ CROSS JOIN LATERAL (
 ) d
 
 -- name: settle_marks
--- Marks that have been answered; a record that was marked again keeps its mark.
+-- Marks that have been answered. Their numbers are drawn from the clock, so no other mark
+-- has one of them, least of all a later one of the same record.
 WITH answered AS MATERIALIZED (
-    SELECT d.collection, d.record_id
-    FROM unnest(%(records)s::text[], %(marks)s::bigint[]) AS g(record_id, mark)
-    JOIN httpproxy.dirty d ON d.collection = %(number)s
-        AND d.record_id = g.record_id AND d.mark = g.mark
-    ORDER BY d.record_id
-    FOR UPDATE OF d
+    SELECT d.record_id
+    FROM unnest(%(records)s::text[]) AS g(record_id)  -- in their order, one by one
+    CROSS JOIN LATERAL (
+        SELECT d.record_id FROM httpproxy.dirty d
+        WHERE d.collection = %(number)s AND d.record_id = g.record_id
+            AND d.mark = ANY(%(marks)s)
+        FOR UPDATE) d
 )
 DELETE FROM httpproxy.dirty d USING answered a
-WHERE d.collection = a.collection AND d.record_id = a.record_id
+WHERE d.collection = %(number)s AND d.record_id = a.record_id
 
 -- name: hold_collections
 -- The registry's numbers of a sync's collections, which are not deleted meanwhile.
