@@ -30,10 +30,10 @@ SLOW_PAGES: Final = 20  # for peers that take a transaction per row
 FEW: Final = 10_000
 MANY: Final = 1_000_000
 PATIENCE: Final = 200.0  # seconds for one order
-IN_FLIGHT: Final = 4  # pages that are loaded at once, as of several collections
+LISTINGS: Final = 2  # at once, as of several collections
 
 OURS: Final = "ours"
-ALONE: Final = "ours, page after page"
+ALONE: Final = "ours, one listing"
 
 # Contestant (`copying.WAYS`) -> (its name in the table, the target of ours against it).
 PEERS: Final[Mapping[str, tuple[str, tuple[str, float] | None]]] = {
@@ -64,7 +64,7 @@ class _Stage:
             connection.execute("CHECKPOINT")
         order: dict[str, Any] = {"first": 0, "pages": pages}
         if one.process is self.ours:
-            order |= {"in_flight": 1 if one.name == ALONE else IN_FLIGHT, "meanwhile": False}
+            order |= {"listings": 1 if one.name == ALONE else LISTINGS, "meanwhile": False}
         else:
             order["pages"] = SLOW_PAGES if one.name.startswith("upserts") else pages
             order["way"] = one.name
@@ -74,7 +74,7 @@ class _Stage:
     def peak(self, first: int, last: int) -> float:
         """Loads pages made on the fly; our process's greatest memory so far, in MB."""
         span = {"first": first // record.PAGE, "pages": (last - first) // record.PAGE}
-        order = {**span, "in_flight": IN_FLIGHT, "meanwhile": True}
+        order = {**span, "listings": LISTINGS, "meanwhile": True}
         return float(self.ours.ask(order, PATIENCE)["peak"]) / 1e6
 
 
@@ -108,7 +108,7 @@ def backfill(run: Run, dsn: str, rounds: int, *, quick: bool) -> Iterator[Result
         contestants, Pace(rounds, 0), lambda one, _: stage.rows_per_second(one)
     )
     for name, (told, target) in PEERS.items():
-        for ours, how in ((OURS, f"{IN_FLIGHT} at once"), (ALONE, "one by one")):
+        for ours, how in ((OURS, f"{LISTINGS} listings"), (ALONE, "one listing")):
             yield result(
                 f"backfill, rows/s, {how}, over {told}",
                 typical(figures, ours),
