@@ -174,8 +174,8 @@ def test_the_command_line_s_page_runs_from_top_to_bottom(
     with typed(script, tmp_path, variables) as terminal:
         terminal.wait_for("Airtable token: ")
         terminal.type(f"{AIRTABLE.token}\n")
-        terminal.wait_for("sync +hubspot-")  # its token comes from the file
-        terminal.wait_for(r"hubspot_\w+ +contact")
+        terminal.wait_for("sync +crm")  # its token comes from the file
+        terminal.wait_for(r"hubspot_crm +contact")
         terminal.wait_for(r"\w+=[>#] ")
         terminal.type("\\q\n")
         assert terminal.end() == 0, terminal.text
