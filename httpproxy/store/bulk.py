@@ -157,20 +157,20 @@ class Loader:
 def _sorted_out(commit: Commit) -> tuple[list[tuple[Table, list[Image]]], list[Image]]:
     """Whole images by table, in the order in which the guard locks; and the others.
 
-    Nothing but others if two images are of one record: the committer folds them.
+    Nothing but others if two images are of one record, which the committer folds, or if one
+    is of an unknown collection, for which it refuses all of them.
     """
+    images, tables = commit.change.images, commit.tables.tables
+    places = {(image.collection, image.key) for image in images}
+    if len(places) < len(images) or not tables.keys() >= {name for name, _ in places}:
+        return [], list(images)
     found: dict[str, list[Image]] = {}
     rest: list[Image] = []
-    places = set()
-    for image in commit.change.images:
-        places.add((image.collection, image.key))
+    for image in images:
         if image.kind is ImageKind.REPLACE and image.match is None and not is_deleted(image):
             found.setdefault(image.collection, []).append(image)
         else:
             rest.append(image)
-    tables = commit.tables.tables
-    if len(places) < len(commit.change.images) or not found.keys() <= tables.keys():
-        return [], list(commit.change.images)
     pages = sorted((tables[name].number, name) for name in found)
     return [(tables[name], found[name]) for _, name in pages], rest
 
