@@ -29,6 +29,8 @@ from providers.record import JSON, Collection
 from providers.spec import Refused, UnknownCollection
 
 _STANDARD_SPELLINGS: Final = frozenset(s for kind in STANDARD for s in kind.spellings)
+# Of so many types, one call for the schema of each is less than two for each pair of them.
+MANY: Final = 6
 _NOT_TOLD: Final = (400, 403, 404)  # no such thing, or none that this token may see
 
 Discovery = Generator[Request, Response, tuple[Collection, ...]]
@@ -54,7 +56,7 @@ def discover(account: str, wanted: Sequence[str] | None) -> Discovery:
             raise
         fields = (field for each in definitions if (field := to_field(each)) is not None)
         found.append(object_collection(kind, {f.id: f for f in fields}.values()))
-    ends = (yield from _known_ends(found)) if wanted is None else {}
+    ends = (yield from _known_ends(found)) if len(found) > MANY else {}
     pairs = yield from _pairs(found, ends)
     return (*found, *pairs)
 
