@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -231,8 +232,9 @@ async def test_pages_and_writes_at_once_never_put_an_older_image_over_a_newer_on
 
 
 async def test_pages_of_the_same_records_at_once_do_not_deadlock(
-    world: World, loader: Loader
+    world: World, loader: Loader, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG, "httpproxy.store.bulk")
     async with asyncio.timeout(30):
         applied = await asyncio.gather(
             *(load(world, loader, *reversed(numbered(0, 100))) for _ in range(3)),
@@ -240,6 +242,7 @@ async def test_pages_of_the_same_records_at_once_do_not_deadlock(
         )
     assert {one.rows + len(one.overlaps) for one in applied} == {100}
     assert len(await world.events()) == len(await world.rows()) == 100
+    assert "with care" not in caplog.text, "they wait for each other in one order"
 
 
 # What Postgres does not take -----------------------------------------------------------
@@ -331,6 +334,21 @@ async def test_a_value_that_was_read_by_a_name_of_later_fills_its_column(
     assert await load(world, loader, early) == Applied(1)
     row = await world.row()
     assert (row["amount"], row["_extra"]) == (7, {"Due Date": "soon", "Odd": 1})
+
+
+async def test_a_field_without_a_column_is_kept_in_extra(
+    world: World, committer: Committer, loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone(committer, monkeypatch)
+    table = world.tables.tables[TASKS.id]
+    narrow = replace(table, columns=tuple(c for c in table.columns if c.name != "blob"))
+    world.tables = replace(world.tables, tables={TASKS.id: narrow})
+    values: dict[str, JSON] = {**dict.fromkeys(f.id for f in FIELDS), "f_blob": [1]}
+    one = replace(image("rec1"), values=values)
+    other = replace(image("rec2"), values={k: v for k, v in values.items() if k != "$id"})
+    assert await load(world, loader, one, other) == Applied(2)
+    for row in (await world.rows()).values():
+        assert (row["blob"], row["_extra"]) == (None, {"Blob": [1]})
 
 
 async def test_a_table_or_column_that_the_user_dropped_is_made_again(
