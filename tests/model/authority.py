@@ -5,6 +5,7 @@ version. Every write puts the version into the columns that it writes, so that a
 which states it comes from. A *revert* puts the values of before back: it is a version of
 its own that looks like an older one.
 
+    Chronicle the time, and what changed when
     Record    one record, its history, and the images that an answer would hold
     Style     what an API's answers tell: whole or partial, with which versions, and
               whether a deleted record is archived
@@ -13,8 +14,8 @@ its own that looks like an older one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -30,8 +31,8 @@ _ARCHIVED: Final = Field(
 )
 PLAIN: Final = Collection("plain", "plain", _FIELDS)
 KEPT: Final = Collection("kept", "kept", (*_FIELDS, _ARCHIVED))
-_EPOCH: Final = datetime(2024, 1, 1, tzinfo=UTC)
-_COARSE: Final = 3  # edits that share an `updatedAt`
+_ODD: Final = 50.0  # seconds by which the `updatedAt` of an archived record may be off
+_UNIQUE: Final = 1e-5  # seconds between the versions of edits at the same moment
 
 
 class Life(StrEnum):
@@ -43,7 +44,7 @@ class Life(StrEnum):
 
 
 class Stamps(StrEnum):
-    """The `updatedAt` of an API: one per edit, one for several, none, or now and then."""
+    """The `updatedAt` of an API: to the microsecond, whole seconds, none, now and then."""
 
     UNIQUE = "unique"
     COARSE = "coarse"
@@ -87,20 +88,30 @@ STYLES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A record between two changes; `moment` is when its values were last written."""
+    """A record between two changes; `moment` is when its values were last written, in
+    seconds since the epoch."""
 
     life: Life
     values: tuple[str, ...]
-    moment: int
+    moment: float
+
+
+@dataclass
+class Chronicle:
+    """The upstream's time, and its records in the order of their changes."""
+
+    now: float = 0.0  # seconds since the epoch
+    changes: list[Record] = field(default_factory=list)
 
 
 class Record:
     """One record and everything it has been."""
 
-    def __init__(self, record_id: str, style: Style, life: Life) -> None:
+    def __init__(self, record_id: str, style: Style, life: Life, chronicle: Chronicle) -> None:
         self.id = record_id
         self.style = style
-        self.states = [State(life, ("0",) * len(VALUES), 0)]
+        self._chronicle = chronicle
+        self.states = [State(life, ("0",) * len(VALUES), chronicle.now)]
 
     @property
     def version(self) -> int:
@@ -124,12 +135,11 @@ class Record:
         """Makes the record, or brings it back."""
         if self.now.life is Life.LIVE:
             return False
-        fresh = self.now.life is Life.GONE
-        self.states.append(replace(self.now, life=Life.LIVE))
-        if fresh:  # a new record has values of its own
-            values = (str(self.version),) * len(VALUES)
-            self.states[-1] = State(Life.LIVE, values, self.version)
-        return True
+        state = replace(self.now, life=Life.LIVE)
+        if self.now.life is Life.GONE:  # a new record has values of its own
+            values = (str(len(self.states)),) * len(VALUES)
+            state = State(Life.LIVE, values, self._moment())
+        return self._become(state)
 
     def delete(self) -> bool:
         """Deletes the record; archives it where the API does that, any number of times."""
@@ -142,8 +152,7 @@ class Record:
         return self.now.life is not Life.GONE and self._end(Life.GONE)
 
     def _end(self, life: Life) -> bool:
-        self.states.append(replace(self.now, life=life))
-        return True
+        return self._become(replace(self.now, life=life))
 
     def _write(self, columns: Iterable[str], token: Callable[[str], str]) -> bool:
         if self.now.life is not Life.LIVE:
@@ -153,8 +162,15 @@ class Record:
             token(name) if name in written else value
             for name, value in zip(VALUES, self.now.values, strict=True)
         )
-        self.states.append(State(Life.LIVE, values, len(self.states)))
+        return self._become(State(Life.LIVE, values, self._moment()))
+
+    def _become(self, state: State) -> bool:
+        self.states.append(state)
+        self._chronicle.changes.append(self)
         return True
+
+    def _moment(self) -> float:
+        return self._chronicle.now + _UNIQUE * len(self.states)
 
     def _before(self, column: str) -> str:
         at = VALUES.index(column)
@@ -163,12 +179,19 @@ class Record:
 
     # Answers
 
+    def ending(self, version: int) -> Image:
+        """What is known of a deletion: the kind and the record, and no `updatedAt`."""
+        archived = self.states[version].life is Life.ARCHIVED
+        kind = ImageKind.ARCHIVE if archived else ImageKind.DELETE
+        told: JSON = {"version": version, "columns": []}
+        return Image(self.style.collection.id, (self.id,), kind, data=told)
+
     def image(self, version: int, columns: Iterable[str] | None = None) -> Image:
         """What an answer says of this version; with `columns` it names only these."""
         state, style = self.states[version], self.style
         collection = style.collection.id
         if state.life is Life.GONE:
-            return Image(collection, (self.id,), ImageKind.DELETE)
+            return self.ending(version)
         archived = state.life is Life.ARCHIVED
         named = VALUES if columns is None else tuple(columns)
         values: dict[str, JSON] = {
@@ -180,16 +203,18 @@ class Record:
         if style.archives:
             values["$archived"] = archived
         kind = ImageKind.REPLACE if columns is None else ImageKind.MERGE
-        return Image(
-            collection, (self.id,), kind, values, updated_at=self._stamp(version, archived)
-        )
+        stamp = self.stamp(version)
+        told: JSON = {"version": version, "columns": list(named)}
+        return Image(collection, (self.id,), kind, values, updated_at=stamp, data=told)
 
-    def _stamp(self, version: int, archived: bool) -> str | None:
-        stamps, moment = self.style.stamps, self.states[version].moment
-        if archived:
-            moment = moment + 50 if version % 2 else 0
+    def stamp(self, version: int) -> str | None:
+        """The `updatedAt` of a version, in ISO 8601; None where the API tells none."""
+        stamps, state = self.style.stamps, self.states[version]
+        moment = state.moment
+        if state.life is Life.ARCHIVED:
+            moment += (0.0, _ODD, -_ODD)[version % 3]
         if stamps is Stamps.NONE or (stamps is Stamps.SPOTTY and version % 3 == 0):
             return None
         if stamps is Stamps.COARSE:
-            moment -= moment % _COARSE
-        return (_EPOCH + timedelta(milliseconds=moment)).isoformat()
+            moment //= 1
+        return datetime.fromtimestamp(moment, UTC).isoformat()

@@ -12,11 +12,15 @@ from typing import Any, Final
 
 import pytest
 
-from httpproxy.store import statements, writer
+from httpproxy.exchange.settle import Settlement
+from httpproxy.store import marks, statements, writer
 from httpproxy.store.commit import Committer
+from httpproxy.sync.reading import Reading
+from httpproxy.upstream.lane import Priority
+from providers.record import Image, ImageKind
 from tests.model.authority import Stamps, Style
 from tests.model.house import Habits
-from tests.model.schedules import BUSY, FLEETING, FLIPPING, READ, nature
+from tests.model.schedules import BUSY, FLEETING, FLIPPING, TOLD, nature
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 _LET_THROUGH: Final = """currval('httpproxy.clock') = (
@@ -25,21 +29,60 @@ _LET_THROUGH: Final = """currval('httpproxy.clock') = (
 
 
 def _sql(name: str, guard: str, instead: str) -> Patch:
-    """Takes a piece out of a statement of commit.sql or tables.sql."""
+    """Takes a piece out of a statement of commit.sql, tables.sql or sync.sql."""
 
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-        known: Any = writer.SQL if name in writer.SQL else statements._TEMPLATES
+        places: list[Any] = [writer.SQL, statements._TEMPLATES, marks.SQL]
+        known = next(place for place in places if name in place)
         text = known[name].decode() if known is writer.SQL else known[name]
         assert text.count(guard) == 1, f"{name} does not hold this guard once"
         changed = text.replace(guard, instead)
-        value = changed.encode() if known is writer.SQL else changed
-        monkeypatch.setitem(known, name, value)
+        monkeypatch.setitem(known, name, changed.encode() if known is writer.SQL else changed)
+        if name == "mark":
+            monkeypatch.setattr(marks, "_MARK", changed.encode())
 
     return patch
 
 
 def _clock_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Committer, "clock", lambda self: self._clock + 50)
+
+
+def _no_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def read_back(*_: Any) -> int:
+        return 0
+
+    monkeypatch.setattr(Settlement, "read_back", read_back)
+
+
+def _no_marks_of_overlaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Reading.take_in
+
+    async def take_in(*arguments: Any) -> list[Any]:
+        await real(*arguments)
+        return []
+
+    monkeypatch.setattr(Reading, "take_in", take_in)
+
+
+def _deleted_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a listing lacks is gone, without another look."""
+    real = Reading.look
+
+    async def look(*arguments: Any) -> Any:
+        _, _, table, keys, priority = arguments
+        if priority is not Priority.BACKFILL:
+            return await real(*arguments)
+        told: Any = {"version": 0, "columns": []}
+        gone = ImageKind.DELETE
+        return tuple(Image(table.collection.id, key, gone, data=told) for key in keys)
+
+    monkeypatch.setattr(Reading, "look", look)
+
+
+def _unfenced(monkeypatch: pytest.MonkeyPatch) -> None:
+    _deleted_unread(monkeypatch)
+    _sql("missing_keys", "AND m.end_seq <= %(start)s", "")(monkeypatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +97,7 @@ class Guard:
 
 
 _NO_VERSIONS: Final = Style(Stamps.NONE)
+_COARSE: Final = Style(Stamps.COARSE)
 _SPOTTY: Final = Style(Stamps.SPOTTY)
 _PARTS: Final = Style(Stamps.UNIQUE, partial=True, archives=True)
 _ARCHIVES: Final = Style(Stamps.UNIQUE, archives=True)
@@ -139,8 +183,8 @@ GUARDS: Final = (
     # What surrounds a commit
     Guard("the clock is not ahead of what was committed", _clock_ahead),
     Guard("a call's clock is read before it leaves", habits=Habits(starts_before=False)),
-    Guard("a proxied write's overlap is read back", habits=Habits(reads_back=False)),
-    Guard("the sync's overlap is marked", habits=Habits(marks_overlaps=False)),
+    Guard("a proxied write's overlap is read back", _no_read_back),
+    Guard("the sync's overlap is marked", _no_marks_of_overlaps),
     Guard(
         "a partial answer is marked",
         habits=Habits(marks_partial=False),
@@ -148,14 +192,25 @@ GUARDS: Final = (
     ),
     Guard(
         "a mark that was made again stays",
-        habits=Habits(settles_by_number=False),
-        focus=nature(_NO_VERSIONS, READ),
+        _sql("settle_marks", "AND d.mark = ANY(%(marks)s)", ""),
+        focus=nature(_NO_VERSIONS, TOLD),
+    ),
+    # Which marks need not be made
+    Guard(
+        "what was read soon after its version may be older",
+        _sql("mark", "AND m.read_at > g.u + interval '2 seconds'", ""),
+        focus=nature(_COARSE, TOLD),
     ),
     Guard(
-        "a missing record is read before it is deleted", habits=Habits(confirms_sweeps=False)
+        "a tombstone does not have the version that it was told with",
+        _sql("mark", "AND NOT m.deleted\n", "\n"),
+        focus=nature(_ARCHIVES, FLEETING),
     ),
+    # What a listing does not show
+    Guard("a missing record is read before it is deleted", _deleted_unread),
     Guard(
         "where missing records are not read, what was committed later is kept",
-        habits=Habits(confirms_sweeps=False, fences_sweeps=False, lists_all=True),
+        _unfenced,
+        Habits(lists_all=True),
     ),
 )

@@ -64,8 +64,8 @@ class Lane:
         self.number, self.style = number, style
         self.line = Line(f"lane {number} ({style})")
         self.records = (
-            Record(f"{number}.0", style, Life.LIVE),
-            Record(f"{number}.1", style, second),
+            Record(f"{number}.0", style, Life.LIVE, stage.chronicle),
+            Record(f"{number}.1", style, second, stage.chronicle),
         )
         self.watches = [Watch(record) for record in self.records]
         self._nature, self._openings = nature, _OPENINGS[kind]
@@ -75,7 +75,7 @@ class Lane:
     @property
     def hurries(self) -> bool:
         """Whether what the sync still reads at the end is given up."""
-        return self.number % 2 == 0 or self._openings is _READ
+        return self.number % 2 == 0 or self._openings is _TOLD
 
     @property
     def shape(self) -> bytes:
@@ -119,27 +119,28 @@ class Lane:
 
     async def _write(self, edit: Edit, records: Sequence[Record], other: bool) -> None:
         stage, line = self._stage, self.line
-        committer, start = stage.begin((self.number + other) % 2)
-        names = " and ".join(record.id for record in records)
-        line.tell(f"{edit.name} of {names} is sent, clock {start}")
-        await stage.stop(line, f"{edit.name} of {names}: sent")
+        process, began = stage.begin((self.number + other) % 2)
+        what = f"{edit.name} of {' and '.join(record.id for record in records)}"
+        line.tell(f"{what}: it is sent, clock {began.start}")
+        await stage.stop(line, f"{what}: sent")
         done = [(record, record.version) for record in records if edit.do(record)]
         if not done:
             return
         if other:
-            await stage.stop(line, f"{edit.name} of {names}: done")
+            await stage.stop(line, f"{what}: done")
         columns = edit.columns if self.style.partial else None
         images = [
             _answer(record, version, edit, columns, late=other) for record, version in done
         ]
-        await stage.stop(line, f"{edit.name} of {names}: answered")
-        start = stage.late_start(committer, start)
-        commit = stage.house.commit(images, start, "proxy", self._partly(images))
-        applied = await committer.commit(commit)
-        line.tell(f"{edit.name} of {names}: {applied}")
-        named = () if edit.ends else columns or VALUES
-        stage.heard += [(record, version, named) for record, version in done]
-        if await stage.read_backs[committer](line).settled(applied, commit.request_id):
+        await stage.stop(line, f"{what}: answered")
+        start = stage.begun(process, began).start
+        commit = stage.house.written(images, start, self._partly(images))
+        applied = await process.committer.commit(commit)
+        line.tell(f"{what}: refused are {[i.record_id for i in applied.overlaps]}")
+        for image in images:
+            stage.upstream.shown(image)
+        if await stage.house.settled(process, stage.live, applied, commit.request_id):
+            named = () if edit.ends else columns or VALUES
             stage.answered += [(record, version, named) for record, version in done]
             if self.number % _LOOKED_AT == 0:
                 await stage.look(done, named)
@@ -155,26 +156,26 @@ class Lane:
 
     async def _page(self, records: Sequence[Record], halves: bool, other: bool) -> None:
         stage, line = self._stage, self.line
-        committer, start = stage.begin((self.number + other + 1) % 2)
-        line.tell(f"a page is asked for, clock {start}")
+        process, began = stage.begin((self.number + other + 1) % 2)
+        line.tell(f"page: it is asked for, clock {began.start}")
         await stage.stop(line, "page: asked for")
-        found: list[tuple[Record, int]] = []
+        images: list[Image] = []
         for record in records:
             if halves and record is not records[0]:
                 await stage.stop(line, "page: half of it read")
             if record.now.life is Life.LIVE:
-                found.append((record, record.version))
+                images.append(record.image(record.version))
         await stage.stop(line, "page: answered")
-        await stage.take_in(line, committer, start, found)
+        line.tell("page: " + await stage.take_in(process, images, began))
 
     async def _read(self, records: Sequence[Record], other: bool) -> None:
         stage, line = self._stage, self.line
-        committer, start = stage.begin((self.number + other + 1) % 2)
-        line.tell(f"{[r.id for r in records]} are to be read, clock {start}")
+        process, began = stage.begin((self.number + other + 1) % 2)
+        line.tell(f"page of ids {[r.id for r in records]}: asked for, clock {began.start}")
         await stage.stop(line, "page of ids: asked for")
-        found = [(record, record.version) for record in records]
+        images = [record.image(record.version) for record in records]
         await stage.stop(line, "page of ids: answered")
-        await stage.take_in(line, committer, start, found)
+        line.tell("page of ids: " + await stage.take_in(process, images, began))
 
 
 def _answer(
@@ -183,9 +184,7 @@ def _answer(
     """What the answer of a write says: the record as the write made it, or as it is a
     little later."""
     if edit.ends:  # an empty answer: what is known is what was asked for
-        archived = record.states[version].life is Life.ARCHIVED
-        kind = ImageKind.ARCHIVE if archived else ImageKind.DELETE
-        return Image(record.style.collection.id, (record.id,), kind)
+        return record.ending(version)
     if late and record.now.life is Life.LIVE:
         version = record.version
     return record.image(version, columns)
@@ -236,13 +235,13 @@ _FLEETING: Final = (
     _page(0),
     _read(0),
 )
-_READ: Final = (_edit(_PATCH_A, 0), _page(0), _page(0), _read(0))
-_OPENINGS: Final = (_ALL, _BUSY, _FLIPPING, _FLEETING, _READ)
+_TOLD: Final = (*(_edit(edit, 0) for edit in (_PATCH_A, _PATCH_B, _REVERT)), _page(0))
+_OPENINGS: Final = (_ALL, _BUSY, _FLIPPING, _FLEETING, _TOLD)
 KINDS: Final = len(_OPENINGS) * len(STYLES)
 BUSY: Final = 1
 FLIPPING: Final = 2
 FLEETING: Final = 3
-READ: Final = 4
+TOLD: Final = 4
 
 
 def nature(style: Style, kind: int) -> int:

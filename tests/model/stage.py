@@ -2,29 +2,31 @@
 
 turn      every lane makes its next move; their commits share the committers
 check     what the users' tables have shown since, lane by lane
-finish    everything under way comes to its end, marks are read, one sweep is made:
-          then the rows are what upstream has
+finish    everything under way comes to its end, marks are read, one cycle of the sync
+          is made: then the rows are what upstream has
 """
 
 from __future__ import annotations
 
-import zlib
+import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final
 
-from httpproxy.store.commit import Committer
-from providers.record import Image, ImageKind
-from tests.model.authority import KEPT, PLAIN, VALUES, Life, Record
-from tests.model.house import House, ReadBack
+from httpproxy.store.errors import Stale
+from httpproxy.store.states import RunKind
+from httpproxy.sync.listing import _Course
+from httpproxy.sync.reading import Began
+from providers.record import Change, Image
+from tests.model.authority import KEPT, PLAIN, VALUES, Chronicle, Record
+from tests.model.house import House, Process
 from tests.model.schedules import Lane
 from tests.model.turnstile import Line, Turnstile
+from tests.model.upstream_model import Claim, UpstreamModel
 from tests.model.verdicts import Violation, Watch
 
-Reading = tuple[Record, int]  # a record, and the version that was read
-Claim = tuple[Record, int, tuple[str, ...]]  # a version, and the columns that show it
 _COLLECTIONS: Final = (PLAIN.id, KEPT.id)
-_MARKS_AT_ONCE: Final = 100
-_PAGES: Final = 2
+_AGO: Final = 120.0  # seconds that the model's time lies back, so that it may run ahead
+_TURN: Final = 0.4  # seconds between two turns
 _ROUNDS: Final = 50  # until all marks are settled
 
 
@@ -33,20 +35,34 @@ class Stage:
 
     def __init__(self, house: House, lanes: int, focus: int | None = None) -> None:
         self.house = house
+        self.chronicle = Chronicle(time.time_ns() // 10**9 - _AGO)
         self.lanes = [Lane(number, self, focus) for number in range(lanes)]
-        self.heard: list[Claim] = []
+        self.upstream = UpstreamModel(self)
+        self.live = house.live(self.upstream)
+        self.line = Line("sync")
         self.answered: list[Claim] = []
         self.answers = 0
-        self._line = Line("sync")
         self._turnstile = Turnstile()
         self._lane_of = {record.id: lane for lane in self.lanes for record in lane.records}
         self._watches = {w.record.id: w for lane in self.lanes for w in lane.watches}
-        self._runs = 0
-        self.read_backs: dict[Committer, Callable[[Line], ReadBack]] = {
-            committer: self._read_back_by(committer) for committer in house.committers
-        }
+        self._busy: set[str] = set()
+        self._open = False
 
     # What operations ask for
+
+    def record(self, record_id: str) -> Record:
+        return self._watches[record_id].record
+
+    def records(self, collection: str) -> list[Record]:
+        watched = (w.record for w in self._watches.values())
+        return [record for record in watched if record.style.collection.id == collection]
+
+    def line_of(self, record: Record) -> Line:
+        return self._lane_of[record.id].line
+
+    def tell(self, records: Iterable[Record], what: str) -> None:
+        for record in records:
+            self.line_of(record).tell(f"sync: {record.id} version {record.version}: {what}")
 
     def start(self, operation: Coroutine[Any, Any, None]) -> None:
         self._turnstile.start(operation)
@@ -57,31 +73,24 @@ class Stage:
     def release(self, line: Line, which: int) -> None:
         line.tell("-> " + self._turnstile.release(line, which))
 
-    def begin(self, process: int) -> tuple[Committer, int]:
-        """A process's committer, and its clock for an exchange that begins now."""
-        committer = self.house.committers[process]
-        return committer, committer.clock()
+    def begin(self, which: int) -> tuple[Process, Began]:
+        """A process, and when an exchange of its begins that begins now."""
+        process = self.house.processes[which]
+        return process, process.reading.begin()
 
-    def late_start(self, committer: Committer, start: int) -> int:
-        """The start of an exchange whose answer has come."""
-        return start if self.house.habits.starts_before else committer.clock()
+    def begun(self, process: Process, began: Began) -> Began:
+        """When an exchange began whose answer has come."""
+        return began if self.house.habits.starts_before else process.reading.begin()
 
-    async def take_in(
-        self, line: Line, committer: Committer, start: int, found: Sequence[Reading]
-    ) -> None:
-        """Commits what the sync has read; overlaps are marked."""
-        images = [record.image(version) for record, version in found]
-        start = self.late_start(committer, start)
-        applied = await committer.commit(self.house.commit(images, start, "sync"))
-        line.tell(f"what the sync read from clock {start} on, {_told(found)}: {applied}")
-        self.heard += [
-            (record, version, VALUES if image.kind is ImageKind.REPLACE else ())
-            for (record, version), image in zip(found, images, strict=True)
-        ]
-        if applied.overlaps and self.house.habits.marks_overlaps:
-            await self.house.mark(applied.overlaps)
+    async def take_in(self, process: Process, images: Sequence[Image], began: Began) -> str:
+        """Commits what the sync has read; overlaps are marked. Returns what is told of it."""
+        change = Change(tuple(images))
+        began = self.begun(process, began)
+        marks = await process.reading.take_in(self.live, self.house.tables, change, began)
+        await self.house.registry.mark_dirty(self.house.sync, marks)
+        return f"read from clock {began.start} on; {len(marks)} of {len(images)} refused"
 
-    async def look(self, done: Iterable[Reading], columns: tuple[str, ...]) -> None:
+    async def look(self, done: Iterable[tuple[Record, int]], columns: tuple[str, ...]) -> None:
         """A SELECT at the moment of an answer sees the write or a later version (I2)."""
         for record, version in done:
             seen = Watch(record)
@@ -89,41 +98,48 @@ class Stage:
             seen.unknown = {c for c in VALUES if seen.row and seen.row.shows(c) is None}
             seen.reach("I2 at the answer", version, columns)
 
-    def _read_back_by(self, committer: Committer) -> Callable[[Line], ReadBack]:
-        def for_line(line: Line) -> ReadBack:
-            async def read(_: str, keys: Sequence[tuple[str, ...]]) -> list[Image]:
-                await self.stop(line, "read back: asked for")
-                records = [self._watches[key[0]].record for key in keys]
-                images = [record.image(record.version) for record in records]
-                await self.stop(line, "read back: answered")
-                return images
-
-            return ReadBack(self.house, committer, read)
-
-        return for_line
-
     # Turns
 
     async def turn(self, choices: bytes) -> None:
         """One byte for the sync's own work, then one for each lane."""
+        await self._open_feeds()
+        self.chronicle.now += _TURN
         self._move_sync(choices[0])
-        for lane, byte in zip(self.lanes, choices[1:], strict=False):
+        for lane, byte in zip(self.lanes, choices[1:], strict=True):
             lane.move(byte)
         await self._turnstile.settled()
         await self.check()
 
     def _move_sync(self, byte: int) -> None:
-        """Each bit of the byte lets one operation go on; where there is none, one begins."""
-        stopped = len(self._line.stopped)
-        for bit in reversed(range(8)):
-            if not byte >> bit & 1:
-                continue
-            if bit < stopped:
-                self.release(self._line, bit)
-            elif bit < 3:
-                self.start(self._reread(_COLLECTIONS[bit % 2]))
-            elif bit < 5:
-                self.start(self._sweep(_COLLECTIONS[bit % 2], complete=False))
+        """Of the byte's bits four let operations go on, and four begin some."""
+        for which in reversed(range(len(self.line.stopped))):
+            if byte >> which % 4 & 1:
+                self.release(self.line, which)
+        n = byte & 1
+        process, collection = self.house.processes[n], _COLLECTIONS[byte >> 1 & 1]
+        if byte & 16:
+            self._begin(f"reread {n}", process.rereading.work_off(self.live))
+        if byte & 32:
+            for name in _COLLECTIONS:
+                self._begin(f"hear {name}", self._hear(process, name))
+        if byte & 192 == 192:
+            listing = self._list(process, collection, thorough=byte & 4 == 0)
+            self._begin(f"list {collection} {n}", listing)
+
+    def _begin(self, name: str, operation: Coroutine[Any, Any, Any]) -> None:
+        """Starts a job of the sync's, unless it is under way."""
+        if name in self._busy:
+            operation.close()
+            return
+        self._busy.add(name)
+
+        async def alone() -> None:
+            try:
+                await operation
+            finally:
+                self._busy.discard(name)
+
+        self.start(alone())
 
     async def check(self) -> None:
         """Every row of the committed history, then what was answered meanwhile."""
@@ -139,36 +155,47 @@ class Stage:
         try:
             check(self._watches[record_id])
         except Violation as violation:
-            lane = self._lane_of[record_id]
-            story = "\n  ".join(lane.line.story)
-            raise Violation(f"{violation}\n{lane.line.name}\n  {story}") from None
+            line = self._lane_of[record_id].line
+            story = "\n  ".join(line.story)
+            raise Violation(f"{violation}\n{line.name}\n  {story}") from None
 
     async def finish(self) -> None:
         """Brings everything to its end and compares with upstream (I10, then I1)."""
+        await self._open_feeds()
         for lane in self.lanes:
             if lane.hurries:  # no late page makes up for what was lost
                 self._turnstile.give_up(lane.line, "page")
         await self._drain()
         await self._reread_all()
-        for record, version, columns in self.heard:
+        for record, version, columns in self.upstream.claims:
             self._judge(record.id, lambda w, v=version, c=columns: w.reach("I10", v, c))
         for record_id in self._watches:
             self._judge(record_id, Watch.is_complete)
-        for name in _COLLECTIONS:
-            self.start(self._sweep(name, complete=True))
-        await self._drain()
-        await self._reread_all()
+        await self._cycle()
         for record_id in self._watches:
             self._judge(record_id, Watch.equals_upstream)
         shown = {i: w.row for i, w in self._watches.items() if w.row is not None}
         if await self.house.rows() != shown:
             raise Violation("the audit trigger and the tables tell different rows")
 
+    async def _cycle(self) -> None:
+        """All that the sync does when nothing else happens, once."""
+        self.upstream.complete = True
+        for n, name in enumerate(_COLLECTIONS):
+            self._begin(f"hear {name}", self._hear(self.house.processes[n], name))
+        await self._drain()
+        for n, name in enumerate(_COLLECTIONS):
+            listing = self._list(self.house.processes[n], name, thorough=False)
+            self._begin(f"list {name}", listing)
+        await self._drain()
+        await self._reread_all()
+
     async def _drain(self) -> None:
         """Lets everything go on until nothing is under way."""
-        lines = [self._line, *(lane.line for lane in self.lanes)]
+        lines = [self.line, *(lane.line for lane in self.lanes)]
         await self._turnstile.settled()
         while any(line.stopped for line in lines):
+            self.chronicle.now += _TURN
             for line in lines:
                 if line.stopped:
                     self.release(line, 0)
@@ -177,12 +204,11 @@ class Stage:
 
     async def _reread_all(self) -> None:
         """Re-reads until nothing is marked."""
-        for _ in range(_ROUNDS):
-            marks = [await self.house.marked(name, 1) for name in _COLLECTIONS]
-            if not any(marks):
+        for n in range(_ROUNDS):
+            if await self.house.progress.marked(self.house.tables, 1) is None:
                 return
-            for name in _COLLECTIONS:
-                self.start(self._reread(name))
+            process = self.house.processes[n % 2]
+            self._begin("reread", process.rereading.work_off(self.live))
             await self._drain()
         raise Violation("I10: marks are never settled")
 
@@ -191,70 +217,30 @@ class Stage:
         await self._turnstile.abandon()
         await self.house.clear()
 
-    # The sync's own work
+    # The sync's jobs
 
-    async def _reread(self, collection: str) -> None:
-        """Reads what is marked, and forgets the marks that were not made again."""
-        line = self._line
-        marks = await self.house.marked(collection, _MARKS_AT_ONCE)
-        if not marks:
+    async def _open_feeds(self) -> None:
+        """What changes from now on is told."""
+        if not self._open:
+            self._open = True
+            for name in _COLLECTIONS:
+                await self._hear(self.house.processes[0], name)
+
+    async def _hear(self, process: Process, collection: str) -> None:
+        table = self.house.tables.tables[collection]
+        (feed,) = self.upstream.feeds([table.collection])
+        heard = await process.listening._hear(self.live, self.house.tables, feed, [table])
+        self.upstream.taken_in(heard.change, ())
+
+    async def _list(self, process: Process, collection: str, *, thorough: bool) -> None:
+        """A sweep from end to end; another process may have begun anew meanwhile."""
+        table = self.house.tables.tables[collection]
+        start = process.reading.begin().start
+        run = await self.house.progress.begin_run(
+            table, RunKind.SWEEP, start, thorough=thorough, mark=None
+        )
+        course = _Course(self.live, self.house.tables, table)
+        try:
+            await process.listing._run(course, run, approved=True)
+        except Stale:
             return
-        committer, start = self.begin(1)
-        await self.stop(line, "re-read: asked for")
-        found = [(r, r.version) for i, _ in marks for r in [self._watches[i].record]]
-        self._tell(found, f"are read again, clock {start}")
-        await self.stop(line, "re-read: answered")
-        await self.take_in(line, committer, start, found)
-        await self.stop(line, "re-read: committed")
-        await self.house.settle(collection, marks)
-
-    async def _sweep(self, collection: str, *, complete: bool) -> None:
-        """Lists a collection; what it does not show is read, and so deleted."""
-        self._runs += 1
-        run, line = self._runs, self._line
-        complete = complete or self.house.habits.lists_all
-        thorough = complete or run % 2 == 1
-        begun_by, begun = self.begin(1)
-        records = [w.record for w in self._watches.values()]
-        records = [r for r in records if r.style.collection.id == collection]
-        seen: list[str] = []
-        for part in range(_PAGES):
-            committer, start = self.begin(run % 2)
-            await self.stop(line, "sweep: page asked for")
-            found = [(r, r.version) for r in records[part::_PAGES] if _lists(r, run, complete)]
-            await self.stop(line, "sweep: page answered")
-            if thorough:
-                await self.take_in(line, committer, start, found)
-            seen += [record.id for record, _ in found]
-        missing = await self.house.missing(collection, begun, seen)
-        if self.house.habits.confirms_sweeps:
-            await self._confirm(missing)
-        else:
-            images = [Image(collection, (i,), ImageKind.DELETE) for i in missing]
-            fence = begun if self.house.habits.fences_sweeps else begun_by.clock()
-            commit = self.house.commit(images, fence, "sync")
-            applied = await begun_by.commit(commit)
-            await self.house.mark(applied.overlaps)
-
-    async def _confirm(self, missing: Sequence[str]) -> None:
-        committer, start = self.begin(1)
-        await self.stop(self._line, "sweep: missing records asked for")
-        found = [(r, r.version) for i in missing for r in [self._watches[i].record]]
-        self._tell(found, f"are missing and read, clock {start}")
-        await self.stop(self._line, "sweep: missing records answered")
-        await self.take_in(self._line, committer, start, found)
-
-    def _tell(self, found: Sequence[Reading], what: str) -> None:
-        for record, version in found:
-            self._lane_of[record.id].line.tell(f"{record.id} version {version}: {what}")
-
-
-def _lists(record: Record, run: int, complete: bool) -> bool:
-    """Whether a listing shows a record: not every API's shows all that there are."""
-    if record.now.life is not Life.LIVE:
-        return False
-    return complete or zlib.crc32(f"{record.id} {run}".encode()) % 16 != 0
-
-
-def _told(found: Sequence[Reading]) -> str:
-    return ", ".join(f"{record.id} version {version}" for record, version in found[:2])
