@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from httpproxy.exchange.live import Directory, Live, tables_of
 from httpproxy.exchange.rediscovery import Rediscovery
+from httpproxy.store.errors import Forgotten
 from httpproxy.store.progress import Progress
 from httpproxy.store.registry import Registry
 from httpproxy.store.tables import SyncTables
@@ -164,8 +165,8 @@ class Engine:
             after = await self._job(key, live)
         except OSError as error:
             log.warning("sync %s: %s waits for the database: %s", key.sync_id, key.job, error)
-        except LookupError as error:
-            log.info("sync %s: %s: its tables have changed: %s", key.sync_id, key.job, error)
+        except Forgotten as error:
+            log.info("sync %s: %s: %s", key.sync_id, key.job, error)
         except Exception:  # one sync's trouble ends neither the service nor the others
             log.exception("sync %s: %s failed", key.sync_id, key.job)
         finally:

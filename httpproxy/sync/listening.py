@@ -88,6 +88,9 @@ class Listening:
             )
         except Stale:
             log.info("sync %s: feed %s was heard elsewhere", live.sync.id, feed.name)
+            if state is None:  # and so opened twice: nobody will listen to this one
+                goodbye = live.provider.hang_up(feed, heard.state)
+                await self.reading.ask(live, covered[0], goodbye, Priority.INCREMENTAL)
         return heard
 
     async def _missed(self, live: Live, feed: Feed, state: JSON, heard: Heard) -> list[Dirty]:

@@ -21,7 +21,7 @@ from typing import Final
 
 from httpproxy.exchange.live import Live, tables_of
 from httpproxy.exchange.rediscovery import Hint, Rediscovery
-from httpproxy.store.errors import SeenLost, Stale
+from httpproxy.store.errors import Forgotten, SeenLost, Stale
 from httpproxy.store.progress import Progress
 from httpproxy.store.registry import Registry
 from httpproxy.store.states import CollectionState, Run
@@ -161,7 +161,9 @@ class Listing:
     async def _fetch(self, course: _Course, run: Run, after: str | None) -> _Turned:
         # A listing may take hours, and the layout change meanwhile.
         tables = await tables_of(course.live, self.registry)
-        table = tables.tables[course.table.collection.id]
+        table = tables.tables.get(course.table.collection.id)
+        if table is None:
+            raise Forgotten(f"{course.label} is not of the sync any more")
         course = replace(course, tables=tables, table=table)
         began = self.reading.begin()
         conversation = course.live.provider.list_page(
@@ -193,20 +195,23 @@ class Listing:
                 course.label, missing.missing, missing.rows, course.live.sync.name,
             )  # fmt: skip
             return
-        gone = 0
+        if missing.missing:
+            await self._confirm(course, run)
+        await self.progress.end_run(course.table, run)
+        log.info(
+            "%s: %s is complete: %d records, %d were missing", course.label, run.kind,
+            run.records, missing.missing,
+        )  # fmt: skip
+
+    async def _confirm(self, course: _Course, run: Run) -> None:
+        """Reads what the listing lacks; what the reads say is committed."""
         after: tuple[str, ...] | None = None
         while keys := await self.progress.missing_keys(course.table, run, after, AT_ONCE):
-            gone += len(keys)
             after = keys[-1]
             marks = await self.reading.read_again(
                 course.live, course.tables, course.table, keys, Priority.BACKFILL
             )
             await self.registry.mark_dirty(course.live.sync, marks)
-        await self.progress.end_run(course.table, run)
-        log.info(
-            "%s: %s is complete: %d records, %d were missing", course.label, run.kind,
-            run.records, gone,
-        )  # fmt: skip
 
 
 async def _both(taking_in: Awaitable[Run], fetching: Awaitable[_Turned]) -> tuple[Run, _Turned]:

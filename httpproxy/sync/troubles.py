@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import Rejected
-from httpproxy.store.errors import Unavailable
+from httpproxy.store.errors import Forgotten, Unavailable
 from httpproxy.store.progress import Progress
 from httpproxy.store.tables import Table
 from httpproxy.sync.plan import backoff
@@ -73,6 +73,8 @@ class Troubles:
         attempt = Attempt()
         try:
             yield attempt
+        except Forgotten:  # the sync or the collection is gone: nobody's trouble
+            raise
         except Unavailable as error:  # there is nowhere to note it
             attempt.pause = self._count(live, job, ids)
             log.warning("sync %s: %s waits: %s", live.sync.id, job, error)
