@@ -49,7 +49,7 @@ class Layout:
     version: int
     statement: bytes
     columns: tuple[str, ...]
-    keys: tuple[str, ...]
+    keys: frozenset[str]
     cells: tuple[str, ...]
 
 
@@ -61,7 +61,7 @@ def compiled(table: Table) -> Layout:
         table.version,
         _statement(table, columns),
         tuple(column.name for column in columns),
-        tuple(column.field.id for column in table.key),
+        frozenset(column.field.id for column in table.key),
         tuple(column.field.id for column in others),
     )
 
@@ -98,7 +98,7 @@ def rows(table: Table, layout: Layout, images: Iterable[Image]) -> list[JSON]:
         values = image.values
         row: list[JSON] = [image.record_id, image.updated_at, image.data]
         try:
-            if image.extra or len(values) != width or not all(key in values for key in keys):
+            if image.extra or len(values) != width or not keys <= values.keys():
                 row += _placed(table, layout, image)
             else:
                 row += [None, *image.key, *map(values.__getitem__, cells)]

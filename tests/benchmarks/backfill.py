@@ -50,18 +50,23 @@ _EMPTY: Final[LiteralString] = "TRUNCATE httpproxy.meta, httpproxy.event, {}, {}
 
 @dataclass
 class _Stage:
-    """The two processes and their tables; every measurement begins with empty ones."""
+    """Three processes, one of them for its memory alone, and the tables."""
 
     dsn: str
     ours: Process
+    fresh: Process
     peers: Process
     tables: tuple[sql.Identifier, sql.Identifier]
 
-    def rows_per_second(self, one: Contestant, pages: int = PAGES) -> float:
-        """What one contestant does with pages that it has in memory."""
+    def empty(self) -> None:
+        """Every measurement begins with empty tables."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(sql.SQL(_EMPTY).format(*self.tables))
             connection.execute("CHECKPOINT")
+
+    def rows_per_second(self, one: Contestant, pages: int = PAGES) -> float:
+        """What one contestant does with pages that it has in memory."""
+        self.empty()
         order: dict[str, Any] = {"first": 0, "pages": pages}
         if one.process is self.ours:
             order |= {"listings": 1 if one.name == ALONE else LISTINGS, "meanwhile": False}
@@ -70,12 +75,6 @@ class _Stage:
             order["way"] = one.name
         answer = one.process.ask(order, PATIENCE)
         return float(order["pages"] * record.PAGE / answer["seconds"])
-
-    def peak(self, first: int, last: int) -> float:
-        """Loads pages made on the fly; our process's greatest memory so far, in MB."""
-        span = {"first": first // record.PAGE, "pages": (last - first) // record.PAGE}
-        order = {**span, "listings": LISTINGS, "meanwhile": True}
-        return float(self.ours.ask(order, PATIENCE)["peak"]) / 1e6
 
 
 def _staged(run: Run, dsn: str) -> _Stage:
@@ -88,9 +87,11 @@ def _staged(run: Run, dsn: str) -> _Stage:
             return sync.name, sync.schema_name, table.name, twin
 
     name, schema, table, twin = asyncio.run(made())
+    ours = json.dumps({"dsn": dsn, "name": name})
     return _Stage(
         dsn,
-        run.child("tests.benchmarks.loading", json.dumps({"dsn": dsn, "name": name})),
+        run.child("tests.benchmarks.loading", ours),
+        run.child("tests.benchmarks.loading", ours),
         run.child("tests.benchmarks.copying", json.dumps({"dsn": dsn, **twin})),
         (sql.Identifier(schema, table), sql.Identifier(*twin["table"])),
     )
@@ -117,12 +118,19 @@ def backfill(run: Run, dsn: str, rounds: int, *, quick: bool) -> Iterator[Result
                 target if ours == OURS else None,
             )
     if not quick:
-        few = stage.peak(0, FEW)
-        many = stage.peak(FEW, MANY)
-        yield result(
-            f"backfill, peak MB at {MANY:,} records less that at {FEW:,}",
-            many,
-            few,
-            many - few,
-            GROWTH,
-        )
+        yield _memory(stage)
+
+
+def _memory(stage: _Stage) -> Result:
+    """Pages are made on the fly, loaded and forgotten."""
+
+    def peak(first: int, last: int) -> float:
+        span = {"first": first // record.PAGE, "pages": (last - first) // record.PAGE}
+        order = {**span, "listings": LISTINGS, "meanwhile": True}
+        return float(stage.fresh.ask(order, PATIENCE)["peak"]) / 1e6
+
+    stage.empty()
+    few = peak(0, FEW)
+    many = peak(FEW, MANY)
+    name = f"backfill, peak MB of {MANY:,} records less that of {FEW:,}"
+    return result(name, many, few, many - few, GROWTH)
