@@ -116,7 +116,10 @@ class Loader:
         async with self._turns:
             writer = self._idle.pop() if self._idle else await self._connect()
             try:
-                answers = await writer.pipeline(statements)
+                if len(statements) > 1:
+                    answers = await writer.pipeline(statements)
+                else:
+                    answers = [await writer.alone(*statements[0])]
                 found = [await answer.fetchall() for answer in answers[:pages]]
             except BaseException as error:
                 # Cancelled on the way, it is in a state that nobody knows.

@@ -115,6 +115,14 @@ class Writer:
             return refused  # a value that cannot be compared: read it again
         return open_
 
+    async def alone(
+        self, statement: bytes, parameters: Sequence[Any]
+    ) -> AsyncRawCursor[TupleRow]:
+        """Runs one statement as a transaction. What a pipeline takes beside the work itself
+        is twice as much."""
+        cursor = AsyncRawCursor(self._connection)
+        return await cursor.execute(statement, parameters, prepare=True)
+
     async def pipeline(
         self, statements: Sequence[tuple[bytes, Sequence[Any]]]
     ) -> list[AsyncRawCursor[TupleRow]]:
