@@ -50,6 +50,8 @@ class Rereading:
                 again = await self.reading.read_again(
                     live, tables, table, marked.keys, Priority.REREAD
                 )
+                # Another process may have read the same marks, and answer them with less.
+                await self.registry.mark_dirty(live.sync, again)
                 written_on = {mark.key for mark in again}
                 read = [key for key in marked.keys if key not in written_on]
                 await self.progress.settle(marked, read)

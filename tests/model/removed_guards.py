@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -16,8 +17,10 @@ from httpproxy.exchange.settle import Settlement
 from httpproxy.store import marks, statements, writer
 from httpproxy.store.commit import Committer
 from httpproxy.sync.reading import Reading
+from httpproxy.sync.rereading import Rereading
 from httpproxy.upstream.lane import Priority
 from providers.record import Image, ImageKind
+from tests.model import house
 from tests.model.authority import Stamps, Style
 from tests.model.house import Habits
 from tests.model.schedules import BUSY, FLEETING, FLIPPING, TOLD, nature
@@ -63,6 +66,16 @@ def _no_marks_of_overlaps(monkeypatch: pytest.MonkeyPatch) -> None:
         return []
 
     monkeypatch.setattr(Reading, "take_in", take_in)
+
+
+def _refused_again_unmarked(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def mark_dirty(*_: Any) -> None:
+        return None
+
+    def without(reading: Any, progress: Any, _: Any, troubles: Any) -> Rereading:
+        return Rereading(reading, progress, SimpleNamespace(mark_dirty=mark_dirty), troubles)
+
+    monkeypatch.setattr(house, "Rereading", without)
 
 
 def _deleted_unread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,6 +206,11 @@ GUARDS: Final = (
     Guard(
         "a mark that was made again stays",
         _sql("settle_marks", "AND d.mark = ANY(%(marks)s)", ""),
+        focus=nature(_NO_VERSIONS, TOLD),
+    ),
+    Guard(
+        "what is refused again is marked again",
+        _refused_again_unmarked,
         focus=nature(_NO_VERSIONS, TOLD),
     ),
     # Which marks need not be made
