@@ -26,6 +26,11 @@ slot is never left idle while somebody waits. So that a stream of writes cannot 
 the sync, every `1/floor`-th grant that would pass over a waiting lower class goes to
 one instead, the lower classes taking turns; that is the most a higher class can lose,
 one place in `1/floor`, however long the lower queue.
+
+The sync's own classes (`BACKGROUND`) do not burst: they are let go T / N apart. A backfill
+that took all N slots at once would leave a write nothing until they come back, T later
+(ten seconds at HubSpot); spread out, a slot comes back every T / N, and the write has the
+next one. What the sync may use is the same.
 """
 
 from __future__ import annotations
@@ -47,6 +52,9 @@ class Priority(IntEnum):
     REREAD = 2
     INCREMENTAL = 3
     BACKFILL = 4
+
+
+BACKGROUND: Final = Priority.REREAD  # this class and all below it
 
 
 class Ticket:
@@ -79,8 +87,8 @@ class Lane:
     """
 
     __slots__ = (
-        "_cap", "_ended", "_every", "_held", "_interval", "_passed", "_paused_until",
-        "_queues", "_slots", "_turn", "_waiting",
+        "_cap", "_ended", "_every", "_gap", "_held", "_interval", "_next_background",
+        "_passed", "_paused_until", "_queues", "_slots", "_turn", "_waiting",
     )  # fmt: skip
 
     def __init__(self, budget: Budget, floor: float = FLOOR) -> None:
@@ -95,6 +103,7 @@ class Lane:
         self._passed = 0  # grants in a row that passed over a waiting lower class
         self._turn = Priority.WRITE  # the lower class that had the last floor grant
         self._paused_until = float("-inf")
+        self._next_background = float("-inf")  # when the next grant to the sync is due
         self.reconfigure(budget)
 
     def __repr__(self) -> str:
@@ -127,16 +136,18 @@ class Lane:
             not self._waiting
             and not self._held
             and now >= self._paused_until
+            and now >= self._next_background
             and not self._cooling(now)
         )
 
     # What happens.
 
-    def take(self, now: float) -> bool:
+    def take(self, now: float, priority: Priority) -> bool:
         """One permit at once, if one is due and nobody waits for it."""
-        if self._waiting or self._room(now) < 1:
+        if self._waiting or self._room(now) < 1 or self._too_soon(priority, now):
             return False
         self._held += 1
+        self._note(priority, now)
         return True
 
     def join(self, priority: Priority, waiter: object = None) -> Ticket:
@@ -177,6 +188,7 @@ class Lane:
             raise ValueError(f"a lane needs at least one request per interval: {budget}")
         self._slots = budget.allowed_requests
         self._interval = budget.interval
+        self._gap = budget.interval / budget.allowed_requests
         self._cap = budget.max_concurrent_requests
 
     def decide(self, now: float) -> Decision:
@@ -184,9 +196,10 @@ class Lane:
         granted: list[Ticket] = []
         if self._waiting:
             due = min(self._room(now), self._waiting)
-            granted.extend(self._next() for _ in range(due))
+            while len(granted) < due and (ticket := self._next(now)) is not None:
+                granted.append(ticket)
             self._held += len(granted)
-        return Decision(granted, self.earliest(now) if self._waiting else None)
+        return Decision(granted, self._wake_at(now) if self._waiting else None)
 
     # What is to be expected.
 
@@ -214,6 +227,12 @@ class Lane:
         It takes every running call to end now and nobody more urgent to arrive.
         """
         ahead = self.ahead(priority)
+        if priority >= BACKGROUND:
+            spread = self._next_background + ahead * self._gap - now
+            return max(spread, self._expected_slot(ahead, now))
+        return self._expected_slot(ahead, now)
+
+    def _expected_slot(self, ahead: int, now: float) -> float:
         cooling = self._cooling(now)
         free = max(0, self._slots - self._held - cooling)
         if ahead < free:
@@ -242,18 +261,37 @@ class Lane:
         room = self._slots - self._held - self._cooling(now)
         return min(room, self._cap - self._held) if self._cap else room
 
-    def _next(self) -> Ticket:
-        """Take the next one out of the queues; somebody waits."""
+    def _wake_at(self, now: float) -> float | None:
+        """When the next grant is due; somebody waits."""
+        earliest = self.earliest(now)
+        if earliest is None or min(self._queues) < BACKGROUND:
+            return earliest
+        return max(earliest, self._next_background)
+
+    def _too_soon(self, priority: Priority, now: float) -> bool:
+        return priority >= BACKGROUND and now < self._next_background
+
+    def _note(self, priority: Priority, now: float) -> None:
+        """A grant to the sync puts the next one off; one that came late is made up for."""
+        if priority >= BACKGROUND:
+            self._next_background = max(self._next_background, now - self._gap) + self._gap
+
+    def _next(self, now: float) -> Ticket | None:
+        """Take the next one out of the queues; None if it is too soon for all who wait."""
         first = chosen = min(self._queues)
+        if self._too_soon(first, now):
+            return None
         lower = [p for p in self._queues if p > first]
         if lower and self._every:
             self._passed += 1
-            if self._passed >= self._every:
-                chosen = min(lower, key=lambda p: (p <= self._turn, p))
+            ready = [p for p in lower if not self._too_soon(p, now)]
+            if ready and self._passed >= self._every:
+                chosen = min(ready, key=lambda p: (p <= self._turn, p))
                 self._turn = chosen
                 self._passed = 0
         else:
             self._passed = 0
+        self._note(chosen, now)
         queue = self._queues[chosen]
         ticket, _ = queue.popitem(last=False)
         self._shrink(chosen, queue)

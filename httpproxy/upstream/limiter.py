@@ -221,7 +221,7 @@ class Limiter:
     def take(self, key: Key, priority: Priority) -> Permit | None:
         """A permit if one is due at once, None if it has to be waited for."""
         line = self._lines.get(key) or self._open(key)
-        if not line.lane.take(self._clock()):
+        if not line.lane.take(self._clock(), priority):
             return None
         self.grants[priority] += 1
         return Permit(line)

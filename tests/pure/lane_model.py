@@ -8,10 +8,11 @@ ended, and checks after every decision what the lane owed at that moment.
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass, field
 from itertools import count
 
-from httpproxy.upstream.lane import Lane, Priority, Ticket
+from httpproxy.upstream.lane import BACKGROUND, Lane, Priority, Ticket
 from providers.spec import Budget
 
 
@@ -54,6 +55,8 @@ class Account:
         self.ended: list[int] = []
         self.quiet_until = -1
         self.since_floor = 0
+        self.gap = self.budget.interval / self.budget.allowed_requests
+        self.background_at = -math.inf
         self._soonest: dict[int, float] = {}
         self._events: list[tuple[int, int, str, object]] = []
         self._numbers = count()
@@ -72,11 +75,11 @@ class Account:
         assert self.lane.waiting() == 0
 
     def _at(self, when: float, kind: str, what: object = None) -> None:
-        heapq.heappush(self._events, (int(when), next(self._numbers), kind, what))
+        heapq.heappush(self._events, (math.ceil(when), next(self._numbers), kind, what))
 
     def _arrive(self, now: int, call: Call) -> None:
         self._soonest[id(call)] = self.lane.not_before(now)
-        if self.lane.take(now):
+        if self.lane.take(now, call.priority):
             assert not self.queue, "a newcomer passed those who wait"
             self._grant(now, call)
             return
@@ -112,10 +115,11 @@ class Account:
         granted, wake_at = self.lane.decide(now)
         for ticket in granted:
             entry = next(e for e in self.queue if e[1] is ticket)
-            self._check_turn(entry[0])
+            self._check_turn(now, entry[0])
             self.queue.remove(entry)
             self._grant(now, entry[0])
-        assert not (self.queue and self._room(now)), "a permit was due and somebody waits"
+        owed = [call for call, _ in self.queue if not self._too_soon(now, call)]
+        assert not (owed and self._room(now)), "a permit was due and somebody waits"
         assert wake_at == (self._due(now) if self.queue else None)
         assert self.lane.waiting() == len(self.queue)
         if wake_at is not None:
@@ -124,6 +128,9 @@ class Account:
 
     def _grant(self, now: int, call: Call) -> None:
         assert self._room(now), "more than the budget"
+        assert not self._too_soon(now, call), "the sync is to spread its calls"
+        if call.priority >= BACKGROUND:
+            self.background_at = max(self.background_at, now - self.gap) + self.gap
         assert now >= self._soonest[id(call)], "before it was said to be possible"
         self.running.add(id(call))
         self.order.append(call)
@@ -132,7 +139,12 @@ class Account:
             self.seen.append(now + call.seen * call.latency)
         self._at(now + call.latency, "end", call)
 
-    def _check_turn(self, call: Call) -> None:
+    def _too_soon(self, now: int, call: Call) -> bool:
+        """Calls of the sync go one by one, spread evenly over the interval; one that came
+        late is made up for."""
+        return call.priority >= BACKGROUND and now < self.background_at
+
+    def _check_turn(self, now: int, call: Call) -> None:
         waiting = [c for c, _ in self.queue]
         first = min(c.priority for c in waiting)
         peers = [c for c in waiting if c.priority == call.priority]
@@ -143,7 +155,8 @@ class Account:
             self.since_floor = 0
         elif any(c.priority > first for c in waiting):
             self.since_floor += 1
-            if self.floor:
+            ready = [c for c in waiting if c.priority > first and not self._too_soon(now, c)]
+            if self.floor and ready:
                 assert self.since_floor < int(1 / self.floor), "less than the floor"
         else:
             self.since_floor = 0
@@ -160,8 +173,13 @@ class Account:
             and not (cap and len(self.running) >= cap)
         )
 
-    def _due(self, now: int) -> int | None:
-        """When the next permit is there if nothing ends before."""
+    def _due(self, now: int) -> float | None:
+        """When the next permit is there for somebody who waits, if nothing ends before."""
+        due = self._slot_due(now)
+        spread = all(call.priority >= BACKGROUND for call, _ in self.queue)
+        return max(due, self.background_at) if due is not None and spread else due
+
+    def _slot_due(self, now: int) -> int | None:
         cap = self.budget.max_concurrent_requests
         if cap and len(self.running) >= cap:
             return None

@@ -19,12 +19,12 @@ def granted(lane: Lane, now: float) -> list[object]:
 
 def test_a_burst_of_the_whole_budget_goes_at_once_and_the_next_one_waits() -> None:
     lane = Lane(FIVE)
-    assert [lane.take(0.0) for _ in range(6)] == [True] * 5 + [False]
+    assert [lane.take(0.0, Priority.WRITE) for _ in range(6)] == [True] * 5 + [False]
 
 
 def test_a_slot_comes_back_one_interval_after_the_answer_ended_and_not_before() -> None:
     lane = Lane(Budget("standard", 1, 1.0))
-    assert lane.take(0.0)
+    assert lane.take(0.0, Priority.WRITE)
     lane.join(Priority.WRITE, "next")
     assert lane.decide(5.0).wake_at is None  # the call may be seen only now
     lane.release(5.0)
@@ -45,7 +45,7 @@ def test_the_api_seeing_calls_late_cannot_make_a_window_too_full() -> None:
 
 def test_a_call_that_never_left_frees_its_slot_at_once() -> None:
     lane = Lane(Budget("standard", 1, 1.0))
-    assert lane.take(0.0)
+    assert lane.take(0.0, Priority.WRITE)
     lane.join(Priority.WRITE, "next")
     lane.withdraw()
     assert granted(lane, 0.0) == ["next"]
@@ -76,7 +76,7 @@ def test_17000_queued_requests_of_the_sync_delay_a_write_by_at_most_one_permit(
 ) -> None:
     for writes_before in range(12):
         lane = Lane(Budget("standard", 1, 1.0))
-        assert lane.take(0.0)
+        assert lane.take(0.0, Priority.WRITE)
         for number in range(17_000):
             lane.join(queued[number % len(queued)], number)
         now = 0.0
@@ -121,22 +121,72 @@ def test_17000_who_waited_for_a_pause_to_end_go_in_order_and_at_the_rate() -> No
     late = lane.join(Priority.WRITE, "write")
     assert lane.decide(29.999) == ([], 30.0)
     served: list[object] = []
-    now = 30.0
-    for _ in range(20):
-        round_ = granted(lane, now)
-        assert len(round_) == 5  # all that is allowed, and no more
-        for _ in round_:
+    times: list[float] = []
+    for tick in range(20 * 20):
+        now = 30.0 + tick / 20
+        for who in granted(lane, now):
+            served.append(who)
+            times.append(now)
             lane.release(now)
-        served += round_
-        assert granted(lane, now + 0.999) == []
-        now += 1.0
-    assert served == ["write", *range(99)]
+    assert served[0] == "write"
+    assert served[1:] == list(range(len(served) - 1))
+    assert 98 <= len(served) <= 100  # all that is allowed in 20 s, and no more
+    assert busiest_window(times, 1.0) <= 5
     assert not lane.leave(late)
+
+
+def test_the_sync_spreads_what_it_uses_so_that_a_write_waits_for_a_slot_and_not_a_window() -> (
+    None
+):
+    """HubSpot's hundred in ten seconds: a burst would leave a write nothing for ten."""
+    lane = Lane(Budget("standard", 100, 10_000))
+    for number in range(17_000):
+        lane.join(Priority.BACKFILL, number)
+    waits: list[int] = []
+    times: list[float] = []
+    asked: int | None = None
+    for now in range(0, 60_000, 10):  # milliseconds
+        if asked is None and now > 12_000 and now % 1370 == 0:
+            lane.join(Priority.WRITE, "write")
+            asked = now
+        for who in granted(lane, now):
+            times.append(now)
+            lane.release(now)
+            if who == "write" and asked is not None:
+                waits.append(now - asked)
+                asked = None
+    assert len(waits) > 10
+    assert max(waits) <= 110
+    assert busiest_window(times, 10_000) <= 100
+    assert sum(20_000 <= at < 60_000 for at in times) >= 396, "all of the allotment is used"
+
+
+def test_a_call_of_the_sync_that_came_late_is_made_up_for_and_no_more() -> None:
+    lane = Lane(FIVE)
+    assert lane.take(0.0, Priority.BACKFILL)
+    assert lane.take(0.0, Priority.BACKFILL), "after a rest one may follow at once"
+    assert not lane.take(0.0, Priority.INCREMENTAL)
+    assert not lane.take(0.19, Priority.REREAD)
+    assert lane.take(0.19, Priority.READ), "what the application asks for is not spread"
+    assert lane.take(0.25, Priority.REREAD)
+    assert not lane.take(0.39, Priority.REREAD)
+    assert lane.take(0.4, Priority.REREAD), "0.05 s late, and no later for it"
+
+
+def test_the_sync_s_wait_is_told_with_its_spread() -> None:
+    lane = Lane(FIVE)
+    lane.take(0.0, Priority.BACKFILL)
+    lane.take(0.0, Priority.BACKFILL)
+    for _ in range(2):
+        lane.join(Priority.BACKFILL)
+    assert lane.decide(0.0) == ([], pytest.approx(0.2))
+    assert lane.expected_wait(Priority.BACKFILL, 0.0) == pytest.approx(0.6)
+    assert lane.expected_wait(Priority.READ, 0.0) == 0.0
 
 
 def test_under_constant_writes_every_lower_class_still_gets_its_part() -> None:
     lane = Lane(Budget("standard", 1, 1.0), floor=0.1)
-    lane.take(0.0)
+    lane.take(0.0, Priority.WRITE)
     for priority in list(Priority)[1:]:
         for _ in range(50):
             lane.join(priority, priority)
@@ -154,7 +204,7 @@ def test_under_constant_writes_every_lower_class_still_gets_its_part() -> None:
 
 def test_without_a_floor_the_more_urgent_always_go_first() -> None:
     lane = Lane(Budget("standard", 1, 1.0), floor=0)
-    lane.take(0.0)
+    lane.take(0.0, Priority.WRITE)
     lane.join(Priority.BACKFILL, "backfill")
     served = []
     for now in range(100):
@@ -184,7 +234,7 @@ def test_a_pause_holds_everybody_and_is_only_ever_prolonged() -> None:
     lane = Lane(FIVE)
     lane.pause(30.0)
     lane.pause(10.0)
-    assert not lane.take(29.9)
+    assert not lane.take(29.9, Priority.WRITE)
     lane.join(Priority.WRITE, "write")
     assert lane.decide(29.9) == ([], 30.0)
     assert granted(lane, 30.0) == ["write"]
@@ -192,7 +242,7 @@ def test_a_pause_holds_everybody_and_is_only_ever_prolonged() -> None:
 
 def test_who_gives_up_waiting_is_passed_over_and_keeps_no_place() -> None:
     lane = Lane(Budget("standard", 1, 1.0))
-    lane.take(0.0)
+    lane.take(0.0, Priority.WRITE)
     tickets = [lane.join(Priority.READ, number) for number in range(3)]
     assert lane.leave(tickets[0])
     assert not lane.leave(tickets[0])
@@ -204,17 +254,17 @@ def test_who_gives_up_waiting_is_passed_over_and_keeps_no_place() -> None:
 
 def test_a_newcomer_does_not_pass_those_who_wait_for_a_permit_that_is_due() -> None:
     lane = Lane(Budget("standard", 1, 1.0))
-    lane.take(0.0)
+    lane.take(0.0, Priority.WRITE)
     lane.release(0.0)
     lane.join(Priority.BACKFILL, "waiting")
-    assert not lane.take(1.0)  # due, but not yet handed out
+    assert not lane.take(1.0, Priority.WRITE)  # due, but not yet handed out
     assert granted(lane, 1.0) == ["waiting"]
 
 
 def test_a_smaller_budget_holds_for_the_very_next_grant() -> None:
     lane = Lane(FIVE)
     for _ in range(5):
-        lane.take(0.0)
+        lane.take(0.0, Priority.WRITE)
     lane.join(Priority.READ, "next")
     lane.reconfigure(Budget("standard", 2, 1.0))
     for now in (0.1, 0.2, 0.3, 0.4, 0.5):
@@ -226,7 +276,7 @@ def test_a_smaller_budget_holds_for_the_very_next_grant() -> None:
 
 def test_a_larger_budget_lets_waiters_go_at_once() -> None:
     lane = Lane(Budget("standard", 1, 1.0))
-    lane.take(0.0)
+    lane.take(0.0, Priority.WRITE)
     lane.join(Priority.READ, "next")
     lane.reconfigure(FIVE)
     assert granted(lane, 0.0) == ["next"]
@@ -241,8 +291,8 @@ def test_a_budget_that_would_never_grant_is_refused(requests: int, interval: flo
 def test_the_expected_wait_counts_the_queue_the_slots_and_the_pause() -> None:
     lane = Lane(Budget("standard", 2, 10.0))
     assert lane.expected_wait(Priority.WRITE, 0.0) == 0.0
-    lane.take(0.0)
-    lane.take(0.0)
+    lane.take(0.0, Priority.WRITE)
+    lane.take(0.0, Priority.WRITE)
     lane.release(1.0)
     assert lane.expected_wait(Priority.WRITE, 1.0) == 10.0
     for _ in range(4):
@@ -258,7 +308,7 @@ def test_the_expected_wait_counts_the_queue_the_slots_and_the_pause() -> None:
 def test_a_lane_is_idle_when_a_new_one_would_behave_the_same() -> None:
     lane = Lane(FIVE)
     assert lane.idle(0.0)
-    lane.take(0.0)
+    lane.take(0.0, Priority.WRITE)
     assert not lane.idle(100.0)
     lane.release(100.0)
     assert not lane.idle(100.9)

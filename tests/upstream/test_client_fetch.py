@@ -149,12 +149,12 @@ async def test_every_attempt_has_its_own_permit_and_an_observer_can_pause_the_la
 async def test_an_attempt_that_never_left_costs_no_slot(connect):
     limiter = Limiter()
     limiter.lane(KEY, Budget("standard", 1, 60))
-    rules = ReadRules(lambda: limiter.acquire(KEY, Priority.REREAD, 0), attempts=3)
+    rules = ReadRules(lambda: limiter.acquire(KEY, Priority.READ, 0), attempts=3)
     with refusing() as origin:
         client = await connect(origin)
         with pytest.raises(errors.ConnectionRefused):
             await client.fetch(READ, rules)
-    assert limiter.grants[Priority.REREAD] == 3
+    assert limiter.grants[Priority.READ] == 3
     limiter.close()
 
 
