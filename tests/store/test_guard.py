@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
+import psycopg
 import pytest
 
 from httpproxy.store.commit import Committer
+from httpproxy.store.writer import Writer
 from providers.record import Image, ImageKind
 from tests.store.world import World, deletion, image
 
@@ -176,6 +179,30 @@ async def test_content_told_again_without_a_version_leaves_the_row_none(
     late = await world.apply(committer, image(name="b", updated_at=NEW), start=between)
     assert late.overlaps
     assert (await world.row())["name"] == "a"
+
+
+async def test_what_is_being_judged_is_not_changed_meanwhile(
+    world: World, committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process commits between the guard's no and the look at the row."""
+    start = committer.clock()
+    await world.apply(committer, image(name="a"))
+    real = Writer._judge
+
+    async with await psycopg.AsyncConnection.connect(world.dsn) as other:
+
+        async def judge(self: Writer, *arguments: Any) -> Any:
+            await other.execute(
+                "UPDATE httpproxy.meta SET end_seq = nextval('httpproxy.clock')"
+            )
+            await other.execute(f"UPDATE {world.table} SET name = 'b'")
+            judging = asyncio.ensure_future(real(self, *arguments))
+            await asyncio.sleep(0.05)
+            await other.commit()
+            return await judging
+
+        monkeypatch.setattr(Writer, "_judge", judge)
+        assert (await world.apply(committer, image(name="a"), start=start)).overlaps
 
 
 async def test_a_deletion_that_overlaps_an_archiving_is_not_done_with_it(
