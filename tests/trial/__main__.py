@@ -157,6 +157,7 @@ def _trial(place: Place, part: int, dice: random.Random) -> int:
         place.run("sync", "create", *airtable, "--name", "base", stdin=base.account.token)
         place.run(
             "sync", "create", "hubspot", "--object", "contacts", "--name", "portal",
+            "--rate", "80/10",  # the sandbox counts what the others do to the same limit
             stdin=portal.account.token,
         )  # fmt: skip
         say("two syncs created")
@@ -175,7 +176,7 @@ def _serve_and_compare(
         place.variables["HTTPPROXY_GATEWAY_PORT"] = gateway.rpartition(":")[2]
         _write(place, crowd, base, portal, gateway)
         _edit(crowd, base, portal, ids, dice)
-        wanted = (len(ids[0]) // 2, len(ids[1]) // 2)
+        wanted = (len(ids[0]) // 4, len(ids[1]) // 4)
         rows = _wait_for_rows(place, wanted)
         process.kill()
         say(f"kill -9 at {rows[0]:,} and {rows[1]:,} rows")
@@ -273,7 +274,7 @@ def _wait_for_rows(place: Place, wanted: tuple[int, int]) -> tuple[int, int]:
         until = time.monotonic() + 900
         while time.monotonic() < until:
             counts = tuple(_count(connection, table) for table in tables)
-            if any(have >= want for have, want in zip(counts, wanted, strict=True)):
+            if all(have >= want for have, want in zip(counts, wanted, strict=True)):
                 return counts[0], counts[1]
             time.sleep(1)
     raise AssertionError("the backfill does not advance")
