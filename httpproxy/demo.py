@@ -24,7 +24,7 @@ import orjson
 import psycopg
 from psycopg.rows import dict_row
 
-from httpproxy.newsync import NewSync, create_sync
+from httpproxy.lifecycle import NewSync, create_sync
 from httpproxy.sandbox.server import SandboxServer
 from httpproxy.sandbox.simulators import Simulators
 from httpproxy.service import Service, open_service

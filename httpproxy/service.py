@@ -33,14 +33,14 @@ from httpproxy.exchange.settle import Settlement
 from httpproxy.exchange.write import Timeouts, Writes
 from httpproxy.gateway.server import Doorway, Gateway, GatewayServer
 from httpproxy.settings import Settings
-from httpproxy.store.bulk import Loader
-from httpproxy.store.commit import Committer
-from httpproxy.store.comparing import Comparing
+from httpproxy.store.commits.bulk import Loader
+from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
-from httpproxy.store.embedded import EmbeddedPostgres
+from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.errors import Unavailable
-from httpproxy.store.progress import Progress
 from httpproxy.store.registry import Registry, Sync
+from httpproxy.store.sync.comparing import Comparing
+from httpproxy.store.sync.progress import Progress
 from httpproxy.store.vault import Vault
 from httpproxy.sync.engine import Engine, Jobs
 from httpproxy.sync.listening import Listening
@@ -267,9 +267,7 @@ def _engine(core: Core, loader: Loader, tasks: Tasks) -> Engine:
         usage=reading.usage,
         discovery_interval=settings.discovery_interval,
     )
-    return Engine(
-        core.directory, jobs, tasks.start, time.monotonic, settings.sync_concurrency
-    )
+    return Engine(core.directory, jobs, tasks.start, time.monotonic, settings.sync_concurrency)
 
 
 def wall_clock() -> float:

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from httpproxy.store.database import migrate
-from httpproxy.store.embedded import EmbeddedPostgres
+from httpproxy.store.embedded.server import EmbeddedPostgres
 
 _NUMBERS = count()
 _TEMPLATE = "template_migrated"

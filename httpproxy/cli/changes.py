@@ -8,8 +8,8 @@ from itertools import groupby
 from typing import Any, Final
 
 from httpproxy.exchange.discovery import Discovered
-from httpproxy.store.drift import Difference, Stage, What
-from httpproxy.store.layout import Layout
+from httpproxy.store.layouts.drift import Difference, Stage, What
+from httpproxy.store.layouts.layout import Layout
 from httpproxy.store.registry import Sync
 
 

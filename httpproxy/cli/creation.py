@@ -21,7 +21,7 @@ from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json
 from httpproxy.cli.running import run
 from httpproxy.cli.summary import summary
-from httpproxy.newsync import NewSync, create_sync
+from httpproxy.lifecycle import NewSync, create_sync
 from httpproxy.service import open_office
 from httpproxy.settings import Settings, environment
 from providers.catalog import PROVIDERS

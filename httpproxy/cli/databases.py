@@ -14,7 +14,7 @@ from httpproxy.cli.output import as_json, as_table
 from httpproxy.cli.running import run
 from httpproxy.service import database_dsn
 from httpproxy.settings import Settings
-from httpproxy.store.embedded import running_dsn
+from httpproxy.store.embedded.server import running_dsn
 
 
 @click.group()

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from httpproxy.cli.failures import USAGE, Failure, no_such_sync
 from httpproxy.service import Office, open_office, wall_clock
 from httpproxy.settings import Settings
-from httpproxy.store.progress import Progress
 from httpproxy.store.registry import Registry, Sync
+from httpproxy.store.sync.progress import Progress
 from httpproxy.sync.health import Health, health
 
 

@@ -21,9 +21,9 @@ from httpproxy.cli.running import run
 from httpproxy.exchange.discovery import Known, discover
 from httpproxy.service import Office, open_office
 from httpproxy.settings import Settings
-from httpproxy.store.drift import Difference, Place, Stage, What
-from httpproxy.store.evolution import Kept
-from httpproxy.store.layout import Layout
+from httpproxy.store.layouts.drift import Difference, Place, Stage, What
+from httpproxy.store.layouts.evolution import Kept
+from httpproxy.store.layouts.layout import Layout
 from httpproxy.store.registry import Sync
 from providers.catalog import PROVIDERS
 from providers.record import Collection

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from httpproxy.service import api_root
+from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Sync
-from httpproxy.store.tables import SyncTables
 from providers.catalog import PROVIDERS
 
 

@@ -22,7 +22,7 @@ from httpproxy.cli.steering import pause, resume, resync
 from httpproxy.cli.summary import summary
 from httpproxy.cli.verifying import verify
 from httpproxy.cli.watching import watch
-from httpproxy.newsync import OtherAccount, end_sync, replace_token
+from httpproxy.lifecycle import OtherAccount, end_sync, replace_token
 from httpproxy.service import open_office, wall_clock
 from httpproxy.settings import Settings
 from httpproxy.store.registry import Sync

@@ -19,8 +19,8 @@ from httpproxy.exchange.apis import APIS
 from httpproxy.exchange.live import Live
 from httpproxy.service import Office, open_reading
 from httpproxy.settings import Settings
-from httpproxy.store.bulk import Loader
-from httpproxy.store.commit import Committer
+from httpproxy.store.commits.bulk import Loader
+from httpproxy.store.commits.commit import Committer
 from httpproxy.store.registry import Sync
 from httpproxy.sync.truth import Finding, Truth
 from providers.spec import Budget

@@ -18,8 +18,8 @@ from typing import Final
 
 from httpproxy.exchange.allotment import Allotment
 from httpproxy.exchange.apis import APIS, Api
+from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Registry, Sync
-from httpproxy.store.tables import SyncTables
 from httpproxy.upstream.limiter import Limiter
 from httpproxy.upstream.pacing import Pace
 from providers.spec import Provider

@@ -19,9 +19,9 @@ from typing import Final
 
 from httpproxy.exchange.calls import Calls
 from httpproxy.exchange.live import Live
-from httpproxy.store.commit import Commit, Committer
+from httpproxy.store.commits.commit import Commit, Committer
+from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Registry
-from httpproxy.store.tables import SyncTables
 from httpproxy.upstream.lane import Priority
 from providers.record import Change, Dirty, Image
 

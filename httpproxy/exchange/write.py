@@ -20,10 +20,10 @@ from httpproxy.exchange.live import Live, tables_of
 from httpproxy.exchange.problems import Rejected, failed
 from httpproxy.exchange.rediscovery import Hint, Rediscovery
 from httpproxy.exchange.settle import Settlement, Unsettled
-from httpproxy.store.commit import Applied, Commit, Committer
+from httpproxy.store.commits.commit import Applied, Commit, Committer
 from httpproxy.store.errors import Forgotten
+from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Registry
-from httpproxy.store.tables import SyncTables
 from httpproxy.upstream.client import UpstreamClient
 from httpproxy.upstream.deadlines import Deadlines
 from httpproxy.upstream.errors import UpstreamError

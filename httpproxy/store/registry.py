@@ -20,12 +20,12 @@ import psycopg
 from psycopg.sql import Identifier
 from psycopg.types.json import Jsonb
 
-from httpproxy.store import layout, schemas, statements
-from httpproxy.store import marks as dirty
 from httpproxy.store.database import QUERIES, Connection, Database, next_revision
 from httpproxy.store.errors import NameTaken, Unavailable
-from httpproxy.store.following import Following
-from httpproxy.store.tables import SyncTables
+from httpproxy.store.layouts import layout, schemas, statements
+from httpproxy.store.layouts.following import Following
+from httpproxy.store.layouts.tables import SyncTables
+from httpproxy.store.sync import marks as dirty
 from httpproxy.store.vault import Secret, Vault
 from providers.record import Collection, Dirty
 from providers.spec import Budget

@@ -23,9 +23,9 @@ from typing import Any, Final
 from httpproxy.exchange.live import Directory, Live, tables_of
 from httpproxy.exchange.rediscovery import Rediscovery
 from httpproxy.store.errors import Forgotten
-from httpproxy.store.progress import Progress
+from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Registry
-from httpproxy.store.tables import SyncTables
+from httpproxy.store.sync.progress import Progress
 from httpproxy.sync import listening, listing, rereading, truth
 from httpproxy.sync.agenda import Agenda, Key
 from httpproxy.sync.listening import Listening, feeds_of

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from httpproxy.store.states import CollectionState, Held, RunKind
+from httpproxy.store.sync.states import CollectionState, Held, RunKind
 
 
 class Phase(StrEnum):

@@ -18,10 +18,10 @@ from typing import Final
 from httpproxy.exchange.live import Live, tables_of
 from httpproxy.exchange.rediscovery import Hint, Rediscovery
 from httpproxy.store.errors import Stale
-from httpproxy.store.progress import Progress
+from httpproxy.store.layouts.tables import SyncTables, Table
 from httpproxy.store.registry import Registry
-from httpproxy.store.states import CollectionState
-from httpproxy.store.tables import SyncTables, Table
+from httpproxy.store.sync.progress import Progress
+from httpproxy.store.sync.states import CollectionState
 from httpproxy.sync.reading import Reading
 from httpproxy.sync.troubles import Troubles
 from httpproxy.upstream.lane import Priority

@@ -22,10 +22,10 @@ from typing import Final
 from httpproxy.exchange.live import Live, tables_of
 from httpproxy.exchange.rediscovery import Hint, Rediscovery
 from httpproxy.store.errors import Forgotten, SeenLost, Stale
-from httpproxy.store.progress import Progress
+from httpproxy.store.layouts.tables import SyncTables, Table
 from httpproxy.store.registry import Registry
-from httpproxy.store.states import CollectionState, Run
-from httpproxy.store.tables import SyncTables, Table
+from httpproxy.store.sync.progress import Progress
+from httpproxy.store.sync.states import CollectionState, Run
 from httpproxy.sync import plan
 from httpproxy.sync.listening import feeds_of
 from httpproxy.sync.plan import Pace

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from httpproxy.store.states import CollectionState, Missing, RunKind
+from httpproxy.store.sync.states import CollectionState, Missing, RunKind
 
 # Marks of a whole collection may come with every write to a link field. A listing takes
 # about 4 ms for each row (100 rows a call, a few calls a second): those that marks ask for

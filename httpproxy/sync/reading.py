@@ -14,10 +14,10 @@ from typing import Final, TypeVar
 
 from httpproxy.exchange.calls import Calls
 from httpproxy.exchange.live import Live
-from httpproxy.store.bulk import Loader
-from httpproxy.store.commit import Applied, Commit, Committer
+from httpproxy.store.commits.bulk import Loader
+from httpproxy.store.commits.commit import Applied, Commit, Committer
 from httpproxy.store.errors import SetAside
-from httpproxy.store.tables import SyncTables, Table
+from httpproxy.store.layouts.tables import SyncTables, Table
 from httpproxy.sync.usage import Usage
 from httpproxy.upstream.lane import Priority
 from providers.record import Change, Dirty, Image

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from httpproxy.exchange.live import Live, tables_of
-from httpproxy.store.progress import Progress
 from httpproxy.store.registry import Registry
+from httpproxy.store.sync.progress import Progress
 from httpproxy.sync.reading import Reading
 from httpproxy.sync.troubles import Troubles
 from httpproxy.upstream.lane import Priority

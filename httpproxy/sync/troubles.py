@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import Rejected
 from httpproxy.store.errors import Forgotten, Unavailable
-from httpproxy.store.progress import Progress
-from httpproxy.store.tables import Table
+from httpproxy.store.layouts.tables import Table
+from httpproxy.store.sync.progress import Progress
 from httpproxy.sync.plan import backoff
 from providers.spec import Refused
 

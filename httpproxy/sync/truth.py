@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from httpproxy.exchange.live import Live, tables_of
-from httpproxy.store.comparing import Comparing, Verdict
-from httpproxy.store.progress import Progress
+from httpproxy.store.layouts.tables import SyncTables, Table
 from httpproxy.store.registry import Registry
-from httpproxy.store.tables import SyncTables, Table
+from httpproxy.store.sync.comparing import Comparing, Verdict
+from httpproxy.store.sync.progress import Progress
 from httpproxy.sync.reading import Reading
 from httpproxy.sync.troubles import Troubles
 from httpproxy.upstream.lane import Priority

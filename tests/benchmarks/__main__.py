@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from httpproxy.store.embedded import EmbeddedPostgres
+from httpproxy.store.embedded.server import EmbeddedPostgres
 from tests.benchmarks import backfill, by_hand, gateway, measures, peers, record, syncs
 from tests.benchmarks.processes import ROOT, Failed, Process, Run
 from tests.benchmarks.report import HEADING, Result, line, save

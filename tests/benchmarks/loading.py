@@ -19,9 +19,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
-from httpproxy.store.bulk import Loader
-from httpproxy.store.commit import Applied, Commit, Committer
-from httpproxy.store.tables import SyncTables
+from httpproxy.store.commits.bulk import Loader
+from httpproxy.store.commits.commit import Applied, Commit, Committer
+from httpproxy.store.layouts.tables import SyncTables
 from providers.airtable.provider import AIRTABLE
 from providers.http import Response
 from providers.record import Change, Collection

@@ -19,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from httpproxy.store.embedded import EmbeddedPostgres
+from httpproxy.store.embedded.server import EmbeddedPostgres
 from tests.benchmarks import gateway, record
 from tests.benchmarks.__main__ import make_sync
 from tests.benchmarks.processes import ROOT, Failed, Run

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from httpproxy.store.commit import Commit, Committer
+from httpproxy.store.commits.commit import Commit, Committer
 from httpproxy.store.database import Database
-from httpproxy.store.progress import Progress, Run, RunKind
+from httpproxy.store.layouts.tables import Table
 from httpproxy.store.registry import Registry, Sync
-from httpproxy.store.states import CollectionState, Missing
-from httpproxy.store.tables import Table
+from httpproxy.store.sync.progress import Progress, Run, RunKind
+from httpproxy.store.sync.states import CollectionState, Missing
 from httpproxy.store.vault import Vault
 from providers.record import Change, Dirty
 from tests.store.world import KEY, TASKS, image, make_sync

@@ -20,7 +20,7 @@ from neighbours.sandboxes import sandboxes
 from programs import Ended
 
 from httpproxy.cli import logs, root
-from httpproxy.newsync import NewSync, create_sync
+from httpproxy.lifecycle import NewSync, create_sync
 from httpproxy.service import open_office
 from httpproxy.settings import read_settings
 from providers.catalog import PROVIDERS

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from httpproxy.store.bulk import Loader
-from httpproxy.store.commit import Committer
+from httpproxy.store.commits.bulk import Loader
+from httpproxy.store.commits.commit import Committer
 from providers.record import ColumnType
 from tests.benchmarks import by_hand, copying, gateway, loading, record, stub
 from tests.benchmarks.report import result, save

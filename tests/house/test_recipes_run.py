@@ -32,7 +32,7 @@ from pyairtable import Api
 from source import ROOT
 from terminal import Terminal, typed
 
-from httpproxy.store.binaries import find_binaries
+from httpproxy.store.embedded.binaries import find_binaries
 from providers.catalog import PROVIDERS
 
 README, DOCS = ROOT / "README.md", ROOT / "docs"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pages import table
 from source import ROOT
 
-from httpproxy.store.evolution import MAX_COLUMNS, WIDER
+from httpproxy.store.layouts.evolution import MAX_COLUMNS, WIDER
 
 PAGE = ROOT / "docs" / "schema.md"
 

@@ -112,10 +112,10 @@ def _with_extras(declared: set[str]) -> set[str]:
 
 def test_every_sql_statement_is_used():
     store = ROOT / "httpproxy" / "store"
-    code = "\n".join(file.read_text(encoding="utf-8") for file in store.glob("*.py"))
+    code = "\n".join(file.read_text(encoding="utf-8") for file in store.rglob("*.py"))
     names = {
         name
-        for file in store.glob("*.sql")
+        for file in store.rglob("*.sql")
         for name in re.findall(r"^-- name: (\w+)$", file.read_text("utf-8"), re.MULTILINE)
     }
     assert len(names) > 50

@@ -12,11 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from httpproxy.store.embedded import EmbeddedPostgres
+from httpproxy.store.embedded.server import EmbeddedPostgres
 from tests.model.interval_machine import play
 from tests.model.verdicts import Violation
 
-LANES = 320
+LANES = 288
 _QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 

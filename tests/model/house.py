@@ -19,11 +19,11 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from httpproxy.exchange.settle import Settlement, StillOpen, Unsettled
-from httpproxy.store.bulk import Loader
-from httpproxy.store.commit import Applied, Commit, Committer
+from httpproxy.store.commits.bulk import Loader
+from httpproxy.store.commits.commit import Applied, Commit, Committer
 from httpproxy.store.database import Database
-from httpproxy.store.progress import Progress
 from httpproxy.store.registry import Registry
+from httpproxy.store.sync.progress import Progress
 from httpproxy.store.vault import Vault
 from httpproxy.sync import rereading
 from httpproxy.sync.listening import Listening

@@ -14,8 +14,10 @@ from typing import Any, Final
 import pytest
 
 from httpproxy.exchange.settle import Settlement
-from httpproxy.store import marks, statements, writer
-from httpproxy.store.commit import Committer
+from httpproxy.store.commits import writer
+from httpproxy.store.commits.commit import Committer
+from httpproxy.store.layouts import statements
+from httpproxy.store.sync import marks
 from httpproxy.sync.reading import Reading
 from httpproxy.sync.rereading import Rereading
 from httpproxy.upstream.lane import Priority
@@ -23,7 +25,7 @@ from providers.record import Image, ImageKind
 from tests.model import house
 from tests.model.authority import Stamps, Style
 from tests.model.house import Habits
-from tests.model.schedules import BUSY, FLEETING, FLIPPING, TOLD, nature
+from tests.model.schedules import BUSY, FLEETING, FLIPPING, RETURNING, TOLD, nature
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 _LET_THROUGH: Final = """currval('httpproxy.clock') = (
@@ -222,7 +224,7 @@ GUARDS: Final = (
     Guard(
         "a tombstone does not have the version that it was told with",
         _sql("mark", "AND NOT m.deleted\n", "\n"),
-        focus=nature(_ARCHIVES, FLEETING),
+        focus=nature(_ARCHIVES, RETURNING),
     ),
     # What a listing does not show
     Guard("a missing record is read before it is deleted", _deleted_unread),

@@ -75,7 +75,7 @@ class Lane:
     @property
     def hurries(self) -> bool:
         """Whether what the sync still reads at the end is given up."""
-        return self.number % 2 == 0 or self._openings is _TOLD
+        return self.number % 2 == 0 or self._openings in (_TOLD, _RETURNING)
 
     @property
     def shape(self) -> bytes:
@@ -209,14 +209,18 @@ def _read(*which: int) -> Opening:
     return lambda lane, other: lane.read(which, other)
 
 
+def _rest(lane: Lane, other: bool) -> None:
+    """Nothing begins: what was done a while ago is not done again at once."""
+
+
 _ALL: Final = (
     *(_write(edit, *which) for which in _SETS for edit in EDITS),
     *(_edit(edit, which) for which in (0, 1) for edit in EDITS),
     *(_page(0, 1, halves=halves) for halves in (False, True) for _ in range(4)),
     *(_read(*which) for which in _SETS for _ in range(2)),
 )
-# Many writers of one record; values that come back; one that comes and goes; one that
-# others write and the sync reads all the time.
+# Many writers of one record; values that come back; a record that comes and goes; one that
+# others write; one that others delete and bring back.
 _BUSY: Final = (
     *(_write(edit, 0) for edit in _PATCHES),
     *(_edit(edit, 0) for edit in (_PATCH_A, _PATCH_B, _REVERT)),
@@ -235,13 +239,15 @@ _FLEETING: Final = (
     _page(0),
     _read(0),
 )
-_TOLD: Final = (*(_edit(edit, 0) for edit in (_PATCH_A, _PATCH_B, _REVERT)), _page(0))
-_OPENINGS: Final = (_ALL, _BUSY, _FLIPPING, _FLEETING, _TOLD)
+_TOLD: Final = (_edit(_PATCH_A, 0), _edit(_REVERT, 0), _rest, _rest, _rest, _rest)
+_RETURNING: Final = (_edit(_DELETE, 0), _edit(_CREATE, 0), _read(0))
+_OPENINGS: Final = (_ALL, _BUSY, _FLIPPING, _FLEETING, _TOLD, _RETURNING)
 KINDS: Final = len(_OPENINGS) * len(STYLES)
 BUSY: Final = 1
 FLIPPING: Final = 2
 FLEETING: Final = 3
 TOLD: Final = 4
+RETURNING: Final = 5
 
 
 def nature(style: Style, kind: int) -> int:

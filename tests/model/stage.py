@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final
 
 from httpproxy.store.errors import Stale
-from httpproxy.store.states import RunKind
+from httpproxy.store.sync.states import RunKind
 from httpproxy.sync.listing import _Course
 from httpproxy.sync.reading import Began
 from providers.record import Change, Image
@@ -118,7 +118,8 @@ class Stage:
         n = byte & 1
         process, collection = self.house.processes[n], _COLLECTIONS[byte >> 1 & 1]
         if byte & 16:
-            self._begin(f"reread {n}", process.rereading.work_off(self.live))
+            for each, other in enumerate(self.house.processes):
+                self._begin(f"reread {each}", other.rereading.work_off(self.live))
         if byte & 32:
             for name in _COLLECTIONS:
                 self._begin(f"hear {name}", self._hear(process, name))

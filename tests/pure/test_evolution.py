@@ -7,8 +7,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpproxy.store.evolution import Kept, Plan, Present, layout, plan, widens
-from httpproxy.store.tables import free_name, is_named_after
+from httpproxy.store.layouts.evolution import Kept, Plan, Present, layout, plan, widens
+from httpproxy.store.layouts.tables import free_name, is_named_after
 from providers.record import Collection, ColumnType, Field
 from providers.values import Misfit, fit
 

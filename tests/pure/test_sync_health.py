@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from httpproxy.store.states import CollectionState, Held, Run, RunKind, Trouble, Truth
+from httpproxy.store.sync.states import CollectionState, Held, Run, RunKind, Trouble, Truth
 from httpproxy.sync.health import Phase, health, overall, phase
 
 NOW = 1_800_000_000.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from httpproxy.store.states import CollectionState, Held, Missing, RunKind, Truth
+from httpproxy.store.sync.states import CollectionState, Held, Missing, RunKind, Truth
 from httpproxy.sync.plan import Listing, Pace, backoff, mass_delete, wanted
 
 HOUR = 3600.0

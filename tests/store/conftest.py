@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from httpproxy.store.commit import Committer
+from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
 from httpproxy.store.registry import Registry
 from httpproxy.store.vault import Vault

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
-from httpproxy.store.bulk import Loader
-from httpproxy.store.commit import Applied, Commit, Committer
+from httpproxy.store.commits.bulk import Loader
+from httpproxy.store.commits.commit import Applied, Commit, Committer
 from httpproxy.store.database import Database
 from httpproxy.store.errors import SetAside, Unavailable
 from httpproxy.store.registry import Registry
@@ -234,7 +234,7 @@ async def test_pages_and_writes_at_once_never_put_an_older_image_over_a_newer_on
 async def test_pages_of_the_same_records_at_once_do_not_deadlock(
     world: World, loader: Loader, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, "httpproxy.store.bulk")
+    caplog.set_level(logging.DEBUG, "httpproxy.store.commits.bulk")
     for turn in range(4):
         up = numbered(turn * 1000, turn * 1000 + 400)
         async with asyncio.timeout(30):
@@ -438,7 +438,7 @@ async def test_connections_that_die_in_the_middle_lose_and_repeat_nothing(
 async def test_a_page_that_breaks_every_connection_is_set_aside_in_the_end(
     world: World, committer: Committer, loader: Loader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("httpproxy.store.commit.GIVE_UP", 4)
+    monkeypatch.setattr("httpproxy.store.commits.commit.GIVE_UP", 4)
     await world.ask("""
         CREATE FUNCTION public.bomb() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN

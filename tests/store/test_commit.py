@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from httpproxy.store.commit import Commit, Committer
+from httpproxy.store.commits.commit import Commit, Committer
 from providers.record import Change, Dirty, Image, ImageKind
 from tests.store.world import PAIRS, TASKS, World, deletion, image
 

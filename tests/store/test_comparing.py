@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from httpproxy.store.commit import Committer
-from httpproxy.store.comparing import Comparing, Verdict
+from httpproxy.store.commits.commit import Committer
 from httpproxy.store.errors import Stale
+from httpproxy.store.sync.comparing import Comparing, Verdict
 from providers.record import Image, ImageKind
 from tests.store.world import PAIRS, TASKS, World, deletion, image
 

@@ -20,8 +20,8 @@ import psutil
 import psycopg
 import pytest
 
-from httpproxy.store import binaries, premises
-from httpproxy.store.embedded import EmbeddedPostgres, running_dsn
+from httpproxy.store.embedded import binaries, premises
+from httpproxy.store.embedded.server import EmbeddedPostgres, running_dsn
 from httpproxy.store.errors import EmbeddedError
 
 AS_ROOT = os.geteuid() == 0
@@ -29,7 +29,7 @@ AS_ROOT = os.geteuid() == 0
 OWNER = """
 import os, sys, time
 from pathlib import Path
-from httpproxy.store.embedded import EmbeddedPostgres
+from httpproxy.store.embedded.server import EmbeddedPostgres
 import psycopg
 if sys.argv[2:]:
     # Python itself may be out of the user's reach: everything is loaded before.

@@ -10,10 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from httpproxy.store import evolution
-from httpproxy.store.commit import Committer
+from httpproxy.store.commits.commit import Committer
 from httpproxy.store.errors import Unavailable
-from httpproxy.store.progress import Progress, RunKind
+from httpproxy.store.layouts import evolution
+from httpproxy.store.sync.progress import Progress, RunKind
 from providers.record import JSON, Collection, ColumnType, Field, Image, ImageKind
 from tests.store.world import FIELDS, ID, PAIRS, TASKS, World, image, make_sync
 
@@ -371,7 +371,7 @@ async def test_a_table_that_somebody_holds_is_given_up_after_all_others_have_fol
 ) -> None:
     more = Field("$since", "since", "moment", T.TIMESTAMPTZ, column_name="since")
     pairs = replace(PAIRS, fields=(*PAIRS.fields, more))
-    monkeypatch.setattr("httpproxy.store.steps.LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr("httpproxy.store.layouts.steps.LOCK_TIMEOUT", "50ms")
     async with await psycopg.AsyncConnection.connect(world.dsn) as connection:
         await connection.execute(f"LOCK TABLE {world.table}")
         titled = changed("f_name", name="Title")

@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from httpproxy.store.commit import Committer
-from httpproxy.store.writer import Writer
+from httpproxy.store.commits.commit import Committer
+from httpproxy.store.commits.writer import Writer
 from providers.record import Image, ImageKind
 from tests.store.world import World, deletion, image
 

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from httpproxy.store.commit import Committer
+from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
-from httpproxy.store.progress import CollectionState, Progress, RunKind
+from httpproxy.store.sync.progress import CollectionState, Progress, RunKind
 from providers.record import Dirty
 from tests.store.world import PAIRS, TASKS, World, deletion, image, make_sync
 

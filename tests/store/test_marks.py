@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from httpproxy.store.batch import mark_rows
-from httpproxy.store.commit import Committer
+from httpproxy.store.commits.batch import mark_rows
+from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
 from httpproxy.store.errors import Forgotten, Stale
-from httpproxy.store.progress import DirtyKinds, Progress
-from httpproxy.store.tables import SyncTables
+from httpproxy.store.layouts.tables import SyncTables
+from httpproxy.store.sync.progress import DirtyKinds, Progress
 from providers.record import JSON, Change, Dirty, Image, ImageKind
 from tests.store.world import PAIRS, TASKS, World, deletion, image, make_sync
 

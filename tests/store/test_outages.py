@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from httpproxy.store.commit import Committer
+from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
-from httpproxy.store.embedded import EmbeddedPostgres
+from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.errors import SetAside, Unavailable
 from httpproxy.store.registry import Registry
 from httpproxy.store.vault import Vault
@@ -68,7 +68,7 @@ async def test_connections_that_die_again_and_again_lose_no_commit(
 async def test_a_commit_that_kills_its_connection_every_time_is_set_aside(
     world: World, committer: Committer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("httpproxy.store.commit.GIVE_UP", 5)
+    monkeypatch.setattr("httpproxy.store.commits.commit.GIVE_UP", 5)
     await world.ask("""
         CREATE FUNCTION public.bomb() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
@@ -179,7 +179,7 @@ async def test_closing_commits_what_still_waits(world: World) -> None:
 async def test_closing_while_the_database_is_away_tells_whoever_waits(
     server: EmbeddedPostgres, fragile: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("httpproxy.store.commit.DRAIN_SECONDS", 0.2)
+    monkeypatch.setattr("httpproxy.store.commits.commit.DRAIN_SECONDS", 0.2)
     committer = Committer(fragile.dsn)
     async with asyncio.TaskGroup() as tasks:
         async with committer:

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from httpproxy.store.commit import Committer
+from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
 from httpproxy.store.errors import Forgotten, StoreError
-from httpproxy.store.progress import (
+from httpproxy.store.layouts.tables import Table
+from httpproxy.store.sync.progress import (
     CollectionState,
     Missing,
     Progress,
@@ -19,7 +20,6 @@ from httpproxy.store.progress import (
     SeenLost,
     Stale,
 )
-from httpproxy.store.tables import Table
 from providers.record import Dirty, Image, ImageKind
 from tests.store.world import PAIRS, TASKS, World, deletion, image
 

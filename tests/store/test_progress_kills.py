@@ -14,12 +14,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from httpproxy.store.commit import Committer
+from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
-from httpproxy.store.embedded import EmbeddedPostgres
+from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.errors import SeenLost, Unavailable
-from httpproxy.store.progress import Progress, RunKind
 from httpproxy.store.registry import Registry
+from httpproxy.store.sync.progress import Progress, RunKind
 from httpproxy.store.vault import Vault
 from providers.record import Dirty
 from tests.store.world import KEY, TASKS, World, image, make_sync

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from httpproxy.store.batch import MAX_ROWS, Commit, Pending, Queue, pending
-from httpproxy.store.tables import Column, SyncTables, Table
+from httpproxy.store.commits.batch import MAX_ROWS, Commit, Pending, Queue, pending
+from httpproxy.store.layouts.tables import Column, SyncTables, Table
 from providers.record import Change, Collection, Image, ImageKind, Schema
 from tests.store.world import PAIRS, TASKS, image
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import pytest
 
-from httpproxy.store.commit import Committer
+from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
 from httpproxy.store.errors import InUse, KeyMismatch, NameTaken, Unavailable
 from httpproxy.store.registry import Registry
@@ -172,7 +172,7 @@ async def test_a_sync_that_is_deleted_under_load_leaves_nothing(
 async def test_a_table_that_somebody_holds_is_not_waited_for_without_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("httpproxy.store.layout.LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr("httpproxy.store.layouts.layout.LOCK_TIMEOUT", "50ms")
     async with world.database.transaction() as connection:
         await connection.execute(f"LOCK TABLE {world.table} IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(Unavailable, match="locked by another session"):

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from httpproxy.store.commit import Committer
-from httpproxy.store.evolution import WIDER, widens
+from httpproxy.store.commits.commit import Committer
+from httpproxy.store.layouts.evolution import WIDER, widens
 from providers.record import JSON, Collection, ColumnType, Field, Image, ImageKind
 from providers.values import Misfit, fit
 from tests.store.world import ID, World, make_sync

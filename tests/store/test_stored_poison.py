@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from httpproxy.store.commit import Committer
+from httpproxy.store.commits.commit import Committer
+from httpproxy.store.commits.encoding import encoded_with_care
 from httpproxy.store.database import Database
-from httpproxy.store.encoding import encoded_with_care
 from httpproxy.store.errors import SetAside
 from httpproxy.store.registry import Registry
 from httpproxy.store.vault import Vault

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpproxy.store import evolution
 from httpproxy.store.database import Database
+from httpproxy.store.layouts import evolution
+from httpproxy.store.layouts.tables import SYSTEM_COLUMNS, free_name, snake_case
 from httpproxy.store.registry import Registry
-from httpproxy.store.tables import SYSTEM_COLUMNS, free_name, snake_case
 from httpproxy.store.vault import Vault
 from providers.record import Collection, ColumnType, Field
 from tests.store.world import ID, KEY, make_sync

@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from httpproxy.store.commit import Applied, Commit, Committer
+from httpproxy.store.commits.commit import Applied, Commit, Committer
 from httpproxy.store.database import Database
+from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Registry, Sync
-from httpproxy.store.tables import SyncTables
 from providers.record import JSON, Change, Collection, ColumnType, Field, Image, ImageKind
 from providers.spec import Budget
 

@@ -10,7 +10,7 @@ import pytest
 from neighbours.airtable_house import API, AirtableHouse, open_airtable
 from waiting import QUICK, until, until_listed, until_state
 
-from httpproxy.store.states import CollectionState
+from httpproxy.store.sync.states import CollectionState
 
 
 def ask(house: AirtableHouse, method: str, path: str, body: Any = None) -> Any:

@@ -13,7 +13,7 @@ from neighbours.airtable_house import AirtableHouse, open_airtable
 from neighbours.hubspot_house import HubSpotHouse, open_hubspot
 from waiting import QUICK, until_listed
 
-from httpproxy.newsync import end_sync
+from httpproxy.lifecycle import end_sync
 
 PASSES, INTERVAL = 8, 0.4
 SLOW = {**QUICK, "sync_interval": INTERVAL}

@@ -12,8 +12,8 @@ from neighbours.house import House, add_sync, open_house
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import Rejected
 from httpproxy.store.errors import Unavailable
-from httpproxy.store.states import CollectionState
-from httpproxy.store.tables import Table
+from httpproxy.store.layouts.tables import Table
+from httpproxy.store.sync.states import CollectionState
 from httpproxy.sync.troubles import UNKNOWN, Troubles, in_words
 from providers.http import Response, headers
 from providers.spec import Refused

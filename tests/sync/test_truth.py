@@ -13,7 +13,7 @@ from neighbours.airtable_house import API, AirtableHouse, open_airtable
 
 from httpproxy.exchange.live import Live
 from httpproxy.service import open_reading
-from httpproxy.store.bulk import Loader
+from httpproxy.store.commits.bulk import Loader
 from httpproxy.sync.troubles import Troubles
 from httpproxy.sync.truth import Meter, Truth
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from neighbours.airtable_house import AirtableHouse
 from neighbours.hubspot_house import HubSpotHouse
 
-from httpproxy.store.states import CollectionState
+from httpproxy.store.sync.states import CollectionState
 
 PATIENCE: Final = 20.0
 QUICK: Final = {

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from httpproxy.store.tables import (
+from httpproxy.store.layouts.tables import (
     EXTRA,
     INSERTED_AT,
     UPDATED_AT,

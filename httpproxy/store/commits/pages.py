@@ -14,12 +14,12 @@ from typing import Final, cast
 
 from psycopg.sql import SQL, Identifier, Literal
 
+from httpproxy.store.layouts.statements import COMMA, TYPES, names
+from httpproxy.store.layouts.tables import EXTRA, Column, Row, Table, row_of
 from httpproxy.store.queries import load
-from httpproxy.store.statements import COMMA, TYPES, names
-from httpproxy.store.tables import EXTRA, Column, Row, Table, row_of
 from providers.record import JSON, ColumnType, Image
 
-_LOAD: Final = SQL(load("bulk.sql")["load"])
+_LOAD: Final = SQL(load("commits/bulk.sql")["load"])
 
 # One place of a JSON array as jsonb_populate_record would read it: JSON's null is NULL, and
 # what does not fit is an error.

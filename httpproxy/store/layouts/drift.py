@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from httpproxy.store.evolution import WIDER, Kept, Plan, Present, Retype
-from httpproxy.store.layout import Layout
-from httpproxy.store.tables import Column, is_named_after
+from httpproxy.store.layouts.evolution import WIDER, Kept, Plan, Present, Retype
+from httpproxy.store.layouts.layout import Layout
+from httpproxy.store.layouts.tables import Column, is_named_after
 from providers.record import Collection
 
 

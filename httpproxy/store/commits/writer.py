@@ -22,16 +22,16 @@ from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
-from httpproxy.store import batch
-from httpproxy.store.batch import Layouts, Pending, Place, Step
+from httpproxy.store.commits import batch
+from httpproxy.store.commits.batch import Layouts, Pending, Place, Step
+from httpproxy.store.commits.encoding import encoded, encoded_with_care
 from httpproxy.store.database import connect_parameters
-from httpproxy.store.encoding import encoded, encoded_with_care
+from httpproxy.store.layouts.statements import Statements, find_match
+from httpproxy.store.layouts.tables import Row, Table
 from httpproxy.store.queries import load
-from httpproxy.store.statements import Statements, find_match
-from httpproxy.store.tables import Row, Table
 from providers.record import Image
 
-SQL: Final = {name: text.encode() for name, text in load("commit.sql").items()}
+SQL: Final = {name: text.encode() for name, text in load("commits/commit.sql").items()}
 UNREADABLE: Final = (TypeError, ValueError, RecursionError)  # of encoding a value
 _STATEMENTS_KEPT: Final = 2000
 _PREPARED: Final = 500

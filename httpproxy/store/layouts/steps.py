@@ -14,11 +14,11 @@ from typing import Final
 
 import psycopg
 
-from httpproxy.store import evolution, layout, statements
 from httpproxy.store.database import QUERIES, Connection
-from httpproxy.store.evolution import Plan, Present, Retype
-from httpproxy.store.layout import Layout
-from httpproxy.store.tables import Table
+from httpproxy.store.layouts import evolution, layout, statements
+from httpproxy.store.layouts.evolution import Plan, Present, Retype
+from httpproxy.store.layouts.layout import Layout
+from httpproxy.store.layouts.tables import Table
 from providers.record import Collection
 
 log = logging.getLogger(__name__)

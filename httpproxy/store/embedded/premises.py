@@ -19,7 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from httpproxy.store.binaries import Binaries
+from httpproxy.store.embedded.binaries import Binaries
 from httpproxy.store.errors import EmbeddedError
 
 log = logging.getLogger(__name__)

@@ -12,12 +12,12 @@ from typing import Final, LiteralString
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from httpproxy.store.evolution import Retype
+from httpproxy.store.layouts.evolution import Retype
+from httpproxy.store.layouts.tables import EXTRA, INSERTED_AT, UPDATED_AT, Column, Table
 from httpproxy.store.queries import load
-from httpproxy.store.tables import EXTRA, INSERTED_AT, UPDATED_AT, Column, Table
 from providers.record import ColumnType
 
-_TEMPLATES: Final = {**load("tables.sql"), **load("comparing.sql")}
+_TEMPLATES: Final = {**load("layouts/tables.sql"), **load("sync/comparing.sql")}
 
 TYPES: Final[Mapping[ColumnType, SQL]] = {
     ColumnType.TEXT: SQL("text"),

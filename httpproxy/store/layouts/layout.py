@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from psycopg.types.json import Jsonb
 
-from httpproxy.store import evolution, statements
 from httpproxy.store.database import QUERIES, Connection
-from httpproxy.store.evolution import Kept, Present
-from httpproxy.store.tables import Column, SyncTables, Table, free_name
+from httpproxy.store.layouts import evolution, statements
+from httpproxy.store.layouts.evolution import Kept, Present
+from httpproxy.store.layouts.tables import Column, SyncTables, Table, free_name
 from providers.record import Collection, ColumnType, Field, Schema
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-from httpproxy.store.tables import GONE, Table, row_of
+from httpproxy.store.layouts.tables import GONE, Table, row_of
 from providers.record import Image
 
 Takes = Callable[[Table, dict[str, Any]], Awaitable[bool]]  # whether columns take values

@@ -24,12 +24,12 @@ from typing import Final, Self
 
 import psycopg
 
-from httpproxy.store.batch import Applied, Commit, Pending, Queue, mark, pending
+from httpproxy.store.commits.batch import Applied, Commit, Pending, Queue, mark, pending
+from httpproxy.store.commits.rescue import Rescue
+from httpproxy.store.commits.troubles import Trouble, trouble_of
+from httpproxy.store.commits.writer import UNREADABLE, Outcome, Writer, open_writer
 from httpproxy.store.errors import Unavailable, is_away
-from httpproxy.store.rescue import Rescue
-from httpproxy.store.tables import Row
-from httpproxy.store.troubles import Trouble, trouble_of
-from httpproxy.store.writer import UNREADABLE, Outcome, Writer, open_writer
+from httpproxy.store.layouts.tables import Row
 from providers.record import Image
 
 __all__ = ["Applied", "Commit", "Committer"]

@@ -17,7 +17,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from httpproxy.store.tables import GONE, Row, SyncTables, Table, folded, is_deleted, row_of
+from httpproxy.store.layouts.tables import (
+    GONE,
+    Row,
+    SyncTables,
+    Table,
+    folded,
+    is_deleted,
+    row_of,
+)
 from providers.record import JSON, Change, Dirty, Image, ImageKind
 
 MAX_ROWS: Final = 1000  # of a batch: about 20 ms of Postgres' time

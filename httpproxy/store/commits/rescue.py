@@ -16,13 +16,14 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-from httpproxy.store import layout, misfits
-from httpproxy.store.batch import Applied, Pending, Place, mark
+from httpproxy.store.commits import misfits
+from httpproxy.store.commits.batch import Applied, Pending, Place, mark
+from httpproxy.store.commits.troubles import Trouble, trouble_of
+from httpproxy.store.commits.writer import UNREADABLE, Outcome, Writer
 from httpproxy.store.database import connect_parameters
 from httpproxy.store.errors import Forgotten, SetAside
-from httpproxy.store.tables import Row, Table
-from httpproxy.store.troubles import Trouble, trouble_of
-from httpproxy.store.writer import UNREADABLE, Outcome, Writer
+from httpproxy.store.layouts import layout
+from httpproxy.store.layouts.tables import Row, Table
 from providers.record import Image
 
 log = logging.getLogger(__name__)

@@ -17,14 +17,14 @@ from typing import Final
 
 import psycopg
 
-from httpproxy.store import drift, evolution, layout, statements, steps
 from httpproxy.store.database import QUERIES, Connection, Database, next_revision
-from httpproxy.store.drift import Counts, Difference
 from httpproxy.store.errors import InUse, Unavailable
-from httpproxy.store.evolution import Plan, Present
-from httpproxy.store.layout import Layout
-from httpproxy.store.steps import Refusal
-from httpproxy.store.tables import Column, Table
+from httpproxy.store.layouts import drift, evolution, layout, statements, steps
+from httpproxy.store.layouts.drift import Counts, Difference
+from httpproxy.store.layouts.evolution import Plan, Present
+from httpproxy.store.layouts.layout import Layout
+from httpproxy.store.layouts.steps import Refusal
+from httpproxy.store.layouts.tables import Column, Table
 from providers.record import Collection
 
 log = logging.getLogger(__name__)

@@ -26,13 +26,13 @@ from typing import Any, Final, Self
 import psycopg
 from psycopg.types.json import Jsonb
 
-from httpproxy.store.batch import SUSPECT, Applied, Commit, mark_rows
-from httpproxy.store.commit import Committer
-from httpproxy.store.encoding import encoded, encoded_with_care
+from httpproxy.store.commits.batch import SUSPECT, Applied, Commit, mark_rows
+from httpproxy.store.commits.commit import Committer
+from httpproxy.store.commits.encoding import encoded, encoded_with_care
+from httpproxy.store.commits.pages import Layout, compiled, rows
+from httpproxy.store.commits.writer import SQL, UNREADABLE, Writer, open_writer
 from httpproxy.store.errors import Unavailable, is_away
-from httpproxy.store.pages import Layout, compiled, rows
-from httpproxy.store.tables import Table, is_deleted
-from httpproxy.store.writer import SQL, UNREADABLE, Writer, open_writer
+from httpproxy.store.layouts.tables import Table, is_deleted
 from providers.record import JSON, Change, Image, ImageKind
 
 log = logging.getLogger(__name__)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from httpproxy.store.batch import mark_rows
+from httpproxy.store.commits.batch import mark_rows
 from httpproxy.store.database import Connection
 from httpproxy.store.errors import Forgotten, Stale
-from httpproxy.store.marks import SQL, hold_collections, jsonb
-from httpproxy.store.marks import save as save_marks
-from httpproxy.store.tables import SyncTables
+from httpproxy.store.layouts.tables import SyncTables
+from httpproxy.store.sync.marks import SQL, hold_collections, jsonb
+from httpproxy.store.sync.marks import save as save_marks
 from providers.record import JSON, Dirty
 
 

@@ -22,9 +22,9 @@ from typing import Final
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from httpproxy.store.binaries import Binaries
+from httpproxy.store.embedded.binaries import Binaries
+from httpproxy.store.embedded.premises import Premises
 from httpproxy.store.errors import EmbeddedError
-from httpproxy.store.premises import Premises
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from typing import Final
 import psycopg
 from psycopg.sql import Identifier
 
-from httpproxy.store import layout, statements
 from httpproxy.store.database import QUERIES, Connection
 from httpproxy.store.errors import InUse, NameTaken
-from httpproxy.store.tables import MAX_NAME, free_name, snake_case
+from httpproxy.store.layouts import layout, statements
+from httpproxy.store.layouts.tables import MAX_NAME, free_name, snake_case
 
 log = logging.getLogger(__name__)
 

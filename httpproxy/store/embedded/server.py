@@ -30,10 +30,10 @@ from typing import Final, Self
 
 import psycopg
 
-from httpproxy.store import cluster
-from httpproxy.store.binaries import Binaries, find_binaries
+from httpproxy.store.embedded import cluster
+from httpproxy.store.embedded.binaries import Binaries, find_binaries
+from httpproxy.store.embedded.premises import Premises, existing, settle, within_reach
 from httpproxy.store.errors import EmbeddedError
-from httpproxy.store.premises import Premises, existing, settle, within_reach
 
 log = logging.getLogger(__name__)
 

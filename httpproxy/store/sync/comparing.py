@@ -15,13 +15,13 @@ from psycopg import AsyncRawCursor
 from psycopg.rows import DictRow
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from httpproxy.store import misfits
+from httpproxy.store.commits import misfits
+from httpproxy.store.commits.troubles import Trouble, trouble_of
 from httpproxy.store.database import Connection, Database
 from httpproxy.store.errors import Stale
-from httpproxy.store.marks import jsonb
-from httpproxy.store.statements import TYPES, compose, parts_of
-from httpproxy.store.tables import Row, Table, row_of
-from httpproxy.store.troubles import Trouble, trouble_of
+from httpproxy.store.layouts.statements import TYPES, compose, parts_of
+from httpproxy.store.layouts.tables import Row, Table, row_of
+from httpproxy.store.sync.marks import jsonb
 from providers.record import Image, ImageKind
 
 KEYS_AT_ONCE: Final = 1000

@@ -19,12 +19,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from httpproxy.store import feeds, marks
-from httpproxy.store.batch import mark_rows
+from httpproxy.store.commits.batch import mark_rows
 from httpproxy.store.database import Connection, Database
 from httpproxy.store.errors import Forgotten, SeenLost, Stale, StoreError
-from httpproxy.store.marks import SQL
-from httpproxy.store.states import (
+from httpproxy.store.layouts.tables import SyncTables, Table
+from httpproxy.store.sync import feeds, marks
+from httpproxy.store.sync.marks import SQL
+from httpproxy.store.sync.states import (
     CollectionState,
     DirtyKinds,
     Held,
@@ -37,7 +38,6 @@ from httpproxy.store.states import (
     run_of,
     state_of,
 )
-from httpproxy.store.tables import SyncTables, Table
 from providers.body import storable_text
 from providers.record import JSON, Dirty
 

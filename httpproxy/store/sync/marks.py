@@ -13,16 +13,16 @@ from typing import Final
 from psycopg import AsyncRawCursor
 from psycopg.types.json import Jsonb
 
-from httpproxy.store.batch import mark_rows
+from httpproxy.store.commits.batch import mark_rows
+from httpproxy.store.commits.encoding import encoded_with_care
 from httpproxy.store.database import Connection
-from httpproxy.store.encoding import encoded_with_care
+from httpproxy.store.layouts.tables import Row, SyncTables
 from httpproxy.store.queries import load
-from httpproxy.store.states import DirtyKinds, Marked
-from httpproxy.store.tables import Row, SyncTables
+from httpproxy.store.sync.states import DirtyKinds, Marked
 from providers.record import JSON, Dirty
 
-SQL: Final = load("sync.sql")
-_MARK: Final = load("commit.sql")["mark"].encode()
+SQL: Final = load("sync/sync.sql")
+_MARK: Final = load("commits/commit.sql")["mark"].encode()
 
 
 def jsonb(value: JSON) -> Jsonb:
