@@ -92,6 +92,7 @@ def serve(run: Run, dsn: str, upstream: int) -> Process:
             "HTTPPROXY_GATEWAY_PORT": str(port),
             "HTTPPROXY_UPSTREAMS": json.dumps({record.HOST: f"http://127.0.0.1:{upstream}"}),
             "HTTPPROXY_LOG_LEVEL": "warning",
+            "HTTPPROXY_ROLES": "gateway",  # a sync's calls would count for the gateway's
         },
     )
     process.wait_for_port(port, 30)
