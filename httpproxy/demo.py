@@ -28,7 +28,7 @@ from httpproxy.lifecycle import NewSync, create_sync
 from httpproxy.sandbox.server import SandboxServer
 from httpproxy.sandbox.simulators import Simulators
 from httpproxy.service import Service, open_service
-from httpproxy.settings import Settings
+from httpproxy.settings.reading import Settings
 from httpproxy.store.registry import Sync
 from providers.catalog import PROVIDERS
 from providers.http import Request, Response, headers

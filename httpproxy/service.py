@@ -32,7 +32,7 @@ from httpproxy.exchange.rediscovery import Rediscovery
 from httpproxy.exchange.settle import Settlement
 from httpproxy.exchange.write import Timeouts, Writes
 from httpproxy.gateway.server import Doorway, Gateway, GatewayServer
-from httpproxy.settings import Settings
+from httpproxy.settings.reading import Settings
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database

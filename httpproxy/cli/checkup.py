@@ -12,7 +12,7 @@ from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json
 from httpproxy.cli.running import run
 from httpproxy.cli.symptoms import Finding, Level
-from httpproxy.settings import Settings
+from httpproxy.settings.reading import Settings
 
 _SIGNS = {Level.OK: "ok  ", Level.WARNING: "WARN", Level.PROBLEM: "FAIL"}
 

@@ -23,7 +23,7 @@ from httpproxy.cli.running import run
 from httpproxy.cli.summary import summary
 from httpproxy.lifecycle import NewSync, create_sync
 from httpproxy.service import open_office
-from httpproxy.settings import Settings, environment
+from httpproxy.settings.reading import Settings, environment
 from providers.catalog import PROVIDERS
 from providers.spec import Budget, Provider
 

@@ -13,7 +13,7 @@ from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json, as_table
 from httpproxy.cli.running import run
 from httpproxy.service import database_dsn
-from httpproxy.settings import Settings
+from httpproxy.settings.reading import Settings
 from httpproxy.store.embedded.server import running_dsn
 
 

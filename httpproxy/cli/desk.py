@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from httpproxy.cli.failures import USAGE, Failure, no_such_sync
 from httpproxy.service import Office, open_office, wall_clock
-from httpproxy.settings import Settings
+from httpproxy.settings.reading import Settings
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.sync.progress import Progress
 from httpproxy.sync.health import Health, health

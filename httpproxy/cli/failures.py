@@ -21,7 +21,7 @@ import psycopg
 
 from httpproxy.exchange.problems import Rejected
 from httpproxy.sandbox.simulators import BadState
-from httpproxy.settings import SettingsError
+from httpproxy.settings.reading import SettingsError
 from httpproxy.store.errors import NameTaken, StoreError, Unavailable
 from providers.spec import ListingExpired, Refused, UnknownCollection, Unrecognised
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from httpproxy.cli import logs
 from httpproxy.cli.failures import USAGE, Failure
-from httpproxy.settings import Settings, read_settings
+from httpproxy.settings.reading import Settings, read_settings
 from providers.catalog import PROVIDERS
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from httpproxy.settings import Settings
+from httpproxy.settings.reading import Settings
 
 T = TypeVar("T")
 

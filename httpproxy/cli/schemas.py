@@ -20,7 +20,7 @@ from httpproxy.cli.output import as_json
 from httpproxy.cli.running import run
 from httpproxy.exchange.discovery import Known, discover
 from httpproxy.service import Office, open_office
-from httpproxy.settings import Settings
+from httpproxy.settings.reading import Settings
 from httpproxy.store.layouts.drift import Difference, Place, Stage, What
 from httpproxy.store.layouts.evolution import Kept
 from httpproxy.store.layouts.layout import Layout

@@ -13,7 +13,7 @@ from httpproxy.demo import invite, open_demo, present
 from httpproxy.sandbox.server import SandboxServer
 from httpproxy.sandbox.simulators import Simulators
 from httpproxy.service import open_service
-from httpproxy.settings import Settings
+from httpproxy.settings.reading import Settings
 from providers.catalog import PROVIDERS
 
 gateway_host = click.option("--gateway-host", help="The address to listen on.")

@@ -8,7 +8,7 @@ import click
 
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json, as_table
-from httpproxy.settings import Settings, expected, is_secret
+from httpproxy.settings.reading import Settings, expected, is_secret
 
 
 @click.command()

@@ -15,7 +15,7 @@ from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.reports import wrongs
 from httpproxy.cli.running import run
 from httpproxy.service import wall_clock
-from httpproxy.settings import Settings
+from httpproxy.settings.reading import Settings
 from httpproxy.store.registry import Sync
 from httpproxy.sync.health import Health
 

@@ -24,7 +24,7 @@ from httpproxy.cli.verifying import verify
 from httpproxy.cli.watching import watch
 from httpproxy.lifecycle import OtherAccount, end_sync, replace_token
 from httpproxy.service import open_office, wall_clock
-from httpproxy.settings import Settings
+from httpproxy.settings.reading import Settings
 from httpproxy.store.registry import Sync
 from httpproxy.sync.health import Health
 from providers.catalog import PROVIDERS

@@ -18,7 +18,7 @@ from httpproxy.exchange.allotment import Allotment
 from httpproxy.exchange.apis import APIS
 from httpproxy.exchange.live import Live
 from httpproxy.service import Office, open_reading
-from httpproxy.settings import Settings
+from httpproxy.settings.reading import Settings
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.registry import Sync

@@ -24,7 +24,7 @@ from httpproxy.cli.running import run, stop_event
 from httpproxy.cli.screen import Screen
 from httpproxy.cli.views import Lookout, View, settled
 from httpproxy.service import wall_clock
-from httpproxy.settings import Settings
+from httpproxy.settings.reading import Settings
 from httpproxy.store.errors import Unavailable
 
 

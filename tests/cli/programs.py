@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 import psutil
 
-from httpproxy.settings import environment
+from httpproxy.settings.reading import environment
 
 PATIENCE = 45.0
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from programs import Programs
 
 from httpproxy.cli import root
-from httpproxy.settings import Settings
+from httpproxy.settings.reading import Settings
 from providers.catalog import PROVIDERS
 
 COMMANDS = [

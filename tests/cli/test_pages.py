@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from pasting import blocks, curl
 
 from httpproxy.cli import root
-from httpproxy.settings import read_settings
+from httpproxy.settings.reading import read_settings
 
 DOCS = Path(__file__).parents[2] / "docs"
 SANDBOX = "http://127.0.0.1:8090"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from httpproxy.settings import (
+from httpproxy.settings.reading import (
     Settings,
     SettingsError,
     environment,

@@ -13,7 +13,7 @@ from pages import PAGES, anchors, codes, links, prose, shell_lines
 from source import ROOT, named
 
 from httpproxy.cli import root
-from httpproxy.settings import Settings
+from httpproxy.settings.reading import Settings
 
 # Variables that are no settings, and other programs' options that pages speak of.
 MORE_VARIABLES = {"HTTPPROXY_TOKEN", "HTTPPROXY_CONFIG", "HTTPPROXY_"}

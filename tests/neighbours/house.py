@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from httpproxy.service import Service, open_service
-from httpproxy.settings import Settings
+from httpproxy.settings.reading import Settings
 from httpproxy.store.registry import Sync
 from neighbours.door import Door
 from providers.catalog import PROVIDERS

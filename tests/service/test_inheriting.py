@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from httpproxy.service import open_office, open_service
-from httpproxy.settings import Settings
+from httpproxy.settings.reading import Settings
 
 
 @pytest.fixture

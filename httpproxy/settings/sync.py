@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from httpproxy.settable.kinds import (
+from httpproxy.settings.kinds import (
     AT_LEAST_ONE,
     COUNT,
     SECONDS,

@@ -1,4 +1,4 @@
-"""What an operator can set, and the only reader of the environment.
+"""Every setting, from options, environment and file; the only reader of the environment.
 
 A setting is looked up in this order, and the first that has it wins:
 
@@ -14,8 +14,8 @@ set and what it takes. A misspelled key of the file is refused; an unknown varia
 of the environment is not, because others set those too (Kubernetes makes
 HTTPPROXY_PORT for a service called httpproxy): `misspelled_variables` finds them.
 
-What there is to set is in `httpproxy.settable`, and docs/settings.md is made from the
-descriptions there.
+What there is to set is described in `service` and `sync`; docs/settings.md is made from
+those descriptions.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from pydantic_settings import (
     SettingsError as UnparsedSetting,
 )
 
-from httpproxy.settable.kinds import EXPECTED
-from httpproxy.settable.service import ServiceSettings
-from httpproxy.settable.sync import SyncSettings
+from httpproxy.settings.kinds import EXPECTED
+from httpproxy.settings.service import ServiceSettings
+from httpproxy.settings.sync import SyncSettings
 
 _PREFIX: Final = "HTTPPROXY_"
 DEFAULT_FILE: Final = Path("httpproxy.toml")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ByteSize, SecretStr
 
-from httpproxy.settable.kinds import (
+from httpproxy.settings.kinds import (
     AT_LEAST_ONE,
     PORT,
     SECONDS,

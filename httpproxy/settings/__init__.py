@@ -1,0 +1,5 @@
+"""What an operator can set. Start with `httpproxy.settings.reading`: where it is looked up.
+
+`service` describes what every process needs, `sync` how the tables are kept, `kinds` what
+a setting may be. `reading` alone reads the environment and the file.
+"""
