@@ -199,11 +199,7 @@ GUARDS: Final = (
     Guard("the clock is not ahead of what was committed", _clock_ahead),
     Guard("a call's clock is read before it leaves", habits=Habits(starts_before=False)),
     Guard("a proxied write's overlap is read back", _no_read_back),
-    Guard(
-        "the sync's overlap is marked",
-        _no_marks_of_overlaps,
-        focus=nature(_NO_VERSIONS, BUSY),
-    ),
+    Guard("the sync's overlap is marked", _no_marks_of_overlaps),
     Guard(
         "a partial answer is marked",
         habits=Habits(marks_partial=False),

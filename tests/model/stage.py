@@ -163,8 +163,10 @@ class Stage:
     async def finish(self) -> None:
         """Brings everything to its end and compares with upstream (I10, then I1)."""
         await self._open_feeds()
+        # No late answer makes up for what was lost: the sync is killed, and some pages are.
+        self._turnstile.give_up(self.line, "")
         for lane in self.lanes:
-            if lane.hurries:  # no late page makes up for what was lost
+            if lane.hurries:
                 self._turnstile.give_up(lane.line, "page")
         await self._drain()
         await self._reread_all()

@@ -27,4 +27,4 @@ def test_no_guard_can_be_spared(guard: Guard, database_dsn: str, monkeypatch) ->
     if guard.patch is not None:
         guard.patch(monkeypatch)
     with pytest.raises(Violation, match=r"I\d"):
-        play(database_dsn, 64, 80, habits=guard.habits, focus=guard.focus)
+        play(database_dsn, 64, 150, habits=guard.habits, focus=guard.focus)
