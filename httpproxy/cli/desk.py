@@ -1,4 +1,4 @@
-"""What the commands about a sync's progress work with: its registry entry and its state.
+"""What the commands about a sync work with: its registry entry and its state.
 
 They work on the database, never on a running process: that one notices by itself.
 """
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from httpproxy.cli.failures import USAGE, Failure, no_such_sync
+from httpproxy.cli.failures import NOT_FOUND, USAGE, Failure
 from httpproxy.service import Office, open_office, wall_clock
 from httpproxy.settings.reading import Settings
 from httpproxy.store.registry import Registry, Sync
@@ -35,7 +35,8 @@ class Desk:
         """The sync of this name or id. Raises Failure."""
         found = await self.registry.sync(name)
         if found is None:
-            raise no_such_sync(name)
+            said = f"there is no sync {name!r}; `httpproxy sync list` shows them"
+            raise Failure(said, NOT_FOUND)
         return found
 
     async def health(self, sync: Sync) -> list[Health]:

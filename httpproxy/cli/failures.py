@@ -39,10 +39,6 @@ class Failure(Exception):
         self.code = code
 
 
-def no_such_sync(name: str) -> Failure:
-    return Failure(f"there is no sync {name!r}; `httpproxy sync list` shows them", NOT_FOUND)
-
-
 def explained(error: BaseException) -> Failure | None:
     """The failure that an exception means to the user, None if nobody foresaw it."""
     if isinstance(error, Failure):

@@ -12,14 +12,14 @@ from typing import Any
 import click
 
 from httpproxy.cli import logs
-from httpproxy.cli.checkup import doctor
-from httpproxy.cli.databases import db
+from httpproxy.cli.db import db
+from httpproxy.cli.doctor.command import doctor
 from httpproxy.cli.failures import FAILED, explained
 from httpproxy.cli.invocation import Invocation
-from httpproxy.cli.schemas import schema
+from httpproxy.cli.schema.command import schema
 from httpproxy.cli.serving import demo, sandbox, serve
-from httpproxy.cli.shown import settings
-from httpproxy.cli.syncs import sync
+from httpproxy.cli.settings import settings
+from httpproxy.cli.sync.command import sync
 
 EPILOG = """\b
 Exit codes

@@ -63,17 +63,19 @@ async def discover(
     takes_new: bool,
     tells_new: bool = False,
     passing: AbstractSet[str] = frozenset(),
+    adding: Sequence[str] = (),
 ) -> Discovered:
     """Discovers the known collections again.
 
     `takes_new`: whatever else there is is described too, for it is to be covered, but for
-    what is named in `passing`. `tells_new`: it is told. Raises Refused if nothing could be
-    described, and what `ask` raises beside.
+    what is named in `passing`. `tells_new`: it is told. `adding`: spellings of collections
+    that are described as well, or it fails. Raises Refused if nothing could be described,
+    UnknownCollection for one of `adding`, and what `ask` raises beside.
     """
     lost = [k for k in known if k.removed]
     there = await _available(ask) if takes_new or tells_new or lost else ()
     wanted = [k.collection.id for k in known if not k.removed or k.collection.name in there]
-    now = await _describe(ask, wanted)
+    now = await _describe(ask, wanted, adding)
     new = [name for name in _uncovered(there, known, now) if name not in passing]
     if takes_new and new:
         now = await _join(ask, now, new)
@@ -126,19 +128,19 @@ async def _available(ask: Ask) -> tuple[str, ...]:
     return ()
 
 
-async def _describe(ask: Ask, wanted: list[str]) -> Discovered:
+async def _describe(ask: Ask, wanted: list[str], adding: Sequence[str] = ()) -> Discovered:
     gone: list[str] = []
     refused: dict[str, Refused] = {}
-    while wanted:
+    while wanted or adding:
         try:
-            return Discovered(await ask(tuple(wanted)), tuple(gone), refused)
+            return Discovered(await ask((*wanted, *adding)), tuple(gone), refused)
         except UnknownCollection as unknown:
             if unknown.wanted not in wanted:
                 raise
             wanted.remove(unknown.wanted)
             gone.append(unknown.wanted)
         except Refused as no:
-            if no.response.status not in _OF_ONE or len(wanted) == 1 or refused:
+            if no.response.status not in _OF_ONE or len(wanted) < 2 or refused:
                 raise
             refused = await _refusals(ask, wanted)
             wanted = [spelling for spelling in wanted if spelling not in refused]

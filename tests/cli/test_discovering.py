@@ -9,7 +9,7 @@ import pytest
 from house.terminal import typed
 from programs import Programs, clean_environment
 
-from httpproxy.cli.discovering import narrated
+from httpproxy.cli.sync.discovering import narrated
 from providers.catalog import PROVIDERS
 from providers.http import Request, Response, headers
 from providers.record import Collection

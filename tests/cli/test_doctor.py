@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from programs import Programs
 
-from httpproxy.cli.findings import Clock, judged
-from httpproxy.cli.symptoms import Level
+from httpproxy.cli.doctor.findings import Clock, judged
+from httpproxy.cli.doctor.symptoms import Level
 from providers.catalog import PROVIDERS
 from providers.http import Response, headers
 

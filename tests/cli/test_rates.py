@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from httpproxy.cli.creation import read_rates
 from httpproxy.cli.failures import Failure
+from httpproxy.cli.sync.creation import read_rates
 from providers.catalog import PROVIDERS
 from providers.spec import Budget
 

@@ -10,8 +10,8 @@ from programs import Ended
 from stages import Stage, act
 from test_watching import BACKFILL, HELD, LIVE, NOW
 
-from httpproxy.cli.reports import totals, wrongs
-from httpproxy.cli.symptoms import LATE_SECONDS, MARKED_SECONDS, Finding, Level, symptoms
+from httpproxy.cli.doctor.symptoms import LATE_SECONDS, MARKED_SECONDS, Finding, Level, symptoms
+from httpproxy.cli.sync.reports import totals, wrongs
 from httpproxy.cli.wording import ago, duration, requests, rows, truth, waiting
 from httpproxy.sync.health import Health, Phase
 

@@ -15,7 +15,7 @@ from programs import Ended, Programs, Running
 from psycopg.rows import dict_row
 from pyairtable import Api
 
-from httpproxy.cli.verifying import _slowed
+from httpproxy.cli.sync.verifying import _slowed
 from providers.catalog import PROVIDERS
 from providers.spec import Budget
 

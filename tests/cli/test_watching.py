@@ -19,10 +19,10 @@ from rich.console import Console
 from stages import Stage, act, open_stage
 
 from httpproxy.cli.failures import Failure
-from httpproxy.cli.lines import LINES_SECONDS, Lines
-from httpproxy.cli.screen import picture
-from httpproxy.cli.speed import WINDOW, Speeds
-from httpproxy.cli.views import View, settled
+from httpproxy.cli.sync.watch.lines import LINES_SECONDS, Lines
+from httpproxy.cli.sync.watch.screen import picture
+from httpproxy.cli.sync.watch.speed import WINDOW, Speeds
+from httpproxy.cli.sync.watch.views import View, settled
 from httpproxy.store.registry import Sync
 from httpproxy.sync.health import Health, Phase
 from providers.record import Dirty

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from httpproxy.cli.views import View
+from httpproxy.cli.sync.watch.views import View
 from httpproxy.cli.wording import doing, duration, rows, waiting
 from httpproxy.sync.health import Health
 

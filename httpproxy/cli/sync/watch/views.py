@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from httpproxy.cli.desk import Desk
 from httpproxy.cli.failures import NOT_FOUND, Failure
-from httpproxy.cli.speed import Speeds
+from httpproxy.cli.sync.watch.speed import Speeds
 from httpproxy.store.registry import Sync
 from httpproxy.sync.health import Health
 

@@ -15,12 +15,12 @@ from typing import Any, Final
 
 import click
 
-from httpproxy.cli.discovering import narrated
 from httpproxy.cli.failures import USAGE, Failure
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json
 from httpproxy.cli.running import run
-from httpproxy.cli.summary import summary
+from httpproxy.cli.sync.discovering import narrated
+from httpproxy.cli.sync.summary import summary
 from httpproxy.lifecycle import NewSync, create_sync
 from httpproxy.service import open_office
 from httpproxy.settings.reading import Settings, environment

@@ -16,9 +16,9 @@ from typing import Final, TypeVar
 import psycopg
 
 from httpproxy.cli.desk import healths
+from httpproxy.cli.doctor.symptoms import Finding, Level, symptoms
 from httpproxy.cli.failures import explained
 from httpproxy.cli.overhearing import overheard
-from httpproxy.cli.symptoms import Finding, Level, symptoms
 from httpproxy.exchange.allotment import Allotment
 from httpproxy.exchange.apis import APIS
 from httpproxy.exchange.calls import Caller

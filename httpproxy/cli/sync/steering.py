@@ -12,8 +12,8 @@ import click
 from httpproxy.cli.desk import Desk, chosen, open_desk
 from httpproxy.cli.failures import Failure
 from httpproxy.cli.invocation import Invocation
-from httpproxy.cli.reports import wrongs
 from httpproxy.cli.running import run
+from httpproxy.cli.sync.reports import wrongs
 from httpproxy.service import wall_clock
 from httpproxy.settings.reading import Settings
 from httpproxy.store.registry import Sync

@@ -12,8 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from httpproxy.cli.reports import wrongs
-from httpproxy.cli.views import View
+from httpproxy.cli.sync.reports import wrongs
+from httpproxy.cli.sync.watch.views import View
 from httpproxy.cli.wording import doing, duration, rows, waiting
 from httpproxy.sync.health import Health, Phase
 

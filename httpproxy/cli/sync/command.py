@@ -1,6 +1,6 @@
 """`httpproxy sync`: list, show, token, delete.
 
-The others have rooms of their own: `creation`, `watching`, `steering`, `verifying`.
+The others have rooms of their own: `creation`, `watch`, `steering`, `verifying`.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from typing import Any
 
 import click
 
-from httpproxy.cli.creation import create, read_token
 from httpproxy.cli.desk import Desk, open_desk
-from httpproxy.cli.failures import USAGE, Failure, no_such_sync
+from httpproxy.cli.failures import USAGE, Failure
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json, as_table
-from httpproxy.cli.reports import as_data, tell, totals, wrongs
 from httpproxy.cli.running import run
-from httpproxy.cli.steering import pause, resume, resync
-from httpproxy.cli.summary import summary
-from httpproxy.cli.verifying import verify
-from httpproxy.cli.watching import watch
+from httpproxy.cli.sync.creation import create, read_token
+from httpproxy.cli.sync.reports import as_data, tell, totals, wrongs
+from httpproxy.cli.sync.steering import pause, resume, resync
+from httpproxy.cli.sync.summary import summary
+from httpproxy.cli.sync.verifying import verify
+from httpproxy.cli.sync.watch.command import watch
 from httpproxy.lifecycle import OtherAccount, end_sync, replace_token
-from httpproxy.service import open_office, wall_clock
+from httpproxy.service import wall_clock
 from httpproxy.settings.reading import Settings
 from httpproxy.store.registry import Sync
 from httpproxy.sync.health import Health
@@ -149,19 +149,14 @@ async def _one(desk: Desk, one: Sync) -> _Found:
 
 
 async def _replace_token(settings: Settings, name: str) -> None:
-    async with open_office(settings) as office:
-        one = await office.registry.sync(name)
-        if one is None:
-            raise no_such_sync(name)
+    async with open_desk(settings) as desk:
+        one = await desk.sync(name)
         try:
-            await replace_token(office, one, read_token(PROVIDERS[one.provider]))
+            await replace_token(desk.office, one, read_token(PROVIDERS[one.provider]))
         except OtherAccount as error:
             raise Failure(f"{error}. Make a sync of its own for that account") from error
 
 
 async def _delete(settings: Settings, name: str, drop_tables: bool) -> None:
-    async with open_office(settings) as office:
-        one = await office.registry.sync(name)
-        if one is None:
-            raise no_such_sync(name)
-        await end_sync(office, one, drop_tables=drop_tables)
+    async with open_desk(settings) as desk:
+        await end_sync(desk.office, await desk.sync(name), drop_tables=drop_tables)

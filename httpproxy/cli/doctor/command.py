@@ -6,12 +6,12 @@ from dataclasses import asdict
 
 import click
 
+from httpproxy.cli.doctor.findings import examine
+from httpproxy.cli.doctor.symptoms import Finding, Level
 from httpproxy.cli.failures import FAILED
-from httpproxy.cli.findings import examine
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json
 from httpproxy.cli.running import run
-from httpproxy.cli.symptoms import Finding, Level
 from httpproxy.settings.reading import Settings
 
 _SIGNS = {Level.OK: "ok  ", Level.WARNING: "WARN", Level.PROBLEM: "FAIL"}

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any, Final
 
-from httpproxy.exchange.discovery import Discovered
+from httpproxy.cli.schema.draft import Draft
 from httpproxy.store.layouts.drift import Difference, Stage, What
-from httpproxy.store.layouts.layout import Layout
-from httpproxy.store.registry import Sync
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What is different upstream, and what would be done about it."""
-
-    sync: Sync
-    layouts: Sequence[Layout]
-    discovered: Discovered
-    differences: Sequence[Difference]
-
-    def at(self, stage: Stage) -> list[Difference]:
-        return [each for each in self.differences if each.stage is stage]
-
-    @property
-    def open(self) -> bool:
-        """Whether the tables are not what they could be."""
-        return bool(self.at(Stage.AUTOMATIC) or self.at(Stage.WAITING))
-
 
 # + comes, ~ changes, ! waits, - is gone, = stays
 _SIGNS: Final[Mapping[What, str]] = {

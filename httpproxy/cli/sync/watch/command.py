@@ -19,10 +19,10 @@ from rich.console import Console
 
 from httpproxy.cli.desk import open_desk
 from httpproxy.cli.invocation import Invocation
-from httpproxy.cli.lines import Lines
 from httpproxy.cli.running import run, stop_event
-from httpproxy.cli.screen import Screen
-from httpproxy.cli.views import Lookout, View, settled
+from httpproxy.cli.sync.watch.lines import Lines
+from httpproxy.cli.sync.watch.screen import Screen
+from httpproxy.cli.sync.watch.views import Lookout, View, settled
 from httpproxy.service import wall_clock
 from httpproxy.settings.reading import Settings
 from httpproxy.store.errors import Unavailable

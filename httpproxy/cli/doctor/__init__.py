@@ -1,0 +1,1 @@
+"""`httpproxy doctor`. Start with `command`."""

@@ -1,0 +1,1 @@
+"""`httpproxy schema`. Start with `command`."""

@@ -1,0 +1,137 @@
+"""`httpproxy schema`: what has changed in an API's schema, and the user's word on it.
+
+Tables follow by themselves wherever nothing can be lost. What could lose a value waits
+until somebody has seen it here and accepts it; what is gone upstream is dropped only by
+its name.
+"""
+
+from __future__ import annotations
+
+import click
+
+from httpproxy.cli.desk import open_desk
+from httpproxy.cli.failures import DIFFERS
+from httpproxy.cli.invocation import Invocation
+from httpproxy.cli.output import as_json
+from httpproxy.cli.running import run
+from httpproxy.cli.schema import applying, locking
+from httpproxy.cli.schema.differences import as_members, as_text
+from httpproxy.cli.schema.draft import Draft, drafted
+from httpproxy.settings.reading import Settings
+
+
+@click.group()
+def schema() -> None:
+    """Follow the API's schema: see what changed, accept it, lock names.
+
+    New, renamed and removed fields and wider types are followed by `httpproxy serve`
+    itself; docs/schema.md has the table. These commands work while it runs and while it
+    does not.
+    """
+
+
+@schema.command()
+@click.argument("name")
+@click.option("--json", "wants_json", is_flag=True, help="JSON, for scripts.")
+@click.option(
+    "--exit-code", is_flag=True, help="End with 4 if anything is to follow or waits, else 0."
+)
+@click.pass_obj
+def diff(invocation: Invocation, name: str, wants_json: bool, exit_code: bool) -> int:
+    """Show how the API's schema and the tables of the sync NAME differ.
+
+    Asks the API, changes nothing, and counts what a change of type would cost.
+
+    \b
+      +  comes          ~  changes, nothing is lost      !  waits for `schema apply`
+      -  gone upstream  =  stays as it is
+    """
+    settings = invocation.settings()
+    draft = run(settings, _draft(settings, name))
+    if wants_json:
+        as_json(as_members(draft))
+    else:
+        click.echo("\n".join(as_text(draft)))
+    return DIFFERS if exit_code and draft.open else 0
+
+
+@schema.command()
+@click.argument("name")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="TABLE.COLUMN",
+    help="Accept the new type of this column only; repeat it for more.",
+)
+@click.option(
+    "--drop",
+    "drops",
+    multiple=True,
+    metavar="TABLE.COLUMN",
+    help="Drop this column, whose field is gone upstream, with its values.",
+)
+@click.option(
+    "--add",
+    "additions",
+    multiple=True,
+    metavar="COLLECTION",
+    help="Take this collection into the sync, by its name in the API.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def apply(
+    invocation: Invocation,
+    name: str,
+    columns: tuple[str, ...],
+    drops: tuple[str, ...],
+    additions: tuple[str, ...],
+    yes: bool,
+) -> None:
+    """Bring the tables of the sync NAME to the API's schema, with what waits.
+
+    Without options every type that waits is accepted; with any of them, what it names.
+    A value that its new type cannot hold goes to `_extra` of its row: nothing is lost.
+    What follows by itself follows at once.
+
+    \b
+    Examples
+      httpproxy schema apply crm
+      httpproxy schema apply crm --column contact.score
+      httpproxy schema apply crm --drop contact.old_notes
+    """
+    settings = invocation.settings()
+    wish = applying.Wish(columns, drops, additions, yes)
+    for line in run(settings, applying.apply(settings, name, wish)):
+        click.echo(line)
+
+
+@schema.command()
+@click.argument("name")
+@click.argument("place", metavar="TABLE[.COLUMN]")
+@click.pass_obj
+def lock(invocation: Invocation, name: str, place: str) -> None:
+    """Let a column keep its name when its field is renamed, or all of a TABLE's.
+
+    Your queries go on working; the values are the field's, whatever its name.
+    """
+    settings = invocation.settings()
+    run(settings, locking.lock(settings, name, place, locked=True))
+    click.echo(f"{place} keeps its name" + ("" if "." in place else "s"))
+
+
+@schema.command()
+@click.argument("name")
+@click.argument("place", metavar="TABLE[.COLUMN]")
+@click.pass_obj
+def unlock(invocation: Invocation, name: str, place: str) -> None:
+    """Let a column, or all of a TABLE's, take the names of their fields again, now."""
+    settings = invocation.settings()
+    run(settings, locking.lock(settings, name, place, locked=False))
+    click.echo(f"{place} has the names of the API's fields" if "." not in place else
+               f"{place} has the name of its field")  # fmt: skip
+
+
+async def _draft(settings: Settings, name: str) -> Draft:
+    async with open_desk(settings) as desk:
+        return await drafted(desk, await desk.sync(name))

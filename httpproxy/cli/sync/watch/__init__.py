@@ -1,0 +1,1 @@
+"""`httpproxy sync watch`. Start with `command`: what is looked at, and how it is shown."""
