@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from providers.airtable import webhook as webhooks
-from providers.airtable.listing import base_of
+from providers.airtable.calls import base_of
 from providers.airtable.modified import Round, go_on
 from providers.airtable.refusals import WEBHOOKS_REMEDY, refused
 from providers.airtable.webhook import Webhook

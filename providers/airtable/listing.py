@@ -12,22 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
-from urllib.parse import quote
 
-import orjson
-
+from providers.airtable.calls import json_request, table_path
 from providers.airtable.records import RecordImage, listed_images, records_in
 from providers.airtable.refusals import RECORDS_REMEDY, refused, said, unreadable
-from providers.airtable.routes import API_HOST
 from providers.body import read_json
-from providers.http import Request, Response, headers
+from providers.http import Request, Response
 from providers.record import JSON, Change, Collection, Dirty
 from providers.spec import Conversation, ListingExpired, Page, Refused, Unreadable
 
 PAGE: Final = 100
 
-ACCEPT: Final = ("Accept", "application/json")
-_CONTENT: Final = ("Content-Type", "application/json")
 _EXPIRED: Final = "LIST_RECORDS_ITERATOR_NOT_AVAILABLE"
 
 
@@ -92,42 +87,13 @@ def change_of(collection: Collection, records: Sequence[RecordImage]) -> Change:
     )
 
 
-def record_request(collection: Collection, record_id: str) -> Request:
-    """The request for one record by its id."""
-    target = f"{_path(collection)}/{quote(record_id, safe='')}?returnFieldsByFieldId=true"
-    return Request("GET", API_HOST, target, headers(ACCEPT))
-
-
-def base_of(collection: Collection) -> str:
-    """The base that a discovered table is of, as a path segment. Raises ValueError."""
-    for alias in collection.aliases:
-        base, _, table = alias.rpartition("/")
-        if base and table == collection.id:
-            return quote(base, safe="")
-    raise ValueError(f"collection {collection.id} does not say which base it is of")
-
-
-def quoted(text: str) -> str:
-    """A string literal of Airtable's formula language."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def json_request(method: str, target: str, body: JSON) -> Request:
-    """A call to the API with a JSON body."""
-    return Request(method, API_HOST, target, headers(ACCEPT, _CONTENT), orjson.dumps(body))
-
-
 def _request(collection: Collection, formula: str, after: str | None) -> Request:
     asked: dict[str, JSON] = {"pageSize": PAGE, "returnFieldsByFieldId": True}
     if formula:
         asked["filterByFormula"] = formula
     if after:
         asked["offset"] = after
-    return json_request("POST", f"{_path(collection)}/listRecords", asked)
-
-
-def _path(collection: Collection) -> str:
-    return f"/v0/{base_of(collection)}/{quote(collection.id, safe='')}"
+    return json_request("POST", f"{table_path(collection)}/listRecords", asked)
 
 
 def _listed(collection: Collection, response: Response, after: str | None) -> Listed:

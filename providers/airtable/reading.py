@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
+from providers.airtable.calls import quoted, record_request, request
 from providers.airtable.fields import SYSTEM_FIELDS, field_from_metadata
-from providers.airtable.listing import ACCEPT, PAGE, list_records, quoted, record_request
+from providers.airtable.listing import PAGE, list_records
 from providers.airtable.refusals import (
     RECORDS_REMEDY,
     SCHEMA_REMEDY,
@@ -19,9 +20,7 @@ from providers.airtable.refusals import (
     refused,
     unreadable,
 )
-from providers.airtable.routes import API_HOST
 from providers.body import read_json
-from providers.http import Request, headers
 from providers.record import JSON, Collection, Image, ImageKind
 from providers.spec import Conversation, Refused, UnknownCollection, Unreadable
 
@@ -36,7 +35,7 @@ def discover(
     A table is wanted by its id or its name. Raises UnknownCollection, Refused.
     """
     target = f"/v0/meta/bases/{quote(account, safe='')}/tables"
-    response = yield Request("GET", API_HOST, target, headers(ACCEPT))
+    response = yield request("GET", target)
     if not response.ok:
         raise refused(response, SCHEMA_REMEDY)
     try:

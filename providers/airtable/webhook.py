@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from providers.airtable.listing import ACCEPT, json_request
+from providers.airtable.calls import json_request, request
 from providers.airtable.payloads import change_in, is_broken
 from providers.airtable.refusals import WEBHOOKS_REMEDY, refused, unreadable
-from providers.airtable.routes import API_HOST
 from providers.body import read_json
-from providers.http import Request, Response, headers
+from providers.http import Response
 from providers.record import JSON, Change
 from providers.spec import Conversation, Refused, Unreadable
 
@@ -71,7 +70,7 @@ def create(base: str) -> Conversation[Webhook | Refused]:
 def poll(base: str, webhook: Webhook, tables: frozenset[str]) -> Conversation[Polled | None]:
     """What the webhook tells of these tables; None if it is gone or broken. Raises Refused."""
     target = f"{_path(base, webhook)}/payloads?cursor={webhook.cursor}&limit={PAGE}"
-    response = yield Request("GET", API_HOST, target, headers(ACCEPT))
+    response = yield request("GET", target)
     if not response.ok:
         if _is_final(response):
             return None
@@ -84,7 +83,7 @@ def poll(base: str, webhook: Webhook, tables: frozenset[str]) -> Conversation[Po
 
 def delete(base: str, webhook: Webhook) -> Conversation[Response]:
     """Ends the webhook; the answer is for the caller to judge."""
-    response = yield Request("DELETE", API_HOST, _path(base, webhook), headers(ACCEPT))
+    response = yield request("DELETE", _path(base, webhook))
     return response
 
 

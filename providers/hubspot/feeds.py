@@ -1,8 +1,8 @@
 """What has changed in an object type, found by search.
 
 Search knows a change by the record's modified date, and only a while after it happened:
-its index lags behind. So a pass begins well before the last one did, tells ids and versions
-and never values, and the store reads those of which it has another version.
+its index lags behind. So a pass begins well before the last one did and tells ids and
+versions, never values: those of which the store has another version are read by id.
 
 A pass walks by `hs_object_id`, each page beginning after the last id of the page before.
 Records that change under way do not shift it, and it is not held by the ten thousand
