@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
+
+ASK_AGAIN: Final = 1.0  # seconds until a task that did not end is cancelled once more
 
 
 class Tasks:
@@ -34,6 +36,9 @@ class Tasks:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for task in self._running:
-            task.cancel()
+        while self._running:
+            for task in self._running:
+                task.cancel()
+            # Asked again: a cancellation can get lost in a connection that breaks just then.
+            await asyncio.wait(self._running, timeout=ASK_AGAIN)
         await self._group.__aexit__(kind, error, traceback)
