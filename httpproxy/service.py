@@ -186,7 +186,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         tasks.start(directory.keep_fresh(), "directory")
         if office.embedded is not None:
             tasks.start(_inherit(office.embedded), "embedded database")
-        core = Core(office, committer, directory, Rediscovery(office.calls, office.registry))
+        core = _Core(office, committer, directory, Rediscovery(office.calls, office.registry))
         url = settings.gateway_url
         if "sync" in settings.roles:
             loader = await stack.enter_async_context(Loader(office.dsn, committer))
@@ -198,7 +198,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
 
 
 @dataclass(frozen=True)
-class Core:
+class _Core:
     """What gateway and sync share."""
 
     office: Office
@@ -207,7 +207,7 @@ class Core:
     rediscovery: Rediscovery
 
 
-def _gateway(core: Core, tasks: Tasks) -> Gateway:
+def _gateway(core: _Core, tasks: Tasks) -> Gateway:
     office, committer, settings = core.office, core.committer, core.office.settings
     writes = Writes(
         client=office.client,
@@ -232,14 +232,14 @@ def _gateway(core: Core, tasks: Tasks) -> Gateway:
     )
 
 
-def open_reading(office: Office, committer: Committer, loader: Loader) -> Reading:
-    """Our own reads, committed."""
+def make_reading(office: Office, committer: Committer, loader: Loader) -> Reading:
+    """Our own reads, committed through these; the caller keeps its usage."""
     return Reading(office.calls, committer, loader, Usage(), _request_ids(), wall_clock)
 
 
-def _engine(core: Core, loader: Loader, tasks: Tasks) -> Engine:
+def _engine(core: _Core, loader: Loader, tasks: Tasks) -> Engine:
     office, settings = core.office, core.office.settings
-    reading = open_reading(office, core.committer, loader)
+    reading = make_reading(office, core.committer, loader)
     troubles = Troubles(office.progress, time.monotonic)
     shared = (reading, office.progress, office.registry)
     pace = Pace(

@@ -11,8 +11,8 @@ from httpproxy.store.commits.commit import Commit, Committer
 from httpproxy.store.database import Database
 from httpproxy.store.layouts.tables import Table
 from httpproxy.store.registry import Registry, Sync
-from httpproxy.store.sync.progress import Progress, Run, RunKind
-from httpproxy.store.sync.states import CollectionState, Missing
+from httpproxy.store.sync.progress import Progress
+from httpproxy.store.sync.states import CollectionState, Missing, Run, RunKind
 from httpproxy.store.vault import Vault
 from providers.record import Change, Dirty
 from tests.store.world import KEY, TASKS, image, make_sync

@@ -8,7 +8,7 @@ import pytest
 from programs import Ended
 from stages import Stage, act, state_of
 
-from httpproxy.store.sync.progress import RunKind
+from httpproxy.store.sync.states import RunKind
 
 Told = Callable[..., Ended]
 

@@ -140,3 +140,22 @@ async def test_an_api_that_does_not_tell_what_there_is_still_describes_what_is_k
     assert (ids(now), now.uncovered) == (["a"], ())
     with pytest.raises(Refused):
         await discover(Silent({"a": "A"}, {"": 500}), known("a"), takes_new=True)
+
+
+async def test_what_is_added_by_name_is_described_with_what_is_known() -> None:
+    api = Api({"a": "A", "b": "B", "n": "New", "o": "Other"}, {"b": 403})
+    now = await discover(api, known("a"), takes_new=False, tells_new=True, adding=["New"])
+    assert (ids(now), now.uncovered) == (["a", "n"], ("B", "Other"))
+    beside = await discover(api, known("a", "b"), takes_new=False, adding=["New"])
+    assert (ids(beside), list(beside.refused)) == (["a", "n"], ["b"])
+    alone = await discover(api, known("z"), takes_new=False, adding=["New"])
+    assert (ids(alone), alone.gone) == (["n"], ("z",))
+
+
+async def test_what_is_to_be_added_and_cannot_be_fails_the_discovery() -> None:
+    api = Api({"a": "A", "b": "B", "n": "New"}, {"n": 403})
+    with pytest.raises(UnknownCollection, match="Nowhere"):
+        await discover(api, known("a"), takes_new=False, adding=["Nowhere"])
+    for there in (known("a", "b"), known("a"), ()):
+        with pytest.raises(Refused):
+            await discover(api, there, takes_new=False, adding=["New"])

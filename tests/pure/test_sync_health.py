@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from httpproxy.store.sync.states import CollectionState, Held, Run, RunKind, Trouble, Truth
+from httpproxy.store.sync.states import CollectionState, Compared, Held, Run, RunKind, Trouble
 from httpproxy.sync.health import Phase, health, overall, phase
 
 NOW = 1_800_000_000.0
@@ -32,7 +32,7 @@ LIVE = CollectionState(
     dirty=0,
     rows=400,
     requests={"backfill": 7},
-    truth=Truth(10, 1, NOW - 5),
+    truth=Compared(10, 1, NOW - 5),
     wants_thorough=False,
     removed=False,
 )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from httpproxy.store.sync.states import CollectionState, Held, Missing, RunKind, Truth
+from httpproxy.store.sync.states import CollectionState, Compared, Held, Missing, RunKind
 from httpproxy.sync.plan import Listing, Pace, backoff, mass_delete, wanted
 
 HOUR = 3600.0
@@ -15,7 +15,7 @@ NEW = CollectionState(
     sync_id="sync_a", number=1, collection="tblA", name="A", table_name="a", run=None,
     held=None, trouble=None, backfilled_at=None, listed_at=None, heard_at=None,
     succeeded_at=None, whole_mark=None, whole_since=None, dirty=0, rows=0, requests={},
-    truth=Truth(0, 0, None), wants_thorough=False, removed=False,
+    truth=Compared(0, 0, None), wants_thorough=False, removed=False,
 )  # fmt: skip
 LISTED = replace(NEW, backfilled_at=1000.0, listed_at=1000.0)
 

@@ -13,7 +13,8 @@ import pytest
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.layouts import evolution
-from httpproxy.store.sync.progress import Progress, RunKind
+from httpproxy.store.sync.progress import Progress
+from httpproxy.store.sync.states import RunKind
 from providers.record import JSON, Collection, ColumnType, Field, Image, ImageKind
 from tests.store.world import FIELDS, ID, PAIRS, TASKS, World, image, make_sync
 

@@ -8,7 +8,8 @@ import pytest
 
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
-from httpproxy.store.sync.progress import CollectionState, Progress, RunKind
+from httpproxy.store.sync.progress import Progress
+from httpproxy.store.sync.states import CollectionState, RunKind
 from providers.record import Dirty
 from tests.store.world import PAIRS, TASKS, World, deletion, image, make_sync
 

@@ -15,7 +15,8 @@ from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
 from httpproxy.store.errors import Forgotten, Stale
 from httpproxy.store.layouts.tables import SyncTables
-from httpproxy.store.sync.progress import DirtyKinds, Progress
+from httpproxy.store.sync.progress import Progress
+from httpproxy.store.sync.states import DirtyKinds
 from providers.record import JSON, Change, Dirty, Image, ImageKind
 from tests.store.world import PAIRS, TASKS, World, deletion, image, make_sync
 

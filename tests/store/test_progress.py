@@ -9,17 +9,10 @@ import pytest
 
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
-from httpproxy.store.errors import Forgotten, StoreError
+from httpproxy.store.errors import Forgotten, SeenLost, Stale, StoreError
 from httpproxy.store.layouts.tables import Table
-from httpproxy.store.sync.progress import (
-    CollectionState,
-    Missing,
-    Progress,
-    Run,
-    RunKind,
-    SeenLost,
-    Stale,
-)
+from httpproxy.store.sync.progress import Progress
+from httpproxy.store.sync.states import CollectionState, Missing, Run, RunKind
 from providers.record import Dirty, Image, ImageKind
 from tests.store.world import PAIRS, TASKS, World, deletion, image
 

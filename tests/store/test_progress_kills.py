@@ -19,7 +19,8 @@ from httpproxy.store.database import Database
 from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.errors import SeenLost, Unavailable
 from httpproxy.store.registry import Registry
-from httpproxy.store.sync.progress import Progress, RunKind
+from httpproxy.store.sync.progress import Progress
+from httpproxy.store.sync.states import RunKind
 from httpproxy.store.vault import Vault
 from providers.record import Dirty
 from tests.store.world import KEY, TASKS, World, image, make_sync

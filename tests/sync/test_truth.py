@@ -12,7 +12,7 @@ import psycopg
 from neighbours.airtable_house import API, AirtableHouse, open_airtable
 
 from httpproxy.exchange.live import Live
-from httpproxy.service import open_reading
+from httpproxy.service import make_reading
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.sync.troubles import Troubles
 from httpproxy.sync.truth import Meter, Truth
@@ -55,7 +55,7 @@ async def scene(dsn: str, folder: Path) -> AsyncIterator[Scene]:
         live = service.directory.known(house.sync.unique_id)
         assert live is not None
         async with Loader(house.dsn, service.committer) as loader:
-            reading = open_reading(service.office, service.committer, loader)
+            reading = make_reading(service.office, service.committer, loader)
             truth = Truth(reading, service.office.comparing, service.office.registry)
             here = Scene(house, live, truth, [])
             records = [{"fields": {"Name": f"n{n}"}} for n in range(MEMBERS)]

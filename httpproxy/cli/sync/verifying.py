@@ -17,7 +17,7 @@ from httpproxy.cli.running import run
 from httpproxy.exchange.allotment import Allotment
 from httpproxy.exchange.apis import APIS
 from httpproxy.exchange.live import Live
-from httpproxy.service import Office, open_reading
+from httpproxy.service import Office, make_reading
 from httpproxy.settings.reading import Settings
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
@@ -140,7 +140,7 @@ async def _truth(desk: Desk) -> AsyncIterator[Truth]:
     """What compares; its requests are added to the sync's."""
     office = desk.office
     async with Committer(office.dsn) as committer, Loader(office.dsn, committer) as loader:
-        reading = open_reading(office, committer, loader)
+        reading = make_reading(office, committer, loader)
         try:
             yield Truth(reading, office.comparing, office.registry)
         finally:

@@ -29,7 +29,7 @@ from psycopg.types.json import Jsonb
 from httpproxy.store.commits.batch import SUSPECT, Applied, Commit, mark_rows
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.commits.encoding import encoded, encoded_with_care
-from httpproxy.store.commits.pages import Layout, compiled, rows
+from httpproxy.store.commits.pages import PageLayout, compiled, rows
 from httpproxy.store.commits.writer import SQL, UNREADABLE, Writer, open_writer
 from httpproxy.store.errors import Unavailable, is_away
 from httpproxy.store.layouts.tables import Table, is_deleted
@@ -57,7 +57,7 @@ class Loader:
         self._committer = committer
         self._turns = asyncio.Semaphore(connections)
         self._idle: list[Writer] = []
-        self._layouts: dict[int, Layout] = {}
+        self._layouts: dict[int, PageLayout] = {}
         self._losses = 0
 
     def __repr__(self) -> str:
@@ -147,7 +147,7 @@ class Loader:
         page = Jsonb(encoded(rows(table, layout, images)), dumps=_as_is)
         return layout.statement, (page, commit.read_at, commit.origin, commit.request_id)
 
-    def _layout(self, table: Table) -> Layout:
+    def _layout(self, table: Table) -> PageLayout:
         known = self._layouts.get(table.number)
         if known is not None and known.version == table.version:
             return known

@@ -38,7 +38,7 @@ _FIRST: Final = 4  # place of a column; record id, version, data and extra stand
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class PageLayout:
     """How the pages of one table are written, as long as it has this version.
 
     statement  `load` of bulk.sql
@@ -53,11 +53,11 @@ class Layout:
     cells: tuple[str, ...]
 
 
-def compiled(table: Table) -> Layout:
+def compiled(table: Table) -> PageLayout:
     """The layout of a table's pages. Costs a millisecond: keep it."""
     others = tuple(column for column in table.columns if column not in table.key)
     columns = (*table.key, *others)
-    return Layout(
+    return PageLayout(
         table.version,
         _statement(table, columns),
         tuple(column.name for column in columns),
@@ -88,7 +88,7 @@ def _statement(table: Table, columns: Sequence[Column]) -> bytes:
     ).as_bytes(None)
 
 
-def rows(table: Table, layout: Layout, images: Iterable[Image]) -> list[JSON]:
+def rows(table: Table, layout: PageLayout, images: Iterable[Image]) -> list[JSON]:
     """Whole images as the statement's rows. Most name each field once, and hold nothing
     that has no column: they take a third of the time of the others."""
     keys, cells = layout.keys, layout.cells
@@ -108,7 +108,7 @@ def rows(table: Table, layout: Layout, images: Iterable[Image]) -> list[JSON]:
     return found
 
 
-def _placed(table: Table, layout: Layout, image: Image) -> list[JSON]:
+def _placed(table: Table, layout: PageLayout, image: Image) -> list[JSON]:
     row = row_of(table, image)
     values = cast("Row", row["v"])  # as of every whole image
     return [row.get("x"), *map(values.get, layout.columns)]

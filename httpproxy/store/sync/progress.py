@@ -28,33 +28,15 @@ from httpproxy.store.sync.marks import SQL
 from httpproxy.store.sync.states import (
     CollectionState,
     DirtyKinds,
-    Held,
     Marked,
     Missing,
     Run,
     RunKind,
-    Trouble,
-    Truth,
     run_of,
     state_of,
 )
 from providers.body import storable_text
 from providers.record import JSON, Dirty
-
-__all__ = [
-    "CollectionState",
-    "DirtyKinds",
-    "Held",
-    "Marked",
-    "Missing",
-    "Progress",
-    "Run",
-    "RunKind",
-    "SeenLost",
-    "Stale",
-    "Trouble",
-    "Truth",
-]
 
 _ERROR_CHARACTERS: Final = 2000  # of an API's own words; some answer with whole pages
 _PRUNED_AT_ONCE: Final = 5000

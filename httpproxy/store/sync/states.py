@@ -2,7 +2,8 @@
 
     Run              a listing under way: where it is, and the fence of its deletes
     Held, Missing    what a listing did not show, and that it is too much to delete
-    Trouble, Truth   what went wrong last; how often a sample differed from the API
+    Trouble          what went wrong last
+    Compared         how often a sample differed from the API
     CollectionState  all of it for one collection
     Marked           records that are to be read again
 
@@ -81,7 +82,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class Compared:
     """How many rows were compared with the API, and how many differed."""
 
     checked: int
@@ -122,7 +123,7 @@ class CollectionState:
     dirty: int
     rows: int
     requests: Mapping[str, int]
-    truth: Truth
+    truth: Compared
     wants_thorough: bool
     removed: bool
 
@@ -187,7 +188,7 @@ def state_of(row: Row) -> CollectionState:
         row["dirty"],
         row["rows"],
         row["requests"],
-        Truth(row["checked"], row["drifted"], row["checked_at"]),
+        Compared(row["checked"], row["drifted"], row["checked_at"]),
         row["wants_thorough"],
         row["removed"],
     )
