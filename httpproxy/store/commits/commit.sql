@@ -90,7 +90,17 @@ WHERE (m.updated_at = g.u AND NOT m.partial AND NOT m.deleted
     AND m.read_at > g.u + interval '2 seconds') IS NOT TRUE
 ORDER BY g.c, g.r
 ON CONFLICT (collection, record_id) DO UPDATE
-SET reason = excluded.reason, mark = nextval('httpproxy.clock')
+SET reason = excluded.reason, mark = nextval('httpproxy.clock'),
+    since = least(dirty.since, excluded.since)
+
+-- name: mark_for_later
+-- A record to be read again, but not before some time has passed, unless it is marked for
+-- another reason. $1: collection, $2: record id, $3: key, $4: why, $5: seconds.
+INSERT INTO httpproxy.dirty (collection, record_id, key, reason, since)
+SELECT c.id, $2, $3::text[], $4, now() + make_interval(secs => $5)
+FROM httpproxy.collection c WHERE c.id = $1::integer FOR KEY SHARE
+ON CONFLICT (collection, record_id) DO UPDATE
+SET reason = excluded.reason, mark = nextval('httpproxy.clock'), since = excluded.since
 
 -- name: ping
 -- Whether the database is there.
@@ -101,6 +111,10 @@ SELECT
 SELECT $1::timestamptz
 
 -- name: quarantine
--- An image that the user's table refuses.
+-- An image that the user's table refuses; one that is refused again is kept once.
 INSERT INTO httpproxy.quarantine (collection, record_id, image, sqlstate, error, request_id)
-VALUES ($1::integer, $2, $3, $4, $5, $6)
+SELECT g.* FROM (VALUES ($1::integer, $2::text, $3::jsonb, $4::text, $5::text, $6::text))
+    AS g(collection, record_id, image, sqlstate, error, request_id)
+WHERE NOT EXISTS (SELECT FROM httpproxy.quarantine q
+    WHERE q.collection = g.collection AND q.record_id = g.record_id
+        AND q.image = g.image AND q.sqlstate IS NOT DISTINCT FROM g.sqlstate)

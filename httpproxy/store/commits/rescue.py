@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 from httpproxy.store.commits import misfits
 from httpproxy.store.commits.batch import Applied, Pending, Place, mark
 from httpproxy.store.commits.troubles import Trouble, trouble_of
-from httpproxy.store.commits.writer import UNREADABLE, Outcome, Writer
+from httpproxy.store.commits.writer import REFUSED, UNREADABLE, Outcome, Writer
 from httpproxy.store.database import connect_parameters
 from httpproxy.store.errors import Forgotten, SetAside
 from httpproxy.store.layouts import layout
@@ -29,6 +29,8 @@ from providers.record import Image
 log = logging.getLogger(__name__)
 
 _TRIES: Final = 4  # a commit may need a layout, then a repair, then a value set aside
+# What our own read brought would be refused again at once: it is for the operator to act.
+_LATER: Final = 900.0  # seconds
 _NOTHING_DONE: Final = Outcome(0, frozenset())
 _NOT_FOUND: Final = "a record was named by a value that no row, or more than one, holds"
 
@@ -171,7 +173,11 @@ class Rescue:
                 await writer.quarantine(
                     (number, image.record_id), _told(image), (state, str(why)), request_id
                 )
-                await writer.mark([mark(number, image.key, "the table refused it")])
+                if item.commit.origin == "sync":
+                    place = (number, image.record_id)
+                    await writer.mark_for_later(place, image.key, _LATER)
+                else:
+                    await writer.mark([mark(number, image.key, REFUSED)])
         except psycopg.Error as error:
             if trouble_of(error) is Trouble.AWAY:
                 raise

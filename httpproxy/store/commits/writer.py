@@ -33,6 +33,7 @@ from providers.record import Image
 
 SQL: Final = {name: text.encode() for name, text in load("commits/commit.sql").items()}
 UNREADABLE: Final = (TypeError, ValueError, RecursionError)  # of encoding a value
+REFUSED: Final = "the table refused it"  # why a record is to be read again
 _STATEMENTS_KEPT: Final = 2000
 _PREPARED: Final = 500
 _NETWORK_PATIENCE_MS: Final = 10_000
@@ -70,6 +71,11 @@ class Writer:
         """Remembers what is to be read again (`batch.mark`)."""
         if marks:
             await self._connection.execute(SQL["mark"], [_jsonb(marks, careful=True)])
+
+    async def mark_for_later(self, place: Place, key: Sequence[str], seconds: float) -> None:
+        """Remembers a record that the table refused; it is read again after `seconds`."""
+        parameters = (*place, list(key), REFUSED, seconds)
+        await self._connection.execute(SQL["mark_for_later"], parameters)
 
     async def quarantine(
         self, place: Place, image: Row, why: tuple[str | None, str], request_id: str

@@ -284,20 +284,20 @@ FROM marked JOIN httpproxy.collection c ON c.id = marked.collection
 GROUP BY c.sync_id
 
 -- name: read_marks
--- The oldest marks of the collection that has the oldest.
+-- The oldest marks of the collection that has the oldest; none that are for later.
 SELECT o.collection, d.record_id, d.key, d.mark
 FROM (
     SELECT n.collection, f.since
     FROM unnest(%(numbers)s::integer[]) AS n(collection)
     CROSS JOIN LATERAL (
         SELECT since FROM httpproxy.dirty d
-        WHERE d.collection = n.collection AND d.record_id <> ''
+        WHERE d.collection = n.collection AND d.record_id <> '' AND d.since <= now()
         ORDER BY d.since LIMIT 1) f
     ORDER BY f.since, n.collection LIMIT 1
 ) o
 CROSS JOIN LATERAL (
     SELECT * FROM httpproxy.dirty d
-    WHERE d.collection = o.collection AND d.record_id <> ''
+    WHERE d.collection = o.collection AND d.record_id <> '' AND d.since <= now()
     ORDER BY d.since LIMIT %(limit)s
 ) d
 
