@@ -146,8 +146,11 @@ class Engine:
         self._agenda.drop(set(known) - {*listens, *lists, *rest})
         for key, due in {**dict.fromkeys((*listens, *lists), now), **rest}.items():
             self._agenda.put(key, due)
-        for key in lists:
-            self._agenda.wake(key, now)
+        # Whoever changed something, a token say, may have put right what failed.
+        forgiven = self._jobs.troubles.forgive(sync_id)
+        for key in self._agenda.keys(sync_id):
+            if key.job == listing.JOB or key.job in forgiven:
+                self._agenda.wake(key, now)
         return ROSTER
 
     # --- what is due ---------------------------------------------------------------------
@@ -192,8 +195,7 @@ class Engine:
         tables = await tables_of(live, self._jobs.registry)
         async with self._jobs.troubles.noting(live, LOOK, tables.tables.values()) as attempt:
             looked = await self._jobs.rediscovery.look(live)
-            for collection, refused in looked.refused.items():
-                await self._jobs.troubles.note(live, LOOK, [collection], refused)
+            attempt.refused.update(looked.refused)
             if looked:
                 self._agenda.wake(Key(live.sync.id, ROSTER_JOB), self._now())
             return self._jobs.discovery_interval
@@ -213,6 +215,8 @@ class Engine:
                 await self._jobs.progress.prune_tombstones(TOMBSTONES)
         except OSError as error:
             log.warning("the sync waits for the database: %s", error)
+        except Exception:  # a query that an administrator cancels ends no service
+            log.exception("the sync cannot tell what is to be done; it looks again")
 
     async def _wake_marked(self, now: float) -> None:
         for sync_id, kinds in (await self._jobs.progress.dirty_syncs()).items():

@@ -57,8 +57,7 @@ class Listening:
         covered = [tables.tables[c.id] for c in feed.collections]
         async with self.troubles.noting(live, JOB, covered) as attempt:
             heard = await self._hear(live, tables, feed, covered)
-            for collection, refused in heard.refused.items():
-                await self.troubles.note(live, JOB, [collection], refused)
+            attempt.refused.update(heard.refused)
             if heard.change.schema_changed:
                 await self.rediscovery.follow(live, Hint.TOLD)
             return 0.0 if heard.more else self.interval

@@ -30,7 +30,7 @@ from httpproxy.sync import plan
 from httpproxy.sync.listening import feeds_of
 from httpproxy.sync.plan import Pace
 from httpproxy.sync.reading import Began, Reading
-from httpproxy.sync.troubles import Troubles
+from httpproxy.sync.troubles import Attempt, Troubles
 from httpproxy.upstream.lane import Priority
 from providers.spec import ListingExpired, Page
 
@@ -92,20 +92,39 @@ class Listing:
         if state is None:
             return None
         course = _Course(live, tables, table)
+        next_ = self._next(course, state)
+        if not isinstance(next_, Run | plan.Listing):
+            return next_
         async with self.troubles.noting(live, JOB, (table,)) as attempt:
-            return await self._carry_on(course, state)
+            return await self._carry_on(course, state, next_, attempt)
         return attempt.pause
 
-    async def _carry_on(self, course: _Course, state: CollectionState) -> float | None:
+    def _next(
+        self, course: _Course, state: CollectionState
+    ) -> Run | plan.Listing | float | None:
+        """The run to go on with or to begin, or the seconds until another look."""
+        # Marks ask again and again; what fails is left alone all the same.
+        if left_alone := self.troubles.left_alone(course.live, JOB, state.collection):
+            return left_alone
         if state.held is not None and not state.held.approved:
             return HELD
-        run = state.run
-        if run is None:
-            next_ = plan.wanted(state, self.pace, self.wall_clock())
-            if not isinstance(next_, plan.Listing):
-                return next_
-            if self._feed_is_closed(course, state):
-                return FEED_FIRST
+        if state.run is not None:
+            return state.run
+        wanted = plan.wanted(state, self.pace, self.wall_clock())
+        if isinstance(wanted, plan.Listing) and self._feed_is_closed(course, state):
+            return FEED_FIRST
+        return wanted
+
+    async def _carry_on(
+        self,
+        course: _Course,
+        state: CollectionState,
+        next_: Run | plan.Listing,
+        attempt: Attempt,
+    ) -> float | None:
+        if isinstance(next_, Run):
+            run = next_
+        else:
             run = await self.progress.begin_run(
                 course.table,
                 next_.kind,
@@ -119,10 +138,12 @@ class Listing:
             await self._run(course, run, approved=approved)
         except Stale:
             log.info("%s: the %s goes on or begins anew elsewhere", course.label, run.kind)
+            attempt.finished = False
             return ANEW
         except (ListingExpired, SeenLost) as lost:
             log.info("%s: the %s begins anew: %s", course.label, run.kind, lost)
             await self.progress.drop_run(course.table, run)
+            attempt.finished = False
             return ANEW
         return 0.0
 

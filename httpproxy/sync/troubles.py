@@ -33,9 +33,16 @@ class Words(NamedTuple):
 
 @dataclass(slots=True)
 class Attempt:
-    """One try of a job. `pause` is how long to leave it alone, None if it went well."""
+    """One try of a job, for whoever makes it to say how it went.
+
+    pause     how long to leave it alone, None if nothing was raised
+    refused   collection id -> why the API would not tell of it; the others went well
+    finished  False: it came to nothing, which is neither a failure nor a success
+    """
 
     pause: float | None = None
+    refused: dict[str, Refused] = field(default_factory=dict)
+    finished: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,12 @@ class Troubles:
             attempt.pause = self._count(live, job, ids)
             await self.note(live, job, ids, error)
         else:
-            await self._well_again(live, job, ids)
+            for collection, refusal in attempt.refused.items():
+                self._well.discard((live.sync.id, job, collection))
+                await self.note(live, job, [collection], refusal)
+            if attempt.finished:
+                well = [each for each in ids if each not in attempt.refused]
+                await self._well_again(live, job, well)
 
     async def note(self, live: Live, job: str, ids: Iterable[str], error: Exception) -> None:
         """Notes for these collections why a job failed."""
@@ -112,6 +124,19 @@ class Troubles:
         }
         return Resting(tuple(left), min(left.values())) if left else Resting()
 
+    def left_alone(self, live: Live, job: str, collection: str) -> float | None:
+        """For how many seconds yet the job leaves a collection alone; None: it does not."""
+        failing = self._failing.get((live.sync.id, job, collection))
+        left = failing.until - self.now() if failing is not None else 0.0
+        return left if left > 0 else None
+
+    def forgive(self, sync_id: str) -> set[str]:
+        """What failed may be put right: nothing is left alone any more. Which jobs were."""
+        places = [place for place in self._failing if place[0] == sync_id]
+        for place in places:
+            del self._failing[place]
+        return {job for _, job, _ in places}
+
     def forget(self, sync_id: str) -> None:
         """The sync is gone or paused; it begins without a past."""
         for place in [p for p in self._failing if p[0] == sync_id]:
@@ -130,15 +155,27 @@ class Troubles:
         return pause
 
     async def _well_again(self, live: Live, job: str, ids: list[str]) -> None:
-        """Takes note of success where it is news: after a failure, and the first time."""
-        places = {(live.sync.id, job, collection) for collection in ids}
-        if places <= self._well:
+        """Takes note of success where it is news: after a failure, and the first time.
+
+        What another job still fails at is not well, whatever this one does.
+        """
+        news = {(live.sync.id, job, collection) for collection in ids} - self._well
+        if not news:
             return
-        self._well |= places
-        for place in places:
+        for place in news:
             self._failing.pop(place, None)
+        now = self.now()
+        failing = {
+            collection
+            for (sync_id, _, collection), each in self._failing.items()
+            if sync_id == live.sync.id and each.until > now
+        }
+        well = {place for place in news if place[2] not in failing}
+        if not well:
+            return
+        self._well |= well
         try:
-            await self.progress.succeeded(live.sync.id, ids)
+            await self.progress.succeeded(live.sync.id, [place[2] for place in well])
         except OSError as away:
             log.warning(
                 "sync %s: %s went well, which cannot be noted: %s", live.sync.id, job, away

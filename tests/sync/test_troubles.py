@@ -91,6 +91,46 @@ async def test_what_works_again_is_noted_and_begins_without_a_past(
         assert await at.fail(REFUSED) == 2.0
 
 
+async def test_what_another_job_still_fails_at_stays_wrong(
+    database_dsn: str, tmp_path: Path
+) -> None:
+    async with desk(database_dsn, tmp_path) as at:
+        await at.fail(REFUSED, "reread")
+        await at.succeed("list")
+        assert (await at.state()).trouble is not None
+        at.now += 10.0  # nobody has tried again, and nobody knows it to fail any more
+        await at.succeed("list")
+        assert (await at.state()).trouble is None
+
+
+async def test_what_is_refused_for_one_collection_is_noted_until_it_is_told_again(
+    database_dsn: str, tmp_path: Path
+) -> None:
+    async with desk(database_dsn, tmp_path) as at:
+        tables = (at.table,)
+        async with at.troubles.noting(at.live, "listen", tables) as attempt:
+            attempt.refused[at.table.collection.id] = REFUSED
+        assert (await at.state()).trouble is not None
+        await at.succeed("listen")
+        assert (await at.state()).trouble is None
+
+
+async def test_what_came_to_nothing_is_no_success(database_dsn: str, tmp_path: Path) -> None:
+    async with desk(database_dsn, tmp_path) as at:
+        async with at.troubles.noting(at.live, "list", (at.table,)) as attempt:
+            attempt.finished = False
+        assert (await at.state()).succeeded_at is None
+
+
+async def test_what_was_put_right_is_not_left_alone(database_dsn: str, tmp_path: Path) -> None:
+    async with desk(database_dsn, tmp_path) as at:
+        await at.fail(REFUSED)
+        assert at.troubles.left_alone(at.live, "list", at.table.collection.id) == 2.0
+        assert at.troubles.forgive("another sync") == set()
+        assert at.troubles.forgive(at.live.sync.id) == {"list"}
+        assert at.troubles.left_alone(at.live, "list", at.table.collection.id) is None
+
+
 async def test_waiting_long_for_a_permit_is_no_trouble(
     database_dsn: str, tmp_path: Path
 ) -> None:
