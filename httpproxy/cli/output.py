@@ -8,6 +8,8 @@ from typing import Any
 import click
 import orjson
 
+json_option = click.option("--json", "wants_json", is_flag=True, help="JSON, for scripts.")
+
 
 def as_json(value: Any) -> None:
     """One JSON document on standard output; what JSON lacks (dates, decimals) is text."""

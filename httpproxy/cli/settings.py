@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from httpproxy.cli.invocation import Invocation
-from httpproxy.cli.output import as_json, as_table
+from httpproxy.cli.output import as_json, as_table, json_option
 from httpproxy.settings.reading import Settings, expected, is_secret
 
 
 @click.command()
-@click.option("--json", "wants_json", is_flag=True, help="JSON, for scripts.")
+@json_option
 @click.option("--markdown", is_flag=True, help="The table of docs/settings.md.")
 @click.pass_obj
 def settings(invocation: Invocation, wants_json: bool, markdown: bool) -> None:

@@ -50,7 +50,8 @@ class Sync:
     """An account of a provider and where its records are kept.
 
     `unique_id` is the first segment of the API root: who knows it may try tokens, so
-    it is not shown by `repr`. `rates` are the allotment per budget.
+    it is not shown by `repr`. `rates` are what the user set, per budget; others follow
+    the provider's default and what its answers state.
     """
 
     id: str

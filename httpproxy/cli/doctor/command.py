@@ -10,7 +10,7 @@ from httpproxy.cli.doctor.findings import examine
 from httpproxy.cli.doctor.symptoms import Finding, Level
 from httpproxy.cli.failures import FAILED
 from httpproxy.cli.invocation import Invocation
-from httpproxy.cli.output import as_json
+from httpproxy.cli.output import as_json, json_option
 from httpproxy.cli.running import run
 from httpproxy.settings.reading import Settings
 
@@ -18,7 +18,7 @@ _SIGNS = {Level.OK: "ok  ", Level.WARNING: "WARN", Level.PROBLEM: "FAIL"}
 
 
 @click.command(short_help="Check what could be wrong, and say what to do.")
-@click.option("--json", "wants_json", is_flag=True, help="JSON, for scripts.")
+@json_option
 @click.pass_context
 def doctor(context: click.Context, wants_json: bool) -> None:
     """Check settings, database, credentials, collections and clock; say what to do.

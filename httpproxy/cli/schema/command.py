@@ -12,7 +12,7 @@ import click
 from httpproxy.cli.desk import open_desk
 from httpproxy.cli.failures import DIFFERS
 from httpproxy.cli.invocation import Invocation
-from httpproxy.cli.output import as_json
+from httpproxy.cli.output import as_json, json_option
 from httpproxy.cli.running import run
 from httpproxy.cli.schema import applying, locking
 from httpproxy.cli.schema.differences import as_members, as_text
@@ -32,7 +32,7 @@ def schema() -> None:
 
 @schema.command()
 @click.argument("name")
-@click.option("--json", "wants_json", is_flag=True, help="JSON, for scripts.")
+@json_option
 @click.option(
     "--exit-code", is_flag=True, help="End with 4 if anything is to follow or waits, else 0."
 )

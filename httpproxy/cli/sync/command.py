@@ -14,7 +14,7 @@ import click
 from httpproxy.cli.desk import Desk, open_desk
 from httpproxy.cli.failures import USAGE, Failure
 from httpproxy.cli.invocation import Invocation
-from httpproxy.cli.output import as_json, as_table
+from httpproxy.cli.output import as_json, as_table, json_option
 from httpproxy.cli.running import run
 from httpproxy.cli.sync.creation import create, read_token
 from httpproxy.cli.sync.reports import as_data, tell, totals, wrongs
@@ -28,8 +28,6 @@ from httpproxy.settings.reading import Settings
 from httpproxy.store.registry import Sync
 from httpproxy.sync.health import Health
 from providers.catalog import PROVIDERS
-
-json_option = click.option("--json", "wants_json", is_flag=True, help="JSON, for scripts.")
 
 
 @click.group(short_help="Make, see, steer and delete syncs.")

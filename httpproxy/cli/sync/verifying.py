@@ -12,7 +12,7 @@ import click
 from httpproxy.cli.desk import Desk, chosen, open_desk
 from httpproxy.cli.failures import FAILED, USAGE, Failure
 from httpproxy.cli.invocation import Invocation
-from httpproxy.cli.output import as_json, as_table
+from httpproxy.cli.output import as_json, as_table, json_option
 from httpproxy.cli.running import run
 from httpproxy.exchange.allotment import Allotment
 from httpproxy.exchange.apis import APIS
@@ -54,7 +54,7 @@ class _Looked:
 )
 @click.option("--all", "everything", is_flag=True, help="Compare all that the API lists.")
 @click.option("--repair", is_flag=True, help="Put right what differs.")
-@click.option("--json", "wants_json", is_flag=True, help="JSON, for scripts.")
+@json_option
 @click.pass_context
 def verify(  # noqa: PLR0913 - one per option
     context: click.Context,
