@@ -93,7 +93,7 @@ class Listing:
             return None
         course = _Course(live, tables, table)
         next_ = self._next(course, state)
-        if not isinstance(next_, Run | plan.Listing):
+        if not isinstance(next_, Run | plan.NewRun):
             return next_
         async with self.troubles.noting(live, JOB, (table,)) as attempt:
             return await self._carry_on(course, state, next_, attempt)
@@ -101,7 +101,7 @@ class Listing:
 
     def _next(
         self, course: _Course, state: CollectionState
-    ) -> Run | plan.Listing | float | None:
+    ) -> Run | plan.NewRun | float | None:
         """The run to go on with or to begin, or the seconds until another look."""
         # Marks ask again and again; what fails is left alone all the same.
         if left_alone := self.troubles.left_alone(course.live, JOB, state.collection):
@@ -111,7 +111,7 @@ class Listing:
         if state.run is not None:
             return state.run
         wanted = plan.wanted(state, self.pace, self.wall_clock())
-        if isinstance(wanted, plan.Listing) and self._feed_is_closed(course, state):
+        if isinstance(wanted, plan.NewRun) and self._feed_is_closed(course, state):
             return FEED_FIRST
         return wanted
 
@@ -119,7 +119,7 @@ class Listing:
         self,
         course: _Course,
         state: CollectionState,
-        next_: Run | plan.Listing,
+        next_: Run | plan.NewRun,
         attempt: Attempt,
     ) -> float | None:
         if isinstance(next_, Run):

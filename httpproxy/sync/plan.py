@@ -36,7 +36,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class NewRun:
     """A run that is to begin."""
 
     kind: RunKind
@@ -44,21 +44,21 @@ class Listing:
     why: str
 
 
-def wanted(state: CollectionState, pace: Pace, now: float) -> Listing | float | None:
+def wanted(state: CollectionState, pace: Pace, now: float) -> NewRun | float | None:
     """The run to begin now, or the seconds until the next one; None: not of itself."""
     if state.removed or (state.held is not None and not state.held.approved):
         return None
     if state.backfilled_at is None:
-        return Listing(RunKind.BACKFILL, True, "it was never listed")
+        return NewRun(RunKind.BACKFILL, True, "it was never listed")
     if state.wants_thorough:
-        return Listing(RunKind.SWEEP, True, "a resync was asked for")
+        return NewRun(RunKind.SWEEP, True, "a resync was asked for")
     last = state.listed_at or state.backfilled_at
     if state.whole_mark is not None:
         pause = min(max(REST, state.rows * REST_PER_ROW), pace.sweep_interval)
         rest = last + pause - now
-        return rest if rest > 0 else Listing(RunKind.SWEEP, False, "it is marked dirty")
+        return rest if rest > 0 else NewRun(RunKind.SWEEP, False, "it is marked dirty")
     due = last + pace.sweep_interval - now
-    return due if due > 0 else Listing(RunKind.SWEEP, False, "it is time")
+    return due if due > 0 else NewRun(RunKind.SWEEP, False, "it is time")
 
 
 def mass_delete(missing: Missing, pace: Pace) -> bool:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from httpproxy.store.sync.states import CollectionState, Compared, Held, Missing, RunKind
-from httpproxy.sync.plan import Listing, Pace, backoff, mass_delete, wanted
+from httpproxy.sync.plan import NewRun, Pace, backoff, mass_delete, wanted
 
 HOUR = 3600.0
 PACE = Pace(6 * HOUR, 0.2, 10)
@@ -20,9 +20,9 @@ NEW = CollectionState(
 LISTED = replace(NEW, backfilled_at=1000.0, listed_at=1000.0)
 
 
-def begun(state: CollectionState, now: float) -> Listing:
+def begun(state: CollectionState, now: float) -> NewRun:
     found = wanted(state, PACE, now)
-    assert isinstance(found, Listing)
+    assert isinstance(found, NewRun)
     return found
 
 
@@ -58,7 +58,7 @@ def test_nothing_is_listed_that_is_held_until_somebody_agrees() -> None:
     held = replace(LISTED, held=Held(20, 30, 1000.0, approved=False))
     assert wanted(held, PACE, 1e9) is None
     agreed = replace(LISTED, held=Held(20, 30, 1000.0, approved=True))
-    assert isinstance(wanted(agreed, PACE, 1e9), Listing)
+    assert isinstance(wanted(agreed, PACE, 1e9), NewRun)
 
 
 def test_what_is_gone_upstream_is_not_listed() -> None:
