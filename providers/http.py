@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
@@ -108,3 +109,16 @@ def segments(path: str) -> tuple[str, ...]:
 def decoded(segment: str) -> str:
     """One path segment, percent-decoded as UTF-8. Split first, decode after."""
     return unquote(segment) if "%" in segment else segment
+
+
+def answered_at(response: Response, now: float) -> float:
+    """When an answer was given, by the clock of whoever gave it; epoch seconds.
+
+    `now` if it does not say, or if ours is the earlier: who asks for what changed since
+    then would pass over changes if ours is ahead, and is told some twice if it is behind.
+    """
+    try:
+        there = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
+    except ValueError:
+        return now
+    return min(now, there)

@@ -21,7 +21,7 @@ from providers.airtable.calls import base_of
 from providers.airtable.modified import Round, go_on
 from providers.airtable.refusals import WEBHOOKS_REMEDY, refused
 from providers.airtable.webhook import Webhook
-from providers.http import Response
+from providers.http import Response, answered_at
 from providers.record import JSON, NO_CHANGE, Collection
 from providers.spec import Budget, Conversation, Feed, Heard, Refused
 
@@ -84,8 +84,9 @@ def _open(feed: Feed, now: float) -> Conversation[State]:
     made = yield from webhooks.create(base_of(feed.collections[0]))
     if isinstance(made, Webhook):
         return State(now, webhook=made)
-    since = dict.fromkeys(_ids(feed), now)
-    return State(now, round=Round(since), retry_at=now + DAY, refusal=made.said)
+    heard = answered_at(made.response, now)
+    since = dict.fromkeys(_ids(feed), heard)
+    return State(heard, round=Round(since), retry_at=now + DAY, refusal=made.said)
 
 
 def _by_webhook(feed: Feed, webhook: Webhook, heard: float, now: float) -> Conversation[Heard]:

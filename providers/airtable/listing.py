@@ -31,6 +31,7 @@ class Listed(NamedTuple):
 
     records: tuple[RecordImage, ...]
     offset: str | None
+    response: Response
 
 
 def list_page(collection: Collection, after: str | None, thorough: bool) -> Conversation[Page]:
@@ -101,7 +102,7 @@ def _listed(collection: Collection, response: Response, after: str | None) -> Li
     records = listed_images(collection, records_in(answer))
     offset = answer.get("offset") if isinstance(answer, dict) else None
     if not offset:
-        return Listed(records, None)
+        return Listed(records, None, response)
     if not isinstance(offset, str) or offset == after:
         raise Unreadable("the listing does not go on from its offset")
-    return Listed(records, offset)
+    return Listed(records, offset, response)

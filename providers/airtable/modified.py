@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from providers.airtable.listing import change_of, has_expired, list_records
+from providers.http import answered_at
 from providers.record import Change, Collection, merged
 from providers.spec import Conversation, Refused
 
@@ -32,7 +33,8 @@ class Round:
 
     since    table id -> up to when its changes are known; epoch seconds
     todo     the tables that this round has still to ask, in order; empty between rounds
-    began    when the first page of todo[0] was asked for
+    began    when the first page of todo[0] was asked for; once it has come, by Airtable's
+             clock if ours is ahead
     offset   where todo[0] goes on, None for its beginning
     """
 
@@ -98,6 +100,8 @@ def _ask(table: Collection, found: Found, now: float) -> Conversation[None]:
         found.round = Round(left.since, left.todo[1:], now)
         return
     found.changes.append(change_of(table, listed.records))
+    if left.offset is None:
+        left = replace(left, began=answered_at(listed.response, left.began))
     if listed.offset is not None:
         found.round = replace(left, offset=listed.offset)
     else:

@@ -20,10 +20,9 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Final
 
-from providers.http import Request, Response
+from providers.http import Request, Response, answered_at
 from providers.hubspot.calls import post, segment, told
 from providers.hubspot.fields import moment
 from providers.hubspot.shapes import id_of, object_of, objects_of
@@ -99,7 +98,8 @@ def listen(feed: Feed, state: JSON, now: float) -> Generator[Request, Response, 
 def _search(
     collection: Collection, place: Pass, now: float, limit: int = _LARGEST_PAGE
 ) -> Generator[Request, Response, tuple[Hits, bool, float]]:
-    """The next hits by id, whether there are more, and when that was (epoch seconds)."""
+    """The next hits by id, whether there are more, and when that was (epoch seconds): by
+    HubSpot's clock, whose dates are searched for."""
     modified: dict[str, JSON] = {
         "propertyName": modified_property(collection),
         "operator": "GTE",
@@ -121,20 +121,7 @@ def _search(
         for each in objects_of(body.get("results"))
         if _NUMBER.fullmatch(key := id_of(each.get("id")))
     ]
-    return hits, bool(object_of(body.get("paging")).get("next")), _clock(response, now)
-
-
-def _clock(response: Response, now: float) -> float:
-    """When an answer was given, in epoch seconds.
-
-    The dates that are searched for are of HubSpot's clock: if ours is ahead of it, going by
-    ours would pass over changes.
-    """
-    try:
-        there = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
-    except ValueError:
-        return now
-    return min(now, there)
+    return hits, bool(object_of(body.get("paging")).get("next")), answered_at(response, now)
 
 
 def _ago(moment_: float) -> int:

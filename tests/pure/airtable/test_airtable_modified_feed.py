@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from email.utils import formatdate
 
 import pytest
 from airtable_calls import NOON, Account, collection
@@ -324,3 +325,20 @@ def calls(listener):
 
 def test_a_token_of_the_bases_owner_may_have_webhooks():
     assert "webhook" in Listener(Account(TOKEN)).listen().state
+
+
+def test_a_clock_of_ours_that_is_fast_passes_over_nothing(account):
+    listener, there = Listener(account), account.now
+    date = headers(("Date", formatdate(there, usegmt=True)))
+    conversation = AIRTABLE.listen(listener.feed, None, there + 600)
+    next(conversation)
+    with pytest.raises(StopIteration) as opened:
+        conversation.send(Response(403, date, refusal(403, "INVALID_PERMISSIONS").body))
+    state = opened.value.value.state
+    assert state["since"] == {TASKS: int(there), PROJECTS: int(there)}
+    conversation = AIRTABLE.listen(listener.feed, state, there + 660)
+    next(conversation)
+    conversation.send(Response(200, date, EMPTY.body))
+    with pytest.raises(StopIteration) as heard:
+        conversation.send(Response(200, date, EMPTY.body))
+    assert heard.value.value.state["since"] == {TASKS: int(there), PROJECTS: int(there)}
