@@ -21,7 +21,7 @@ from httpproxy.store.errors import Stale
 from httpproxy.store.layouts.tables import SyncTables, Table
 from httpproxy.store.registry import Registry
 from httpproxy.store.sync.progress import Progress
-from httpproxy.store.sync.states import CollectionState
+from httpproxy.store.sync.states import CollectionState, FeedStep
 from httpproxy.sync.reading import Reading
 from httpproxy.sync.troubles import Troubles
 from httpproxy.upstream.lane import Priority
@@ -80,11 +80,10 @@ class Listening:
             images = type(change)(images=change.images)
             marks += await self.reading.take_in(live, tables, images, began)
         marks += await self._missed(live, feed, state, heard)
-        told = [c.id for c in feed.collections if c.id not in heard.refused]
+        told = tuple(c.id for c in feed.collections if c.id not in heard.refused)
+        step = FeedStep(feed.name, state, heard.state, told, tuple(marks))
         try:
-            await self.progress.save_feed(
-                tables, live.sync.id, feed.name, told, heard.state, marks, before=state
-            )
+            await self.progress.save_feed(tables, live.sync.id, step)
         except Stale:
             log.info("sync %s: feed %s was heard elsewhere", live.sync.id, feed.name)
             if state is None:  # and so opened twice: nobody will listen to this one

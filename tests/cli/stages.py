@@ -12,7 +12,7 @@ from httpproxy.store.database import Database
 from httpproxy.store.layouts.tables import Table
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.sync.progress import Progress
-from httpproxy.store.sync.states import CollectionState, Missing, Run, RunKind
+from httpproxy.store.sync.states import CollectionState, FeedStep, Missing, Run, RunKind
 from httpproxy.store.vault import Vault
 from providers.record import Change, Dirty
 from tests.store.world import KEY, TASKS, image, make_sync
@@ -64,9 +64,8 @@ class Stage:
         """The collection's feed was heard."""
         tables = await self.registry.tables(self.sync)
         before = await self.progress.feed_state(self.sync.id, "feed")
-        await self.progress.save_feed(
-            tables, self.sync.id, "feed", [TASKS.id], {"at": 1}, marks, before=before
-        )
+        step = FeedStep("feed", before, {"at": 1}, (TASKS.id,), marks)
+        await self.progress.save_feed(tables, self.sync.id, step)
 
     async def hold(self, missing: int, rows: int) -> None:
         """A sweep that has come to its end, and lacks too much."""

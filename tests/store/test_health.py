@@ -9,7 +9,7 @@ import pytest
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
 from httpproxy.store.sync.progress import Progress
-from httpproxy.store.sync.states import CollectionState, RunKind
+from httpproxy.store.sync.states import CollectionState, FeedStep, RunKind
 from providers.record import Dirty
 from tests.store.world import PAIRS, TASKS, World, deletion, image, make_sync
 
@@ -145,8 +145,9 @@ async def test_a_deleted_sync_leaves_nothing_of_its_progress(
         run = await progress.begin_run(table, RunKind.SWEEP, 1, thorough=False, mark=None)
         await progress.turn_page(table, run, [("rec1",)], "x")
         await progress.count_requests({(table.number, "write"): 1})
-        dirty = [Dirty(TASKS.id, ("rec1",), "why")]
-        await progress.save_feed(tables, sync.id, "f", [TASKS.id], {"a": 1}, dirty, before=None)
+        mark = Dirty(TASKS.id, ("rec1",), "why")
+        step = FeedStep("f", None, {"a": 1}, (TASKS.id,), (mark,))
+        await progress.save_feed(tables, sync.id, step)
     kept = ("progress", "request", "run", "seen", "feed", "dirty")
     for table_name in kept:
         assert len(await world.ask(f"SELECT FROM httpproxy.{table_name}")) == 2, table_name

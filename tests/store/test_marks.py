@@ -16,7 +16,7 @@ from httpproxy.store.database import Database
 from httpproxy.store.errors import Forgotten, Stale
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.sync.progress import Progress
-from httpproxy.store.sync.states import DirtyKinds
+from httpproxy.store.sync.states import DirtyKinds, FeedStep
 from providers.record import JSON, Change, Dirty, Image, ImageKind
 from tests.store.world import PAIRS, TASKS, World, deletion, image, make_sync
 
@@ -108,7 +108,7 @@ async def test_a_mark_is_made_unless_the_row_has_its_version(
         await committer.commit(replace(world.commit(start=0), change=Change(dirty=(mark,))))
     else:
         counted = await progress.save_feed(
-            world.tables, world.sync.id, "f", [TASKS.id], {}, [mark], before=None
+            world.tables, world.sync.id, FeedStep("f", None, {}, (TASKS.id,), (mark,))
         )
         assert counted == made
     assert bool(await marks(world)) == made
@@ -266,7 +266,7 @@ async def test_marks_of_forgotten_collections_are_dropped(
     await committer.commit(replace(world.commit(start=0), change=Change(dirty=(dirty(),))))
     with pytest.raises(Forgotten):
         await progress.save_feed(
-            world.tables, world.sync.id, "f", [TASKS.id], {}, [dirty()], before=None
+            world.tables, world.sync.id, FeedStep("f", None, {}, (TASKS.id,), (dirty(),))
         )
     for table in ("dirty", "feed", "progress"):
         assert await world.ask(f"SELECT FROM httpproxy.{table}") == [], table
@@ -296,7 +296,9 @@ async def save(
 ) -> int:
     collections = [TASKS.id]
     return await progress.save_feed(
-        world.tables, world.sync.id, "f", collections, state, told, before=before
+        world.tables,
+        world.sync.id,
+        FeedStep("f", before, state, tuple(collections), tuple(told)),
     )
 
 
@@ -342,9 +344,11 @@ async def test_marks_that_cannot_be_made_leave_the_feed_where_it_was(
     broken = replace(world.tables.tables[TASKS.id], number=2**40)
     tables = SyncTables(world.tables.schema, {TASKS.id: broken})
     with pytest.raises(Exception, match="out of range"):
-        await progress.save_feed(tables, world.sync.id, "f", [TASKS.id], 2, [dirty()], before=1)
+        await progress.save_feed(
+            tables, world.sync.id, FeedStep("f", 1, 2, (TASKS.id,), (dirty(),))
+        )
     assert await progress.feed_state(world.sync.id, "f") == 1
     made = await progress.save_feed(
-        unknown, world.sync.id, "f", [TASKS.id], 2, [dirty()], before=1
+        unknown, world.sync.id, FeedStep("f", 1, 2, (TASKS.id,), (dirty(),))
     )
     assert made == 0

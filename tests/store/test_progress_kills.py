@@ -9,6 +9,7 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -20,7 +21,7 @@ from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.errors import SeenLost, Unavailable
 from httpproxy.store.registry import Registry
 from httpproxy.store.sync.progress import Progress
-from httpproxy.store.sync.states import RunKind
+from httpproxy.store.sync.states import FeedStep, RunKind
 from httpproxy.store.vault import Vault
 from providers.record import Dirty
 from tests.store.world import KEY, TASKS, World, image, make_sync
@@ -127,12 +128,15 @@ async def test_a_kill_while_a_run_begins_leaves_the_one_before(world: World) -> 
 
 async def test_a_kill_while_marks_are_made_leaves_the_feed_where_it_was(world: World) -> None:
     progress = Progress(world.database)
-    told = (world.tables, world.sync.id, "f", [TASKS.id])
-    await progress.save_feed(*told, {"cursor": 1}, [WHOLE], before=None)
+    first, second = {"cursor": 1}, {"cursor": 2}
+    begun = FeedStep("f", None, first, (TASKS.id,), (WHOLE,))
+    await progress.save_feed(world.tables, world.sync.id, begun)
     marked = await world.ask("SELECT mark FROM httpproxy.dirty")
     async with held(world, "SELECT FROM httpproxy.dirty FOR UPDATE"):
         saving = asyncio.ensure_future(
-            progress.save_feed(*told, {"cursor": 2}, [WHOLE], before={"cursor": 1})
+            progress.save_feed(
+                world.tables, world.sync.id, replace(begun, before=first, state=second)
+            )
         )
     with pytest.raises(Unavailable):
         await saving

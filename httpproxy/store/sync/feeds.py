@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from httpproxy.store.commits.batch import mark_rows
@@ -11,19 +10,8 @@ from httpproxy.store.errors import Forgotten, Stale
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.sync.marks import SQL, hold_collections, jsonb
 from httpproxy.store.sync.marks import save as save_marks
-from providers.record import JSON, Dirty
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What a feed told: the state that it was asked with, its next one, the collections
-    that it is about, and the marks."""
-
-    feed: str
-    before: JSON
-    state: JSON
-    collections: tuple[str, ...]
-    marks: tuple[Dirty, ...]
+from httpproxy.store.sync.states import FeedStep
+from providers.record import JSON
 
 
 async def state(connection: Connection, sync_id: str, feed: str) -> JSON:
@@ -34,7 +22,7 @@ async def state(connection: Connection, sync_id: str, feed: str) -> JSON:
     return kept
 
 
-async def save(connection: Connection, tables: SyncTables, sync_id: str, heard: Heard) -> int:
+async def save(connection: Connection, tables: SyncTables, sync_id: str, step: FeedStep) -> int:
     """Keeps what a feed told; the connection is in a transaction. Returns how many marks
     were needed.
 
@@ -45,19 +33,17 @@ async def save(connection: Connection, tables: SyncTables, sync_id: str, heard: 
         raise Forgotten(f"sync {sync_id} is not in the registry any more")
     kept: dict[str, Any] = {
         "sync_id": sync_id,
-        "feed": heard.feed,
-        "state": jsonb(heard.state),
-        "before": jsonb(heard.before),
+        "feed": step.feed,
+        "state": jsonb(step.state),
+        "before": jsonb(step.before),
     }
-    statement = "begin_feed" if heard.before is None else "continue_feed"
+    statement = "begin_feed" if step.before is None else "continue_feed"
     if await (await connection.execute(SQL[statement], kept)).fetchone() is None:
-        raise Stale(f"feed {heard.feed} has gone on meanwhile")
-    told = {"sync_id": sync_id, "collections": list(heard.collections)}
+        raise Stale(f"feed {step.feed} has gone on meanwhile")
+    told = {"sync_id": sync_id, "collections": list(step.collections)}
     await connection.execute(SQL["record_heard"], told)
     known = tables.tables
     return await save_marks(
         connection,
-        mark_rows(
-            (known[m.collection].number, m) for m in heard.marks if m.collection in known
-        ),
+        mark_rows((known[m.collection].number, m) for m in step.marks if m.collection in known),
     )

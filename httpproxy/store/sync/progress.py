@@ -28,6 +28,7 @@ from httpproxy.store.sync.marks import SQL
 from httpproxy.store.sync.states import (
     CollectionState,
     DirtyKinds,
+    FeedStep,
     Marked,
     Missing,
     Run,
@@ -216,27 +217,15 @@ class Progress:
         async with self._database.connection() as connection:
             return await feeds.state(connection, sync_id, feed)
 
-    async def save_feed(  # noqa: PLR0913  # the contract of one transaction
-        self,
-        tables: SyncTables,
-        sync_id: str,
-        feed: str,
-        collections: Sequence[str],
-        state: JSON,
-        dirty: Sequence[Dirty],
-        *,
-        before: JSON,
-    ) -> int:
+    async def save_feed(self, tables: SyncTables, sync_id: str, step: FeedStep) -> int:
         """What a feed told: marks and its next state, in one transaction. Returns how many
         marks were needed.
 
-        `before` is the state that was listened with. Raises Stale if the feed has gone on
-        from there meanwhile: nothing is kept, and what was heard is heard again. Raises
-        Forgotten.
+        Raises Stale if the feed has gone on from `step.before` meanwhile: nothing is kept,
+        and what was heard is heard again. Raises Forgotten.
         """
-        heard = feeds.Heard(feed, before, state, tuple(collections), tuple(dirty))
         async with self._database.transaction() as connection:
-            return await feeds.save(connection, tables, sync_id, heard)
+            return await feeds.save(connection, tables, sync_id, step)
 
     async def forget_feeds(self, sync_id: str) -> list[tuple[str, JSON]]:
         """Forgets where a sync's feeds were, and tells it: they are to be hung up."""

@@ -6,6 +6,7 @@
     Compared         how often a sample differed from the API
     CollectionState  all of it for one collection
     Marked           records that are to be read again
+    FeedStep         what a feed told, and where it goes on
 
 Times are seconds since 1970, by the database's clock.
 """
@@ -16,6 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from providers.record import JSON, Dirty
 
 
 class RunKind(StrEnum):
@@ -148,6 +151,23 @@ class Marked:
     collection: str
     keys: tuple[tuple[str, ...], ...]
     marks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStep:
+    """What a feed told in one listening, and so where it goes on.
+
+    before       the state that it was listened with, None if it is new
+    state        the one to listen with next
+    collections  provider's ids of those that it told of
+    marks        what is to be read again for it
+    """
+
+    feed: str
+    before: JSON
+    state: JSON
+    collections: tuple[str, ...]
+    marks: tuple[Dirty, ...] = ()
 
 
 Row = Mapping[str, Any]
