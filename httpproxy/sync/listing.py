@@ -41,7 +41,7 @@ AT_ONCE: Final = 100  # records that are confirmed together
 FEED_FIRST: Final = 1.0  # seconds until another look whether the feed is open
 SAY_EVERY: Final = 10.0  # seconds between log lines on one run
 HELD: Final = 5.0  # seconds until another look whether somebody said go on
-ANEW: Final = 5.0  # seconds before a run that was lost begins again
+ELSEWHERE: Final = 5.0  # seconds until another look at a run that others go on with
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +139,12 @@ class Listing:
         except Stale:
             log.info("%s: the %s goes on or begins anew elsewhere", course.label, run.kind)
             attempt.finished = False
-            return ANEW
+            return ELSEWHERE
         except (ListingExpired, SeenLost) as lost:
             log.info("%s: the %s begins anew: %s", course.label, run.kind, lost)
             await self.progress.drop_run(course.table, run)
             attempt.finished = False
-            return ANEW
+            return await self.troubles.lost(course.live, JOB, state.collection, lost)
         return 0.0
 
     def _feed_is_closed(self, course: _Course, state: CollectionState) -> bool:

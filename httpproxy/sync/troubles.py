@@ -24,6 +24,9 @@ from providers.spec import Refused
 log = logging.getLogger(__name__)
 
 
+IN_VAIN: Final = 3  # times in a row from which on beginning anew is a trouble
+
+
 class Words(NamedTuple):
     """An error as its reader needs it: what happened, and what to do."""
 
@@ -123,6 +126,16 @@ class Troubles:
             if (sync_id, kind) == (live.sync.id, job) and failing.until > now
         }
         return Resting(tuple(left), min(left.values())) if left else Resting()
+
+    async def lost(self, live: Live, job: str, collection: str, why: Exception) -> float:
+        """What a job did was in vain, through no failure, and it begins anew. That is
+        noted if it happens again and again. Returns for how long to leave it alone."""
+        pause = self._count(live, job, [collection])
+        times = self._failing[live.sync.id, job, collection].failures
+        if times >= IN_VAIN:
+            words = Words(f"{why} ({times} times in a row)", "It is tried again by itself.")
+            await self.progress.failed(live.sync.id, [collection], *words)
+        return pause
 
     def left_alone(self, live: Live, job: str, collection: str) -> float | None:
         """For how many seconds yet the job leaves a collection alone; None: it does not."""

@@ -16,7 +16,7 @@ from httpproxy.store.layouts.tables import Table
 from httpproxy.store.sync.states import CollectionState
 from httpproxy.sync.troubles import UNKNOWN, Troubles, in_words
 from providers.http import Response, headers
-from providers.spec import Refused
+from providers.spec import ListingExpired, Refused
 
 REFUSED = Refused(Response(403, headers(), b"", "Forbidden"), "MISSING_SCOPES", "Add a scope.")
 
@@ -129,6 +129,22 @@ async def test_what_was_put_right_is_not_left_alone(database_dsn: str, tmp_path:
         assert at.troubles.forgive("another sync") == set()
         assert at.troubles.forgive(at.live.sync.id) == {"list"}
         assert at.troubles.left_alone(at.live, "list", at.table.collection.id) is None
+
+
+async def test_a_listing_that_is_lost_again_and_again_is_a_trouble(
+    database_dsn: str, tmp_path: Path
+) -> None:
+    async with desk(database_dsn, tmp_path) as at:
+        expired, place = ListingExpired("the offset is gone"), at.table.collection.id
+        assert await at.troubles.lost(at.live, "list", place, expired) == 2.0
+        assert await at.troubles.lost(at.live, "list", place, expired) == 4.0
+        assert (await at.state()).trouble is None, "it happens now and then"
+        assert await at.troubles.lost(at.live, "list", place, expired) == 8.0
+        trouble = (await at.state()).trouble
+        assert trouble is not None
+        assert trouble.error == "the offset is gone (3 times in a row)"
+        await at.succeed()
+        assert (await at.state()).trouble is None
 
 
 async def test_waiting_long_for_a_permit_is_no_trouble(
