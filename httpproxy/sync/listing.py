@@ -216,16 +216,17 @@ class Listing:
                 course.label, missing.missing, missing.rows, course.live.sync.name,
             )  # fmt: skip
             return
-        if missing.missing:
-            await self._confirm(course, run)
+        if missing.missing and not await self._confirm(course, run):
+            return
         await self.progress.end_run(course.table, run)
         log.info(
             "%s: %s is complete: %d records, %d were missing", course.label, run.kind,
             run.records, missing.missing,
         )  # fmt: skip
 
-    async def _confirm(self, course: _Course, run: Run) -> None:
-        """Reads what the listing lacks; what the reads say is committed."""
+    async def _confirm(self, course: _Course, run: Run) -> bool:
+        """Reads what the listing lacks; what the reads say is committed. False if the sync
+        was paused or changed meanwhile: then it is for later."""
         after: tuple[str, ...] | None = None
         while keys := await self.progress.missing_keys(course.table, run, after, AT_ONCE):
             after = keys[-1]
@@ -233,6 +234,9 @@ class Listing:
                 course.live, course.tables, course.table, keys, Priority.BACKFILL
             )
             await self.registry.mark_dirty(course.live.sync, marks)
+            if course.live.ended:
+                return False
+        return True
 
 
 async def _both(taking_in: Awaitable[Run], fetching: Awaitable[_Turned]) -> tuple[Run, _Turned]:

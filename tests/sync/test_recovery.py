@@ -13,7 +13,7 @@ from test_airtable_sync import agree, ask, make
 from waiting import QUICK, state_of, until, until_listed, until_state
 
 from httpproxy.store.sync.progress import Progress
-from httpproxy.sync import plan
+from httpproxy.sync import listing, plan
 
 
 async def requests(house: AirtableHouse, class_: str) -> int:
@@ -98,3 +98,29 @@ async def test_a_query_that_somebody_cancels_ends_nothing(
         await until(lambda: not left, "the query is cancelled")
         ask(house, "PATCH", f"/{record}", {"fields": {"Amount": 7}})
         await until(lambda: agree(house), "the sync goes on")
+
+
+async def test_a_sync_that_is_paused_deletes_nothing_more(
+    database_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "AT_ONCE", 1)
+    async with open_airtable(database_dsn, tmp_path, **QUICK) as house:
+        house.apis.simulators.switch({"airtable": {"webhooks_allowed": False}})
+        made = make(house, 9)
+        await until_listed(house, house.table_id)
+        for record in made:
+            ask(house, "DELETE", f"/{record}")
+        await asyncio.to_thread(
+            house.order_fault, "delay_after", seconds=0.7, path="listRecords", count=20
+        )
+        office = house.house.service.office
+        await office.progress.ask_resync(house.sync.id, [house.table_id])
+        await until(lambda: len(house.rows()) < len(made), "the first are gone")
+        await office.registry.set_status(house.sync, "paused")
+        await asyncio.sleep(2.5)
+        left = len(house.rows())
+        assert left > 0
+        await asyncio.sleep(1.5)
+        assert len(house.rows()) == left
+        await office.registry.set_status(house.sync, "active")
+        await until(lambda: not house.rows(), "it goes on where it was")
