@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from httpproxy.cli import logs
 from httpproxy.cli.failures import explaining_port
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.running import run, settle_memory, until_stopped
@@ -120,6 +121,9 @@ def demo(
     found again the next time. Runs until Ctrl-C.
     """
     settings = invocation.settings(gateway_port=gateway_port, sandbox_port=sandbox_port)
+    if "log_level" not in settings.model_fields_set:
+        # What it shows is on the same terminal: the sync's progress would stand in between.
+        logs.configure("warning", settings.log_format)
     run(settings, _demo(settings, once))
 
 

@@ -39,6 +39,7 @@ def test_the_demo_writes_shows_the_row_invites_and_ends_cleanly(programs: Progra
         for provider in PROVIDERS.values():
             root = rf"{provider.title} +http://127\.0\.0\.1:\d+/\S+/{provider.hosts[0]}\n"
             assert re.search(root, told)
+        assert " INFO " not in told, "nothing stands between what it shows"
         assert listening(demo.process.pid) == {"127.0.0.1"}
         left = [psutil.Process(demo.process.pid), *demo.children()]
         assert len(left) > 1
