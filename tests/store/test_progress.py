@@ -209,7 +209,8 @@ async def test_the_end_of_a_run_is_a_success_that_answers_its_mark(
     run = await progress.turn_page(table, run, [("rec1",)], None)
     await progress.end_run(table, run)
     found = await state(world)
-    assert (found.run, found.whole_mark, found.trouble) == (None, None, None)
+    assert (found.run, found.whole_mark) == (None, None)
+    assert found.trouble is not None, "another job may fail still: it says itself when not"
     assert found.backfilled_at is not None
     assert found.backfilled_at == found.listed_at == found.succeeded_at
     assert await world.ask("SELECT FROM httpproxy.seen") == []

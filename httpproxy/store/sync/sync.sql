@@ -162,11 +162,11 @@ DELETE FROM httpproxy.dirty
 WHERE collection = %(number)s AND record_id = '' AND mark = %(mark)s
 
 -- name: record_listing
--- A complete listing is a success. It answers what was asked for before it began; a field
--- that came meanwhile lacks its values in all that was listed until then.
+-- A complete listing is a success, though something else may fail still: what is wrong is
+-- taken back by `record_success` alone. It answers what was asked for before it began; a
+-- field that came meanwhile lacks its values in all that was listed until then.
 UPDATE httpproxy.progress
 SET backfilled_at = coalesce(backfilled_at, now()), listed_at = now(), succeeded_at = now(),
-    error = NULL, remedy = '', failed_at = NULL, failures = 0,
     wants_thorough = wants_thorough
         AND NOT (%(thorough)s AND coalesce(asked_at < %(began_at)s, true))
 WHERE collection = %(number)s
