@@ -52,6 +52,7 @@ class Stage:
     async def end(self) -> None:
         assert self.run is not None
         await self.progress.end_run(self.table, self.run)
+        await self.progress.succeeded(self.sync.id, [TASKS.id])  # as the sync does then
 
     async def fill(self, *records: str) -> None:
         """A complete backfill of these records, heard and successful."""
