@@ -102,10 +102,7 @@ class Directory:
 
     async def keep_fresh(self) -> None:
         """Polls the registry until it is cancelled; a database that is away is waited for."""
-        task = asyncio.current_task()
-        # A cancellation can get lost in a connection that breaks at that moment; its
-        # count stays.
-        while task is not None and not task.cancelling():
+        while True:
             await asyncio.sleep(POLL_SECONDS)
             try:
                 await self.refresh()
