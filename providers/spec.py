@@ -54,6 +54,42 @@ class Unreadable(ValueError):
 Reader = Callable[[Exchange, Schema], Change]
 
 
+class DraftKind(StrEnum):
+    """What a request is meant to do to a record.
+
+    TOUCH  something that the request alone does not tell (a merge, an association)
+    """
+
+    CREATE = "create"
+    UPDATE = "update"
+    UPSERT = "upsert"
+    DELETE = "delete"
+    TOUCH = "touch"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a request is meant to do to one record, read from the request alone.
+
+    key     None where the API chooses it (CREATE), where the record is named by a value,
+            or where the whole collection is meant (TOUCH)
+    match   (field id, value): names the record where the request does so by a unique value
+    values  field id -> what the request sets, in the form that the column takes
+    faults  what the API will refuse by the schema as it is known; each names the field and
+            the remedy
+    """
+
+    collection: str
+    kind: DraftKind
+    key: tuple[str, ...] | None = None
+    match: tuple[str, str] | None = None
+    values: Mapping[str, JSON] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+
+
+Drafter = Callable[[Request, Mapping[str, str], Schema], tuple[Draft, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One line of a provider's route table.
@@ -62,7 +98,10 @@ class Route:
     segment; "{rest...}" at the end takes all that is left. Literal segments win over
     variables. `name` is unique within the provider ("update record"). `commits` says
     in a few words what a 2xx does to the database; it becomes the README's table.
-    `read` turns the exchange into a Change; a READ route has none.
+    `read` turns the exchange into a Change; a READ route has none. `draft` tells from
+    (request, decoded path variables, schema) what a request is meant to do: of a request
+    whose answer was lost, nothing else is known. It leaves out collections that the schema
+    does not have and raises Unreadable for a body that cannot be read. A READ route has none.
     """
 
     name: str
@@ -71,6 +110,7 @@ class Route:
     action: Action
     commits: str = "nothing"
     read: Reader | None = None
+    draft: Drafter | None = None
     budget: str = "standard"
     host: str | None = None  # None: the provider's first host
 
