@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
@@ -48,3 +49,12 @@ def base_of(collection: Collection) -> str:
 def quoted(text: str) -> str:
     """A string literal of Airtable's formula language."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def parsed_moment(moment: float) -> str:
+    """A moment (epoch seconds; none before 1970) in the formula language, in whole seconds.
+
+    The parsed form matters: compared with a mere text, every record is "after" it.
+    """
+    text = datetime.fromtimestamp(max(moment, 0.0), UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return f"DATETIME_PARSE('{text}','YYYY-MM-DD HH:mm:ss')"

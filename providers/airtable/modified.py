@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Final
 
+from providers.airtable.calls import parsed_moment
 from providers.airtable.listing import change_of, has_expired, list_records
 from providers.http import answered_at
 from providers.record import Change, Collection, merged
@@ -109,10 +109,5 @@ def _ask(table: Collection, found: Found, now: float) -> Conversation[None]:
 
 
 def _since(moment: float) -> str:
-    """The formula for what was modified since a time, less the overlap.
-
-    The parsed form matters: compared with a mere text, every record is "after" it.
-    """
-    at = datetime.fromtimestamp(max(moment - OVERLAP, 0.0), UTC)
-    text = at.strftime("%Y-%m-%d %H:%M:%S")
-    return f"IS_AFTER(LAST_MODIFIED_TIME(),DATETIME_PARSE('{text}','YYYY-MM-DD HH:mm:ss'))"
+    """The formula for what was modified since a time, less the overlap."""
+    return f"IS_AFTER(LAST_MODIFIED_TIME(),{parsed_moment(moment - OVERLAP)})"

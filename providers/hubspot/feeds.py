@@ -4,9 +4,7 @@ Search knows a change by the record's modified date, and only a while after it h
 its index lags behind. So a pass begins well before the last one did and tells ids and
 versions, never values: those of which the store has another version are read by id.
 
-A pass walks by `hs_object_id`, each page beginning after the last id of the page before.
-Records that change under way do not shift it, and it is not held by the ten thousand
-results that one search goes up to. Where it is, is its state, so that a pass over a bulk
+A pass walks by id (`searching`). Where it is, is its state, so that a pass over a bulk
 update may take as long as it takes, over any number of restarts.
 
 A pass has no upper end: what changes during it is told now if its id is still to come,
@@ -23,9 +21,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from providers.http import Request, Response, answered_at
-from providers.hubspot.calls import post, segment, told
 from providers.hubspot.fields import moment
-from providers.hubspot.shapes import id_of, object_of, objects_of
+from providers.hubspot.searching import LARGEST_PAGE, Found, at_or_after, search
 from providers.record import JSON, NO_CHANGE, Change, Collection, Dirty
 from providers.spec import Budget, Conversation, Feed, Heard
 
@@ -35,14 +32,9 @@ FOUND: Final = "search shows another version than the row has"
 # rarely minutes), and what a clock of ours may be wrong without an answer that says so.
 OVERLAP: Final = 300.0
 PAGES_AT_ONCE: Final = 5  # a second of the portal's five searches
-_LARGEST_PAGE: Final = 200
 _MODIFIED: Final = {"0-1": "lastmodifieddate"}
 
-_NUMBER: Final = re.compile(r"[0-9]{1,30}")
 _COUNT: Final = re.compile(r"[1-9][0-9]{0,8}")
-_ID: Final = "hs_object_id"
-
-Hits = list[tuple[str, dict[str, JSON]]]
 
 
 def modified_property(collection: Collection) -> str | None:
@@ -79,49 +71,30 @@ def listen(feed: Feed, state: JSON, now: float) -> Generator[Request, Response, 
     place = _place(state)
     if place is None:
         # One hit, to see that search answers and what the time is there.
-        _, _, clock = yield from _search(collection, Pass(_ago(now)), now, limit=1)
+        _, clock = yield from _search(collection, Pass(_ago(now)), now, limit=1)
         missed = () if state is None else (collection.id,)  # a state that nobody can read
         return Heard(NO_CHANGE, _state(Pass(_ago(clock))), missed=missed)
     marks: list[Dirty] = []
     for _ in range(PAGES_AT_ONCE):
-        hits, goes_on, clock = yield from _search(collection, place, now)
+        found, clock = yield from _search(collection, place, now)
         marks += (
-            Dirty(collection.id, (k,), FOUND, moment(h.get("updatedAt"))) for k, h in hits
+            Dirty(collection.id, (k,), FOUND, moment(h.get("updatedAt"))) for k, h in found.hits
         )
         following = _ago(clock) if place.following is None else place.following
-        if not hits or not goes_on:
+        if not found.goes_on:
             return Heard(Change(dirty=tuple(marks)), _state(Pass(following)))
-        place = Pass(place.since, following, str(max(int(key) for key, _ in hits)))
+        place = Pass(place.since, following, found.last)
     return Heard(Change(dirty=tuple(marks)), _state(place), more=True)
 
 
 def _search(
-    collection: Collection, place: Pass, now: float, limit: int = _LARGEST_PAGE
-) -> Generator[Request, Response, tuple[Hits, bool, float]]:
-    """The next hits by id, whether there are more, and when that was (epoch seconds): by
-    HubSpot's clock, whose dates are searched for."""
-    modified: dict[str, JSON] = {
-        "propertyName": modified_property(collection),
-        "operator": "GTE",
-        "value": str(place.since),
-    }
-    beyond: JSON = {"propertyName": _ID, "operator": "GT", "value": place.last}
-    response = yield post(
-        f"/crm/v3/objects/{segment(collection.id)}/search",
-        {
-            "filterGroups": [{"filters": [modified, beyond]}],
-            "sorts": [{"propertyName": _ID, "direction": "ASCENDING"}],
-            "properties": [_ID],
-            "limit": limit,
-        },
-    )
-    body = told(response)
-    hits = [
-        (key, each)
-        for each in objects_of(body.get("results"))
-        if _NUMBER.fullmatch(key := id_of(each.get("id")))
-    ]
-    return hits, bool(object_of(body.get("paging")).get("next")), answered_at(response, now)
+    collection: Collection, place: Pass, now: float, limit: int = LARGEST_PAGE
+) -> Generator[Request, Response, tuple[Found, float]]:
+    """The next hits by id, and when that was (epoch seconds): by HubSpot's clock, whose
+    dates are searched for."""
+    modified = at_or_after(modified_property(collection) or "", place.since)
+    found = yield from search(collection, [modified], place.last, limit)
+    return found, answered_at(found.response, now)
 
 
 def _ago(moment_: float) -> int:

@@ -262,7 +262,7 @@ def _routes() -> Iterator[Route]:
                     line.action,
                     line.commits,
                     line.read,
-                    line.budget,
+                    budget=line.budget,
                 )
     for what, prefix, commits, read in _LEGACY:
         for root, path in (("", "/{rest...}"), (" root", "")):

@@ -1,13 +1,14 @@
 """Which records a listing is about: those for which its formula holds.
 
-A formula is asked row by row, but for the two that a sync sends all day: records by
-their ids, and records modified since a time. Their rows are looked up, so that a table
-of many thousands answers as fast as a small one.
+A formula is asked row by row, but for those that a sync sends all day: records by their
+ids, and records modified or created since a time. Their rows are looked up, so that a
+table of many thousands answers as fast as a small one.
 """
 
 from __future__ import annotations
 
 import re
+from math import inf
 from typing import Final
 
 from providers.airtable.sandbox.errors import bad_formula
@@ -23,7 +24,7 @@ _BY_ID: Final = re.compile(
 )
 _QUOTED: Final = re.compile(_TEXT)
 _SINCE: Final = re.compile(
-    rf"\s*IS_AFTER\(\s*LAST_MODIFIED_TIME\(\)\s*,"
+    rf"\s*IS_AFTER\(\s*(LAST_MODIFIED|CREATED)_TIME\(\)\s*,"
     rf"\s*(DATETIME_PARSE\(\s*{_TEXT}(?:\s*,\s*{_TEXT})?\s*\))\s*\)\s*",
     re.IGNORECASE,
 )
@@ -43,7 +44,9 @@ def matching(table: TableState, view: View, text: str) -> list[RecordState]:
     formula = _formula(table, text)
     since = _SINCE.fullmatch(text)
     if since is not None:
-        return _modified_after(table, view, compiled(since[1]))
+        created = since[1].upper() == "CREATED"
+        at = _fixed(table, view, compiled(since[2]))
+        return [r for r in _records(table) if (r.created if created else r.modified) > at]
     return [r for r in table.records.values() if holds(formula, Seat(view, table, r))]
 
 
@@ -58,11 +61,15 @@ def _formula(table: TableState, text: str) -> Formula:
     return formula
 
 
-def _modified_after(table: TableState, view: View, moment: Formula) -> list[RecordState]:
-    """The records modified after a time that no row has a part in."""
-    records = list(table.records.values())
+def _records(table: TableState) -> list[RecordState]:
+    return list(table.records.values())
+
+
+def _fixed(table: TableState, view: View, moment: Formula) -> float:
+    """A time that no row has a part in; what is none is after every time."""
+    row = next(iter(table.records.values()), None)
     try:
-        at = moment.evaluate(Seat(view, table, records[0])) if records else None
+        at = None if row is None else moment.evaluate(Seat(view, table, row))
     except CellError:
-        return []
-    return [r for r in records if r.modified > at.at] if isinstance(at, Moment) else []
+        return inf
+    return at.at if isinstance(at, Moment) else inf
