@@ -16,6 +16,7 @@ from httpproxy.cli.db import db
 from httpproxy.cli.doctor.command import doctor
 from httpproxy.cli.failures import FAILED, explained
 from httpproxy.cli.invocation import Invocation
+from httpproxy.cli.keys import keys
 from httpproxy.cli.schema.command import schema
 from httpproxy.cli.serving import demo, sandbox, serve
 from httpproxy.cli.settings import settings
@@ -60,7 +61,7 @@ def command(context: click.Context, config: Path | None, data_dir: Path | None) 
     context.obj = Invocation(config, {"data_dir": data_dir})
 
 
-for part in (serve, sync, schema, db, doctor, sandbox, demo, settings):
+for part in (serve, sync, schema, keys, db, doctor, sandbox, demo, settings):
     command.add_command(part)
 
 

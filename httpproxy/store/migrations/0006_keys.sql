@@ -1,0 +1,17 @@
+-- API keys: who may ask the management port for what.
+
+CREATE TABLE httpproxy.api_key (
+    id           text PRIMARY KEY,           -- the part of the key that may be shown
+    name         text NOT NULL,
+    digest       bytea NOT NULL,             -- SHA-256 of the whole key, which nobody keeps
+    scopes       text[] NOT NULL
+        CHECK (cardinality(scopes) > 0 AND scopes <@ ARRAY['read', 'write', 'admin']),
+    sync_id      text REFERENCES httpproxy.sync (id) ON DELETE CASCADE,  -- NULL: all of them
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz,
+    revoked_at   timestamptz,
+    last_used_at timestamptz                 -- to the minute
+);
+-- A name is free again once its key is revoked.
+CREATE UNIQUE INDEX api_key_name ON httpproxy.api_key (name) WHERE revoked_at IS NULL;
+CREATE INDEX ON httpproxy.api_key (sync_id) WHERE sync_id IS NOT NULL;
