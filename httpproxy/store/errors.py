@@ -8,6 +8,7 @@
     ├── SetAside         an image that the database refused; it is in the quarantine
     ├── Forgotten        the sync was deleted while a commit of it was on its way
     ├── Stale            another process, or the operator, has gone on meanwhile
+    ├── Fenced           another process owns by now what this one works on
     ├── SeenLost         what a listing had seen went with a crash of Postgres: list anew
     ├── KeyMismatch      a secret cannot be opened with this key
     └── EmbeddedError    the embedded Postgres cannot be started; says what to do
@@ -62,6 +63,10 @@ class Forgotten(StoreError, LookupError):
 
 class Stale(StoreError):
     """What is to be written follows from what is no longer so: read again what is."""
+
+
+class Fenced(StoreError):
+    """Another process owns by now what this one works on: nothing of it was written."""
 
 
 class SeenLost(StoreError):
