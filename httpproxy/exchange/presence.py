@@ -1,0 +1,134 @@
+"""This process among the others that serve the same database.
+
+    async with Presence(…)        registered: `number` is its name among the processes
+        keep()                    the loop of beats: a task of the service
+        trusted()                 whether what it holds is still its own
+        when_lost(act)            … and if not: what to let go of
+
+A process that is not heard of for LEASE seconds is declared gone, and what it held is
+given to others. It must know that by itself before they do: a lease is trusted only for
+nine tenths of that time, counted from before its last beat was asked for, by a clock that
+goes on while the machine sleeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from httpproxy.store.errors import Fenced
+from httpproxy.store.processes import BEAT, LEASE, Processes
+
+log = logging.getLogger(__name__)
+
+TRUSTED: Final = 0.9 * LEASE
+PATIENCE: Final = 1.5 * BEAT  # a beat that takes longer counts as missed
+LEAVING: Final = 3.0  # seconds for the last word; without it the lease runs out
+_AWAKE: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def awake_clock() -> float:
+    """Seconds that go on while the process is stopped and while the machine sleeps."""
+    return time.clock_gettime(_AWAKE)
+
+
+class Presence:
+    """A registered process. `name` is for people, `roles` those of the settings."""
+
+    def __init__(
+        self,
+        processes: Processes,
+        name: str,
+        roles: Sequence[str],
+        clock: Callable[[], float] = awake_clock,
+    ) -> None:
+        self._processes, self._name, self._roles = processes, name, tuple(roles)
+        self._clock = clock
+        self._number = 0
+        self._alone = False
+        self._until = float("-inf")  # the lease is trusted before this moment
+        self._missed = float("-inf")  # when the database was last found to be away
+        self._lost: list[Callable[[], None]] = []
+
+    def __repr__(self) -> str:
+        return f"Presence(number={self._number}, alone={self._alone})"
+
+    @property
+    def number(self) -> int:
+        """The process's number; another one once it was declared gone."""
+        return self._number
+
+    @property
+    def alone(self) -> bool:
+        """Whether the last beat found no other process."""
+        return self._alone
+
+    def trusted(self) -> bool:
+        """Whether this process may act on what it holds.
+
+        Its lease holds; or it was alone, and the database is away, where nobody else could
+        have taken anything. A process that wakes up after its lease has to beat first.
+        """
+        now = self._clock()
+        return now < self._until or (self._alone and now - self._missed < PATIENCE + BEAT)
+
+    def when_lost(self, act: Callable[[], None]) -> None:
+        """Has `act` called whenever this process finds that it was declared gone. It has
+        its new number by then."""
+        self._lost.append(act)
+
+    async def __aenter__(self) -> Self:
+        await self._register()
+        await self._beat()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._until = self._missed = float("-inf")
+        try:
+            async with asyncio.timeout(LEAVING):
+                await self._processes.leave(self._number)
+        except OSError as gone:  # TimeoutError is one
+            log.warning("the others learn in %.0f s that this process ends: %s", LEASE, gone)
+
+    async def keep(self) -> None:
+        """Beats until it is cancelled. Never fails: what goes wrong is tried again."""
+        while True:
+            await asyncio.sleep(BEAT)
+            try:
+                await self._beat_or_return()
+            except OSError as error:
+                self._missed = self._clock()
+                log.warning("the database hears nothing of this process: %s", error)
+            except Exception:  # a query that an administrator cancels ends no service
+                log.exception("the database was not told that this process is there")
+
+    async def _beat_or_return(self) -> None:
+        try:
+            await self._beat()
+        except Fenced as fenced:
+            await self._register()
+            await self._beat()
+            log.warning("%s; it goes on as process %d", fenced, self._number)
+            for act in self._lost:
+                act()
+
+    async def _register(self) -> None:
+        self._until = float("-inf")
+        async with asyncio.timeout(PATIENCE):
+            self._number = await self._processes.register(self._name, self._roles)
+
+    async def _beat(self) -> None:
+        asked = self._clock()
+        async with asyncio.timeout(PATIENCE):
+            beat = await self._processes.beat(self._number)
+        self._alone = beat.others == 0
+        self._until = asked + TRUSTED
