@@ -275,6 +275,10 @@ class Provider:
                      their fields. Raises UnknownCollection, Refused
     read_records     (collection, record keys) -> one image per key: REPLACE, or DELETE
                      for those that are gone. Raises Refused
+    list_created     (collection, since) -> an image (REPLACE) of every record that was
+                     created at or after `since`, epoch seconds by our clock; some that are
+                     a little older may be among them, for clocks differ. Tells what became
+                     of a create whose answer was lost. Raises Refused
     list_page        (collection, after, thorough) -> the page that begins at `after`, None
                      for the first. `thorough`: with an image of every record (REPLACE);
                      else ids and versions will do where that is cheaper. All pages of a
@@ -309,6 +313,7 @@ class Provider:
     read_records: Callable[
         [Collection, Sequence[tuple[str, ...]]], Conversation[tuple[Image, ...]]
     ]
+    list_created: Callable[[Collection, float], Conversation[tuple[Image, ...]]]
     list_page: Callable[[Collection, str | None, bool], Conversation[Page]]
     feeds: Callable[[Sequence[Collection]], tuple[Feed, ...]]
     listen: Callable[[Feed, JSON, float], Conversation[Heard]]

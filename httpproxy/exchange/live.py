@@ -77,6 +77,10 @@ class Directory:
         """The sync with this unique id, if this process has heard of it."""
         return self._by_digest.get(sha256(unique_id.encode()).digest())
 
+    def of(self, sync_id: str) -> Live | None:
+        """The sync with this id, if this process has heard of it."""
+        return self._by_digest.get(self._digest_of.get(sync_id, b""))
+
     def lives(self) -> Collection[Live]:
         """Every sync that this process has heard of."""
         return self._by_digest.values()
@@ -117,7 +121,7 @@ class Directory:
             log.error("sync %s: this version has no provider %r", sync.id, sync.provider)
             return
         digest = sha256(sync.unique_id.encode()).digest()
-        known = self._by_digest.get(self._digest_of.get(sync.id, b""))
+        known = self.of(sync.id)
         if known is not None and known.sync == sync:
             # A table or the credential may have changed; the next call loads them.
             known.tables = known.secret = None

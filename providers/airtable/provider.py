@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 
+from providers.airtable.created import list_created
 from providers.airtable.feeds import allowed, feeds, hang_up, listen
 from providers.airtable.listing import list_page
 from providers.airtable.reading import discover, read_records
@@ -118,6 +119,7 @@ AIRTABLE: Final = Provider(
     authorize=with_bearer,
     discover=discover,
     read_records=read_records,
+    list_created=list_created,
     list_page=list_page,
     feeds=feeds,
     listen=listen,

@@ -8,6 +8,7 @@ from typing import Final
 
 from providers.http import Request, Response, with_bearer
 from providers.hubspot.calls import HOST, ask, error_body, get, post, segment
+from providers.hubspot.created import list_created
 from providers.hubspot.discovery import discover
 from providers.hubspot.feeds import allowed, feeds, hang_up, listen
 from providers.hubspot.listing import list_page
@@ -111,6 +112,7 @@ HUBSPOT: Final = Provider(
     identify=identify,
     discover=discover,
     read_records=read_records,
+    list_created=list_created,
     list_page=list_page,
     feeds=feeds,
     listen=listen,
