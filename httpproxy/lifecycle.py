@@ -15,7 +15,7 @@ from httpproxy.exchange.allotment import Allotment
 from httpproxy.exchange.apis import APIS
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import Rejected
-from httpproxy.service import Office
+from httpproxy.office import Office
 from httpproxy.store.errors import StoreError
 from httpproxy.store.registry import Sync
 from providers.catalog import PROVIDERS

@@ -1,14 +1,12 @@
 """Who is built from what, and opened and closed in which order.
 
-    database <- registry <- directory
-             <- progress, committer <- loader
-    client, limiter <- calls <- accounts, settlement <- writes <- gateway
-                             <- reading <- listening, rereading, listing, truth <- engine
+    office <- directory, committer <- loader
+           <- accounts, settlement <- writes <- gateway
+           <- reading <- listening, rereading, listing, truth <- engine
 
-`open_service` is all of it; `open_office` is the part that the command line needs to
-work on the registry while nothing is served. Whoever opens closes, in reverse. Tasks
-are named and live in one task group: a loop that dies takes the process down with it,
-loudly.
+`office` is the part that works on the registry alone. Whoever opens closes, in reverse.
+Tasks are named and live in one task group: a loop that dies takes the process down with
+it, loudly.
 """
 
 from __future__ import annotations
@@ -17,66 +15,47 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from itertools import count
 from typing import Final
 
 from aiohttp import web
 
 from httpproxy.exchange.account import Accounts
-from httpproxy.exchange.calls import Calls
 from httpproxy.exchange.live import Directory
 from httpproxy.exchange.rediscovery import Rediscovery
 from httpproxy.exchange.settle import Settlement
 from httpproxy.exchange.write import Timeouts, Writes
 from httpproxy.gateway.server import Doorway, Gateway, GatewayServer
+from httpproxy.office import (
+    Office,
+    api_root,
+    make_reading,
+    open_office,
+    request_ids,
+    wall_clock,
+)
 from httpproxy.settings.reading import Settings
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
-from httpproxy.store.database import Database
 from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.errors import Unavailable
-from httpproxy.store.registry import Registry, Sync
-from httpproxy.store.sync.comparing import Comparing
-from httpproxy.store.sync.progress import Progress
-from httpproxy.store.vault import Vault
+from httpproxy.store.registry import Sync
 from httpproxy.sync.engine import Engine, Jobs
 from httpproxy.sync.listening import Listening
 from httpproxy.sync.listing import Listing
 from httpproxy.sync.plan import Pace
-from httpproxy.sync.reading import Reading
 from httpproxy.sync.rereading import Rereading
 from httpproxy.sync.troubles import Troubles
 from httpproxy.sync.truth import Meter, Truth
-from httpproxy.sync.usage import Usage
 from httpproxy.tasks import Tasks
-from httpproxy.upstream.client import UpstreamClient
 from httpproxy.upstream.deadlines import Deadlines
-from httpproxy.upstream.limiter import Limiter
-from providers.catalog import PROVIDERS
 
 log = logging.getLogger(__name__)
 
 INHERIT_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 60.0  # for calls that are under way when the gateway stops
-
-
-@dataclass(frozen=True)
-class Office:
-    """What works on the registry: the command line, and the service itself."""
-
-    settings: Settings
-    embedded: EmbeddedPostgres | None
-    dsn: str
-    vault: Vault
-    registry: Registry
-    progress: Progress
-    comparing: Comparing
-    client: UpstreamClient
-    limiter: Limiter
-    calls: Calls
 
 
 @dataclass(frozen=True)
@@ -90,75 +69,6 @@ class Service:
 
     def api_root(self, sync: Sync) -> str:
         return api_root(self.gateway_url, sync)
-
-
-def api_root(gateway_url: str, sync: Sync) -> str:
-    """What a client prepends to the API's path: the gateway, the unique id, the host."""
-    return f"{gateway_url}/{sync.unique_id}/{PROVIDERS[sync.provider].hosts[0]}"
-
-
-@asynccontextmanager
-async def open_office(settings: Settings) -> AsyncIterator[Office]:
-    """Opens the database (embedded if none is set), the registry and our own calls."""
-    async with AsyncExitStack() as stack:
-        embedded = await stack.enter_async_context(_embedded(settings))
-        dsn = _dsn(settings, embedded)
-        database = await stack.enter_async_context(Database(dsn))
-        key = settings.secret_key
-        vault = Vault(key.get_secret_value()) if key else Vault.of_file(settings.data_dir)
-        registry = Registry(database, vault)
-        client = await stack.enter_async_context(
-            UpstreamClient(
-                origins=settings.upstreams,
-                connect_timeout=settings.connect_timeout,
-                timeout=settings.upstream_timeout,
-                max_response_bytes=settings.max_response_bytes,
-                max_connections=settings.max_connections,
-                ca_file=settings.upstream_ca_file,
-            )
-        )
-        limiter = Limiter()
-        stack.callback(limiter.close)
-        calls = Calls(client, limiter, registry, wall_clock)
-        yield Office(
-            settings=settings,
-            embedded=embedded,
-            dsn=dsn,
-            vault=vault,
-            registry=registry,
-            progress=Progress(database),
-            comparing=Comparing(database),
-            client=client,
-            limiter=limiter,
-            calls=calls,
-        )
-
-
-@asynccontextmanager
-async def _embedded(settings: Settings) -> AsyncIterator[EmbeddedPostgres | None]:
-    """The embedded Postgres, started or joined; None if the settings name a database."""
-    if settings.database_url is not None:
-        yield None
-        return
-    server = EmbeddedPostgres(settings.data_dir)
-    await asyncio.to_thread(server.start)
-    try:
-        yield server
-    finally:
-        await asyncio.to_thread(server.stop)
-
-
-@asynccontextmanager
-async def database_dsn(settings: Settings) -> AsyncIterator[str]:
-    """The DSN of the settings, or that of an embedded Postgres, started if it must be."""
-    async with _embedded(settings) as server:
-        yield _dsn(settings, server)
-
-
-def _dsn(settings: Settings, server: EmbeddedPostgres | None) -> str:
-    if server is not None:
-        return server.dsn
-    return settings.database_url.get_secret_value() if settings.database_url else ""
 
 
 async def _inherit(server: EmbeddedPostgres) -> None:
@@ -227,14 +137,9 @@ def _gateway(core: _Core, tasks: Tasks) -> Gateway:
             writes=writes,
             pseudonym=settings.pseudonym,
             max_body=settings.max_request_bytes,
-            new_request_id=_request_ids(),
+            new_request_id=request_ids(),
         )
     )
-
-
-def make_reading(office: Office, committer: Committer, loader: Loader) -> Reading:
-    """Our own reads, committed through these; the caller keeps its usage."""
-    return Reading(office.calls, committer, loader, Usage(), _request_ids(), wall_clock)
 
 
 def _engine(core: _Core, loader: Loader, tasks: Tasks) -> Engine:
@@ -268,17 +173,6 @@ def _engine(core: _Core, loader: Loader, tasks: Tasks) -> Engine:
         discovery_interval=settings.discovery_interval,
     )
     return Engine(core.directory, jobs, tasks.start, time.monotonic, settings.sync_concurrency)
-
-
-def wall_clock() -> float:
-    """Seconds since the epoch; handed in here, an argument everywhere else."""
-    return time.time_ns() / 1e9
-
-
-def _request_ids() -> Callable[[], str]:
-    """Ids that are unique over processes and cost nothing: a random start, then a count."""
-    start, numbers = secrets.token_hex(6), count(1)
-    return lambda: f"{start}-{next(numbers):x}"
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from httpproxy.cli.failures import Failure
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json, as_table
 from httpproxy.cli.running import run
-from httpproxy.service import database_dsn
+from httpproxy.office import database_dsn
 from httpproxy.settings.reading import Settings
 from httpproxy.store.embedded.server import running_dsn
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from httpproxy.cli.failures import NOT_FOUND, USAGE, Failure
-from httpproxy.service import Office, open_office, wall_clock
+from httpproxy.office import Office, open_office, wall_clock
 from httpproxy.settings.reading import Settings
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.sync.progress import Progress

@@ -13,7 +13,7 @@ from httpproxy.cli.failures import NOT_FOUND, USAGE, Failure
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json, as_table, json_option
 from httpproxy.cli.running import run
-from httpproxy.service import database_dsn
+from httpproxy.office import database_dsn
 from httpproxy.settings.reading import Settings
 from httpproxy.store.database import QUERIES, Database
 from httpproxy.store.errors import NameTaken

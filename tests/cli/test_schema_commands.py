@@ -21,7 +21,7 @@ from programs import Ended
 
 from httpproxy.cli import logs, root
 from httpproxy.lifecycle import NewSync, create_sync
-from httpproxy.service import open_office
+from httpproxy.office import open_office
 from httpproxy.settings.reading import read_settings
 from providers.catalog import PROVIDERS
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from httpproxy.service import open_office, open_service
+from httpproxy.office import open_office
+from httpproxy.service import open_service
 from httpproxy.settings.reading import Settings
 
 

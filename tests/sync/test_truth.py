@@ -12,7 +12,7 @@ import psycopg
 from neighbours.airtable_house import API, AirtableHouse, open_airtable
 
 from httpproxy.exchange.live import Live
-from httpproxy.service import make_reading
+from httpproxy.office import make_reading
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.sync.troubles import Troubles
 from httpproxy.sync.truth import Meter, Truth

@@ -23,7 +23,7 @@ from httpproxy.exchange.allotment import Allotment
 from httpproxy.exchange.apis import APIS
 from httpproxy.exchange.calls import Caller
 from httpproxy.exchange.problems import Rejected
-from httpproxy.service import Office, open_office
+from httpproxy.office import Office, open_office
 from httpproxy.settings.reading import Settings, misspelled_variables
 from httpproxy.store.errors import StoreError
 from httpproxy.store.registry import Sync

@@ -23,7 +23,7 @@ from httpproxy.cli.sync.summary import summary
 from httpproxy.cli.sync.verifying import verify
 from httpproxy.cli.sync.watch.command import watch
 from httpproxy.lifecycle import OtherAccount, end_sync, replace_token
-from httpproxy.service import wall_clock
+from httpproxy.office import wall_clock
 from httpproxy.settings.reading import Settings
 from httpproxy.store.registry import Sync
 from httpproxy.sync.health import Health

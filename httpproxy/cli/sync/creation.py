@@ -22,7 +22,7 @@ from httpproxy.cli.running import run
 from httpproxy.cli.sync.discovering import narrated
 from httpproxy.cli.sync.summary import summary
 from httpproxy.lifecycle import NewSync, create_sync
-from httpproxy.service import open_office
+from httpproxy.office import open_office
 from httpproxy.settings.reading import Settings, environment
 from providers.catalog import PROVIDERS
 from providers.spec import Budget, Provider

@@ -14,7 +14,7 @@ from httpproxy.cli.failures import Failure
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.running import run
 from httpproxy.cli.sync.reports import wrongs
-from httpproxy.service import wall_clock
+from httpproxy.office import wall_clock
 from httpproxy.settings.reading import Settings
 from httpproxy.store.registry import Sync
 from httpproxy.sync.health import Health

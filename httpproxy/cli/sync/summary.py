@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from httpproxy.service import api_root
+from httpproxy.office import api_root
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Sync
 from providers.catalog import PROVIDERS

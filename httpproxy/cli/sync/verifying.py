@@ -17,7 +17,7 @@ from httpproxy.cli.running import run
 from httpproxy.exchange.allotment import Allotment
 from httpproxy.exchange.apis import APIS
 from httpproxy.exchange.live import Live
-from httpproxy.service import Office, make_reading
+from httpproxy.office import Office, make_reading
 from httpproxy.settings.reading import Settings
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer

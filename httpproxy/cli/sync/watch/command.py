@@ -23,7 +23,7 @@ from httpproxy.cli.running import run, stop_event
 from httpproxy.cli.sync.watch.lines import Lines
 from httpproxy.cli.sync.watch.screen import Screen
 from httpproxy.cli.sync.watch.views import Lookout, View, settled
-from httpproxy.service import wall_clock
+from httpproxy.office import wall_clock
 from httpproxy.settings.reading import Settings
 from httpproxy.store.errors import Unavailable
 
