@@ -26,7 +26,7 @@ sandbox_port = click.option("--sandbox-port", type=int, help="The port the sandb
 @click.command()
 @gateway_host
 @gateway_port
-@click.option("--roles", help="What to run, with commas. Default: gateway,sync.")
+@click.option("--roles", help="What to run, with commas. Default: gateway,sync,api.")
 @click.pass_obj
 def serve(
     invocation: Invocation,

@@ -18,7 +18,7 @@ _TOKEN: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*", re.ASCII)
 # Both forms that libpq takes: a URL, and "host=… dbname=…".
 _DSN: Final = re.compile(r"postgres(ql)?://|\s*[a-z_]+\s*=", re.ASCII)
 EXPECTED: Final = "expected"
-ROLES: Final = ("gateway", "sync")
+ROLES: Final = ("gateway", "sync", "api")
 
 
 def _origin(value: str) -> str:
@@ -83,14 +83,35 @@ def _roles(value: Any) -> Any:
     return tuple(role for role in ROLES if role in chosen)
 
 
+def _endpoint(value: Any) -> Any:
+    """A collector's address; OTLP's own path is added to one that has none."""
+    found = _public(value)
+    if isinstance(found, str) and not urlsplit(found).path:
+        return f"{found}/v1/traces"
+    return found
+
+
+def _replicas(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    if not all(_TOKEN.fullmatch(str(name)) for name in value):
+        raise ValueError
+    return {str(name): _dsn(dsn) for name, dsn in value.items()}
+
+
 Dsn = Annotated[SecretStr | None, BeforeValidator(_dsn)]
 PublicUrl = Annotated[str | None, BeforeValidator(_public)]
 Pseudonym = Annotated[str, BeforeValidator(_pseudonym)]
 Origins = Annotated[dict[str, str], BeforeValidator(_origins)]
 Level = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
 LogFormat = Annotated[Literal["text", "json"], BeforeValidator(_lower)]
+OnDatabaseDown = Annotated[Literal["refuse", "forward"], BeforeValidator(_lower)]
 # NoDecode: a variable holds plain names, not JSON.
-Roles = Annotated[tuple[Literal["gateway", "sync"], ...], NoDecode, BeforeValidator(_roles)]
+Roles = Annotated[
+    tuple[Literal["gateway", "sync", "api"], ...], NoDecode, BeforeValidator(_roles)
+]
+Endpoint = Annotated[str | None, BeforeValidator(_endpoint)]
+Replicas = Annotated[dict[str, SecretStr], BeforeValidator(_replicas)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

@@ -14,7 +14,7 @@ set and what it takes. A misspelled key of the file is refused; an unknown varia
 of the environment is not, because others set those too (Kubernetes makes
 HTTPPROXY_PORT for a service called httpproxy): `misspelled_variables` finds them.
 
-What there is to set is described in `service` and `sync`; docs/settings.md is made from
+What there is to set is described in `service`, `outside` and `sync`; docs/settings.md is made from
 those descriptions.
 """
 
@@ -40,6 +40,7 @@ from pydantic_settings import (
 )
 
 from httpproxy.settings.kinds import EXPECTED
+from httpproxy.settings.outside import OutsideSettings
 from httpproxy.settings.service import ServiceSettings
 from httpproxy.settings.sync import SyncSettings
 
@@ -57,7 +58,7 @@ class SettingsError(Exception):
         self.problems = tuple(problems)
 
 
-class Settings(SyncSettings, ServiceSettings, BaseSettings):
+class Settings(SyncSettings, OutsideSettings, ServiceSettings, BaseSettings):
     """Every setting, checked and frozen.
 
     `Settings(gateway_port=0)` reads the environment but no file: use it in tests, and

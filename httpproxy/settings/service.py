@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ByteSize, SecretStr
+from pydantic import BaseModel, ByteSize, Field, SecretStr
 
 from httpproxy.settings.kinds import (
     AT_LEAST_ONE,
@@ -15,6 +16,7 @@ from httpproxy.settings.kinds import (
     Dsn,
     Level,
     LogFormat,
+    OnDatabaseDown,
     Origins,
     Port,
     Pseudonym,
@@ -47,10 +49,10 @@ class ServiceSettings(BaseModel):
         min_length=32,
     )
     roles: Roles = setting(
-        ("gateway", "sync"),
+        ("gateway", "sync", "api"),
         "What `httpproxy serve` does in this process. Apart, gateway and sync do not share"
         " a rate limit: each process keeps it by itself.",
-        "gateway, sync, or both with a comma between them",
+        "gateway, sync, api (health, metrics, `/v1`), with commas between them",
     )
     gateway_host: str = setting(
         "127.0.0.1",
@@ -102,6 +104,18 @@ class ServiceSettings(BaseModel):
         "How long an answer waits for its commit; after that it is sent with the receipt"
         " `deferred`.",
         SECONDS,
+    )
+    on_database_down: OnDatabaseDown = setting(
+        "refuse",
+        "What becomes of writes while the database is away: refused unsent, or sent to the"
+        " API and committed when it is back. If the process ends before that, such a write"
+        " is missing until the next sweep.",
+        "refuse or forward",
+    )
+    idempotency_hours: Annotated[float, Field(gt=0, le=720, allow_inf_nan=False)] = setting(
+        24.0,
+        "How long an `Idempotency-Key` is remembered, and the answer that is kept for it.",
+        "hours, more than 0 and at most 720",
     )
     log_level: Level = setting("info", "What is logged.", "debug, info, warning or error")
     log_format: LogFormat = setting(

@@ -29,7 +29,7 @@ def clean_environment(**variables: str) -> dict[str, str]:
         for name, value in environment().items()
         if not name.startswith("HTTPPROXY_") and name != "DATABASE_URL"
     }
-    return {**kept, "PYTHONUNBUFFERED": "1", **variables}
+    return {**kept, "PYTHONUNBUFFERED": "1", "HTTPPROXY_API_PORT": "0", **variables}
 
 
 @dataclass(frozen=True)

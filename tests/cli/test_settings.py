@@ -121,6 +121,11 @@ def test_every_wrong_setting_is_named_at_once_with_what_it_takes(
         ("HTTPPROXY_SECRET_KEY", "short"),
         ("DATABASE_URL", "mysql://x"),
         ("HTTPPROXY_ROLES", "gateway,doorman"),
+        ("HTTPPROXY_API_PORT", "-1"),
+        ("HTTPPROXY_OTLP_ENDPOINT", "127.0.0.1:4318"),
+        ("HTTPPROXY_REPLICAS", '{"eu": "mysql://x"}'),
+        ("HTTPPROXY_REPLICAS", '{"e u": "postgresql://x"}'),
+        ("HTTPPROXY_REPLICAS", "eu"),
         ("HTTPPROXY_SYNC_INTERVAL", "0"),
         ("HTTPPROXY_SWEEP_INTERVAL", "nan"),
         ("HTTPPROXY_VERIFY_SAMPLE", "-1"),
@@ -142,12 +147,13 @@ def test_a_value_that_cannot_be_used_is_named_by_its_variable(
     [
         ("gateway", ("gateway",)),
         (" Sync , gateway,sync", ("gateway", "sync")),
+        ("api,gateway", ("gateway", "api")),
     ],
 )
 def test_roles_are_names_with_commas_and_each_counts_once(
     monkeypatch: pytest.MonkeyPatch, text: str, roles: tuple[str, ...]
 ):
-    assert read_settings().roles == ("gateway", "sync")
+    assert read_settings().roles == ("gateway", "sync", "api")
     monkeypatch.setenv("HTTPPROXY_ROLES", text)
     assert read_settings().roles == roles
 
@@ -181,6 +187,9 @@ def test_secrets_are_shown_neither_by_repr_nor_by_an_error(monkeypatch: pytest.M
     monkeypatch.setenv("HTTPPROXY_SECRET_KEY", "k" * 40)
     assert "hunter2" not in repr(read_settings())
     assert "kkkk" not in repr(read_settings())
+    monkeypatch.setenv("HTTPPROXY_REPLICAS", f'{{"eu": "{secret}"}}')
+    assert "hunter2" not in repr(read_settings())
+    monkeypatch.setenv("HTTPPROXY_REPLICAS", '{"eu": "mysql://user:hunter2@host/db"}')
     monkeypatch.setenv("DATABASE_URL", "mysql://user:hunter2@host/db")
     monkeypatch.setenv("HTTPPROXY_SECRET_KEY", "sesame")
     monkeypatch.setenv("HTTPPROXY_PUBLIC_URL", "ftp://user:hunter2@host")

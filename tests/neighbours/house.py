@@ -66,6 +66,7 @@ async def open_house(
         database_url=SecretStr(dsn),
         data_dir=folder,
         gateway_port=0,
+        api_port=0,
         upstreams=origins,
         **{"roles": ("gateway",), **settings},
     )

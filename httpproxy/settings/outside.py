@@ -1,0 +1,44 @@
+"""What is seen from outside: the second door, readiness, access lines, traces, replicas."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from httpproxy.settings.kinds import PORT, SECONDS, Endpoint, Port, Replicas, Seconds, setting
+
+
+class OutsideSettings(BaseModel):
+    """The settings of the port that operators look at."""
+
+    api_host: str = setting(
+        "127.0.0.1",
+        "The address that health, metrics and `/v1` listen on. Without a key, `/metrics`"
+        " and `/readyz` tell everyone who reaches it how the service fares.",
+        "an address or host name of this machine, such as 127.0.0.1 or 0.0.0.0",
+        min_length=1,
+    )
+    api_port: Port = setting(8081, "The port for health, metrics and `/v1`.", PORT)
+    ready_grace: Seconds = setting(
+        10.0,
+        "How long the database may be away, or commits stand still, before `/readyz` says"
+        " that this process should get no calls.",
+        SECONDS,
+    )
+    access_log: bool = setting(
+        False,
+        "Log a line for each call: method, route, status, receipt, milliseconds; no path,"
+        " no query.",
+        "true or false",
+    )
+    otlp_endpoint: Endpoint = setting(
+        None,
+        "Where traces are sent by OTLP over HTTP; needs `pip install 'httpproxy[otel]'`."
+        " Without it there are none.",
+        "an http or https URL such as http://127.0.0.1:4318; /v1/traces is added to one"
+        " without a path",
+    )
+    replicas: Replicas = setting(
+        {},
+        "Replicas of the database that `/v1/wait` can wait for, each by a name.",
+        'a table of name = DSN, such as {"eu": "postgresql://reader@replica:5432/app"}',
+    )
