@@ -14,8 +14,8 @@ set and what it takes. A misspelled key of the file is refused; an unknown varia
 of the environment is not, because others set those too (Kubernetes makes
 HTTPPROXY_PORT for a service called httpproxy): `misspelled_variables` finds them.
 
-What there is to set is described in `service`, `outside` and `sync`; docs/settings.md is made from
-those descriptions.
+What there is to set is described in `service`, `outside` and `sync`; docs/settings.md is
+made from those descriptions.
 """
 
 from __future__ import annotations
