@@ -9,6 +9,7 @@ not "unknown error".
     400 … 431, 501, 505   the caller's HTTP is malformed or beyond our limits
     403                   the token or the account is not the sync's
     404                   no such unique id, host or path
+    409, 422              what an Idempotency-Key stands for is not settled, or another call
     502                   transport, protocol or our database
     504                   time ran out
 """
@@ -54,9 +55,14 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "unsupported_path": Kind(404, "The API path is not supported", "destination_not_found"),
     "method_not_allowed": Kind(405, "The method is not allowed"),
     "request_timeout": Kind(408, "The request body did not arrive in time", _REQUEST),
+    "idempotency_in_flight": Kind(409, "The first call with this key is under way"),
+    "idempotency_uncertain": Kind(409, "The first call with this key is being looked into"),
+    "already_applied": Kind(409, "The first call with this key was applied"),
+    "outcome_unclear": Kind(409, "What became of the first call with this key is unclear"),
     "body_too_large": Kind(413, "The request body is too large"),
     "target_too_long": Kind(414, "The request target is too long", _REQUEST),
     "expectation_failed": Kind(417, "The expectation cannot be met", _REQUEST),
+    "idempotency_key_reused": Kind(422, "The key belongs to another call"),
     "headers_too_large": Kind(431, "The request headers are too large", _REQUEST),
     "not_implemented": Kind(501, "The transfer coding or method is not implemented", _REQUEST),
     "version_not_supported": Kind(505, "Only HTTP/1.0 and HTTP/1.1 are served", _REQUEST),

@@ -1,0 +1,103 @@
+"""Was a write applied whose answer was lost? What reading the records again tells.
+
+    applied   what the request was meant to do is there
+    absent    it is not: nothing was changed, nothing new is there
+    unclear   neither can be said
+
+Only who sent an `Idempotency-Key` is told; the rows are right in any case, for what was
+read is committed. `absent` lets the call be sent once more, so it takes certainty: a new
+record that is a little different may be ours, spelled anew by the API. A record that
+another call of the application made is never ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Literal
+
+from httpproxy.store.layouts.tables import GONE
+from providers.record import JSON, Image
+from providers.spec import Draft, DraftKind
+
+Outcome = Literal["applied", "absent", "unclear"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a write, and the ids of the records that show it."""
+
+    outcome: Outcome
+    records: tuple[str, ...] = ()
+
+
+def judge(drafts: Sequence[Draft], named: Iterable[Image], created: Iterable[Image]) -> Verdict:
+    """What became of the drafts.
+
+    `named` are images of the records that the drafts name, `created` those of records
+    that were made since, without those of other calls.
+    """
+    if not drafts:
+        return Verdict("unclear")
+    now = {(image.collection, image.key): image for image in named}
+    left = list(created)
+    found = [_judged(draft, now, left) for draft in drafts]
+    outcomes = {verdict.outcome for verdict in found}
+    records = tuple(record for verdict in found for record in verdict.records)
+    return Verdict(outcomes.pop() if len(outcomes) == 1 else "unclear", records)
+
+
+def _judged(
+    draft: Draft, now: Mapping[tuple[str, tuple[str, ...]], Image], left: list[Image]
+) -> Verdict:
+    if draft.kind is DraftKind.TOUCH:
+        return Verdict("unclear")
+    if draft.key is None:
+        return _made(draft, left)
+    image = now.get((draft.collection, draft.key))
+    if image is None:
+        return Verdict("unclear")
+    gone = image.kind in GONE
+    if draft.kind is DraftKind.DELETE:
+        return Verdict("applied" if gone else "absent", (image.record_id,))
+    if gone or not _shows(image, draft.values):
+        return Verdict("absent")
+    return Verdict("applied", (image.record_id,))
+
+
+def _made(draft: Draft, left: list[Image]) -> Verdict:
+    """Whether one of the new records is the draft's; it is then taken out of `left`."""
+    ours = [image for image in left if image.collection == draft.collection]
+    for image in ours:
+        if _shows(image, draft.values):
+            left.remove(image)
+            return Verdict("applied", (image.record_id,))
+    # An upsert may have changed a record that was there before.
+    absent = draft.kind is DraftKind.CREATE and not ours
+    return Verdict("absent" if absent else "unclear")
+
+
+def _shows(image: Image, values: Mapping[str, JSON]) -> bool:
+    return all(_same(image.values.get(name), value) for name, value in values.items())
+
+
+def _same(found: JSON, meant: JSON) -> bool:
+    """Whether a column would hold the same: 1, 1.0 and "1.00" are one number."""
+    if found == meant or (_is_empty(found) and _is_empty(meant)):
+        return True
+    numbers = [_number(value) for value in (found, meant)]
+    return None not in numbers and numbers[0] == numbers[1]
+
+
+def _is_empty(value: JSON) -> bool:
+    return value is None or value is False or value in ("", [])
+
+
+def _number(value: JSON) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        return None
