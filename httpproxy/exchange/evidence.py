@@ -33,16 +33,17 @@ class Verdict:
 
 
 def judge(drafts: Sequence[Draft], named: Iterable[Image], created: Iterable[Image]) -> Verdict:
-    """What became of the drafts.
+    """What became of the drafts; of what they change on the side nothing can be said.
 
     `named` are images of the records that the drafts name, `created` those of records
     that were made since, without those of other calls.
     """
-    if not drafts:
+    told = [draft for draft in drafts if draft.kind is not DraftKind.TOUCH]
+    if not told:
         return Verdict("unclear")
     now = {(image.collection, image.key): image for image in named}
     left = list(created)
-    found = [_judged(draft, now, left) for draft in drafts]
+    found = [_judged(draft, now, left) for draft in told]
     outcomes = {verdict.outcome for verdict in found}
     records = tuple(record for verdict in found for record in verdict.records)
     return Verdict(outcomes.pop() if len(outcomes) == 1 else "unclear", records)
@@ -51,8 +52,6 @@ def judge(drafts: Sequence[Draft], named: Iterable[Image], created: Iterable[Ima
 def _judged(
     draft: Draft, now: Mapping[tuple[str, tuple[str, ...]], Image], left: list[Image]
 ) -> Verdict:
-    if draft.kind is DraftKind.TOUCH:
-        return Verdict("unclear")
     if draft.key is None:
         return _made(draft, left)
     image = now.get((draft.collection, draft.key))
@@ -83,11 +82,25 @@ def _shows(image: Image, values: Mapping[str, JSON]) -> bool:
 
 
 def _same(found: JSON, meant: JSON) -> bool:
-    """Whether a column would hold the same: 1, 1.0 and "1.00" are one number."""
+    """Whether a column would hold the same: 1, 1.0 and "1.00" are one number, and what an
+    API adds to an object (a collaborator's name, an attachment's id) is its own."""
     if found == meant or (_is_empty(found) and _is_empty(meant)):
         return True
+    if isinstance(meant, dict):
+        return isinstance(found, dict) and _holds(found, meant)
+    if isinstance(meant, list):
+        return (
+            isinstance(found, list)
+            and len(found) == len(meant)
+            and all(_same(*pair) for pair in zip(found, meant, strict=True))
+        )
     numbers = [_number(value) for value in (found, meant)]
     return None not in numbers and numbers[0] == numbers[1]
+
+
+def _holds(found: Mapping[str, JSON], meant: Mapping[str, JSON]) -> bool:
+    """An address is no evidence: the API fetches what is there and keeps it elsewhere."""
+    return all(name == "url" or _same(found.get(name), v) for name, v in meant.items())
 
 
 def _is_empty(value: JSON) -> bool:

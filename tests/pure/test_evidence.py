@@ -77,6 +77,8 @@ def test_an_upsert_that_left_no_new_record_may_have_changed_one():
 
 def test_what_a_request_does_not_tell_stays_unclear():
     assert judge([draft(DraftKind.TOUCH, "r1")], [image("r1")], []).outcome == "unclear"
+    both = [draft(DraftKind.TOUCH, "r9"), draft(DELETE, "r1")]
+    assert judge(both, [image("r1", ImageKind.DELETE)], []).outcome == "applied"
     assert judge([], [image("r1")], []).outcome == "unclear"
 
 
@@ -100,6 +102,11 @@ def test_of_a_batch_that_was_applied_in_part_nothing_is_said():
         ("a", "A", False),
         ({"a": 1}, {"a": 1}, True),
         ([1], [2], False),
+        ([1], [1, 2], False),
+        ([{"url": "https://here"}], [{"url": "https://there", "id": "att1"}], True),
+        ({"id": "usr1"}, {"id": "usr1", "email": "a@example.com"}, True),
+        ({"id": "usr1"}, {"id": "usr2", "email": "a@example.com"}, False),
+        ({"id": "usr1"}, "usr1", False),
     ],
 )
 def test_what_a_column_holds_is_compared_and_not_how_it_is_spelled(meant, found, same):
