@@ -1,0 +1,61 @@
+"""How far the tables lie behind their APIs, for metrics: all syncs in two short queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from httpproxy.store.database import Database
+from httpproxy.store.queries import load
+
+_SQL: Final = load("sync/lags.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """One collection. `behind` and `unlisted` are seconds since the last word of its feed
+    or listing, and since the last listing; `checked` and `drifted` rows in all."""
+
+    sync: str
+    table: str
+    behind: float
+    unlisted: float
+    failures: int
+    checked: int
+    drifted: int
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The collections that are farthest behind, and how many more there are.
+
+    `syncs` counts by status; `processes` are those that serve this database.
+    """
+
+    lags: tuple[Lag, ...]
+    left_out: int
+    syncs: Mapping[str, int]
+    processes: int
+
+
+class Lags:
+    """Reads how the syncs stand. Raises Unavailable when the database is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def read(self, limit: int) -> Standing:
+        """The `limit` collections that are farthest behind, and the numbers of syncs."""
+        async with self._database.connection() as connection:
+            rows = await (
+                await connection.execute(_SQL["read_lags"], {"limit": limit})
+            ).fetchall()
+            counted = await (await connection.execute(_SQL["count_syncs"])).fetchall()
+        total = rows[0].pop("collections") if rows else 0
+        for row in rows[1:]:
+            del row["collections"]
+        counts = {row["status"]: row["number"] for row in counted}
+        processes = counts.pop("processes")
+        return Standing(tuple(Lag(**row) for row in rows), total - len(rows), counts, processes)
