@@ -8,7 +8,7 @@
     ├── SetAside         an image that the database refused; it is in the quarantine
     ├── Forgotten        the sync was deleted while a commit of it was on its way
     ├── Stale            another process, or the operator, has gone on meanwhile
-    ├── Fenced           another process owns by now what this one works on
+    │   └── Fenced       … and owns by now what this one works on
     ├── SeenLost         what a listing had seen went with a crash of Postgres: list anew
     ├── KeyMismatch      a secret cannot be opened with this key
     └── EmbeddedError    the embedded Postgres cannot be started; says what to do
@@ -65,7 +65,7 @@ class Stale(StoreError):
     """What is to be written follows from what is no longer so: read again what is."""
 
 
-class Fenced(StoreError):
+class Fenced(Stale):
     """Another process owns by now what this one works on: nothing of it was written."""
 
 
@@ -84,6 +84,7 @@ class EmbeddedError(StoreError):
 # Of class 08 (connection), 57P (shutdown), 53300 (too many connections), 25006 (a
 # standby) and what libpq reports itself, without a state.
 _AWAY_STATES = frozenset({"57P01", "57P02", "57P03", "53300", "25006"})
+_FENCED = "HPL02"  # raised by httpproxy.require_owner
 
 
 def is_away(error: psycopg.Error) -> bool:
@@ -96,7 +97,8 @@ def is_away(error: psycopg.Error) -> bool:
 
 @contextmanager
 def renamed() -> Iterator[None]:
-    """Turns psycopg's connection errors into Unavailable."""
+    """Turns psycopg's connection errors into Unavailable, and the word of a fence into
+    Fenced."""
     try:
         yield
     except (PoolTimeout, PoolClosed) as error:
@@ -104,4 +106,6 @@ def renamed() -> Iterator[None]:
     except psycopg.Error as error:
         if is_away(error):
             raise Unavailable(f"the database is away: {error}") from error
+        if error.sqlstate == _FENCED:
+            raise Fenced(error.diag.message_primary) from error
         raise

@@ -35,6 +35,7 @@ class Agenda:
 
     def __init__(self) -> None:
         self._entries: dict[Key, _Entry] = {}
+        self._of_sync: dict[str, set[Key]] = {}
         self._heap: list[tuple[float, Key]] = []
 
     def __len__(self) -> int:
@@ -45,12 +46,13 @@ class Agenda:
 
     def keys(self, sync_id: str) -> list[Key]:
         """The jobs of a sync."""
-        return [key for key in self._entries if key.sync_id == sync_id]
+        return list(self._of_sync.get(sync_id, ()))
 
     def put(self, key: Key, due: float | None) -> None:
         """A new job; one that is known keeps its time."""
         if key not in self._entries:
             self._entries[key] = _Entry(None)
+            self._of_sync.setdefault(key.sync_id, set()).add(key)
             self._schedule(key, due)
 
     def wake(self, key: Key, now: float) -> None:
@@ -89,7 +91,12 @@ class Agenda:
     def drop(self, keys: Iterable[Key]) -> None:
         """Jobs that are not to be done any more; one that runs is not scheduled again."""
         for key in list(keys):
-            self._entries.pop(key, None)
+            if self._entries.pop(key, None) is None:
+                continue
+            left = self._of_sync[key.sync_id]
+            left.discard(key)
+            if not left:
+                del self._of_sync[key.sync_id]
 
     def next_due(self) -> float | None:
         """When the next job is due, None if none is."""

@@ -14,14 +14,32 @@ CREATE TABLE httpproxy.process (
 ) WITH (fillfactor = 50);
 
 -- Which process runs the jobs of a sync. A row counts while the process is there. The fence
--- is another one whenever the owner is; what is written under an older one is refused.
+-- is another one whenever the owner is; what is written under an older one is refused. No
+-- foreign key: who deletes a sync holds it, and whoever writes for it holds this row first.
 CREATE SEQUENCE httpproxy.fence;
 CREATE TABLE httpproxy.sync_owner (
-    sync_id text PRIMARY KEY REFERENCES httpproxy.sync (id) ON DELETE CASCADE,
+    sync_id text PRIMARY KEY,
     process integer NOT NULL,
     fence   bigint NOT NULL DEFAULT nextval('httpproxy.fence')
 ) WITH (fillfactor = 70);
 CREATE INDEX sync_owner_process ON httpproxy.sync_owner (process);
+
+-- Called by every write that a sync's owner alone may make. Nobody takes the sync over
+-- before the write's transaction ends. Without a fence it is nobody's word but the operator's.
+CREATE FUNCTION httpproxy.require_owner(wanted_sync text, wanted_fence bigint)
+RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF wanted_fence IS NULL THEN
+        RETURN true;
+    END IF;
+    PERFORM FROM httpproxy.sync_owner
+    WHERE sync_id = wanted_sync AND fence = wanted_fence FOR SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'sync % is run by another process now', wanted_sync
+            USING ERRCODE = 'HPL02';
+    END IF;
+    RETURN true;
+END $$;
 
 -- The history that this database is of. A standby that lagged and was promoted, or a backup
 -- that was put back, lacks the end of the history that its clients have seen: a new epoch

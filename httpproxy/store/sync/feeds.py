@@ -36,6 +36,7 @@ async def save(connection: Connection, tables: SyncTables, sync_id: str, step: F
         "feed": step.feed,
         "state": jsonb(step.state),
         "before": jsonb(step.before),
+        "fence": step.fence,
     }
     statement = "begin_feed" if step.before is None else "continue_feed"
     if await (await connection.execute(SQL[statement], kept)).fetchone() is None:

@@ -8,7 +8,8 @@ the database page by page, so any process may go on with it after a kill:
         └── drop_run <┴── the listing expired, or what it saw is lost (SeenLost)
 
 Each step is one transaction, and each checks that the run is still the collection's:
-another process, or the operator, may have begun anew (Stale). Images are committed
+another process, or the operator, may have begun anew (Stale), or have taken the whole
+sync over (Fenced, a kind of Stale: see `owners`). Images are committed
 before the page is turned: a kill between the two lists the page once more, and to
 commit an image twice is harmless.
 """
@@ -57,12 +58,20 @@ class Progress:
             return [state_of(row) for row in await cursor.fetchall()]
 
     async def begin_run(
-        self, table: Table, kind: RunKind, start: int, *, thorough: bool, mark: int | None
+        self,
+        table: Table,
+        kind: RunKind,
+        start: int,
+        *,
+        thorough: bool,
+        mark: int | None,
+        fence: int | None = None,
     ) -> Run:
         """A new run; an older one of the collection, and what it saw, is dropped.
 
         `start` is the committer's clock from before the first page was asked for; `mark`
-        the collection's dirty mark that the run answers. Raises Forgotten.
+        the collection's dirty mark that the run answers; `fence` what it is made under, as
+        everything that follows. Raises Forgotten, Fenced.
         """
         parameters = {
             "number": table.number,
@@ -72,10 +81,10 @@ class Progress:
             "mark": mark,
         }
         async with self._database.transaction() as connection:
-            await _hold(connection, table)
+            await _hold(connection, table, fence)
             await connection.execute(SQL["drop_runs"], {"numbers": [table.number]})
             cursor = await connection.execute(SQL["begin_run"], parameters)
-            return run_of((await cursor.fetchall())[0])
+            return replace(run_of((await cursor.fetchall())[0]), fence=fence)
 
     async def turn_page(
         self, table: Table, run: Run, seen: Sequence[tuple[str, ...]], after: str | None
@@ -144,7 +153,7 @@ class Progress:
         """
         named = _named(table, run)
         async with self._database.transaction() as connection:
-            await _hold(connection, table)
+            await _hold(connection, table, run.fence)
             ended = await (await connection.execute(SQL["end_run"], named)).fetchone()
             if ended is None:
                 cursor = await connection.execute(SQL["current_run"], named)
@@ -279,12 +288,14 @@ def key_of(table: Table, record_id: str) -> tuple[str, ...]:
 
 
 def _named(table: Table, run: Run) -> dict[str, Any]:
-    return {"number": table.number, "run": run.number}
+    return {"number": table.number, "run": run.number, "fence": run.fence}
 
 
-async def _hold(connection: Connection, table: Table) -> None:
-    """Holds the collection's progress until the end of the transaction."""
-    cursor = await connection.execute(SQL["hold_progress"], {"number": table.number})
+async def _hold(connection: Connection, table: Table, fence: int | None) -> None:
+    """Holds the collection's progress, and the sync for its owner, until the end of the
+    transaction."""
+    named = {"number": table.number, "fence": fence}
+    cursor = await connection.execute(SQL["hold_progress"], named)
     if await cursor.fetchone() is None:
         raise Forgotten(f"collection {table.collection.name} is not in the registry any more")
 

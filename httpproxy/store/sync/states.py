@@ -37,6 +37,7 @@ class Run:
              no `after` it has come to its end, and what is missing can be told
     records  how many it has seen, repetitions included
     mark     the collection's dirty mark that it answers
+    fence    what its writes are made under (`owners`), None: nobody owns the sync
     """
 
     number: int
@@ -48,6 +49,7 @@ class Run:
     records: int
     began_at: float
     mark: int | None
+    fence: int | None = None
 
     @property
     def listed(self) -> bool:
@@ -161,6 +163,7 @@ class FeedStep:
     state        the one to listen with next
     collections  provider's ids of those that it told of
     marks        what is to be read again for it
+    fence        what it is written under, as with a run
     """
 
     feed: str
@@ -168,6 +171,7 @@ class FeedStep:
     state: JSON
     collections: tuple[str, ...]
     marks: tuple[Dirty, ...] = ()
+    fence: int | None = None
 
 
 Row = Mapping[str, Any]

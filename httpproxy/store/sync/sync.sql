@@ -62,7 +62,8 @@ ORDER BY c.position, c.id
 -- A collection's progress, held until the end of the transaction. Nothing if the
 -- collection is forgotten.
 INSERT INTO httpproxy.progress AS p (collection)
-SELECT id FROM httpproxy.collection WHERE id = %(number)s FOR KEY SHARE
+SELECT id FROM httpproxy.collection
+WHERE id = %(number)s AND httpproxy.require_owner(sync_id, %(fence)s) FOR KEY SHARE
 ON CONFLICT (collection) DO UPDATE SET failures = p.failures
 RETURNING collection
 
@@ -89,6 +90,8 @@ WITH turned AS (
     SET after = %(after)s, pages = pages + 1,
         records = records + cardinality(%(seen)s::text[])
     WHERE number = %(run)s AND collection = %(number)s AND pages = %(pages)s
+        AND httpproxy.require_owner(
+            (SELECT sync_id FROM httpproxy.collection WHERE id = %(number)s), %(fence)s)
     RETURNING number, pages, records
 ), noted AS (
     INSERT INTO httpproxy.seen (run, record_id)
@@ -152,6 +155,8 @@ DELETE FROM httpproxy.seen WHERE run = %(run)s
 -- A run that is void, with what it saw.
 WITH dropped AS (
     DELETE FROM httpproxy.run WHERE number = %(run)s AND collection = %(number)s
+        AND httpproxy.require_owner(
+            (SELECT sync_id FROM httpproxy.collection WHERE id = %(number)s), %(fence)s)
     RETURNING number
 )
 DELETE FROM httpproxy.seen WHERE run IN (SELECT number FROM dropped)
@@ -178,6 +183,8 @@ UPDATE httpproxy.run
 SET held_at = coalesce(held_at, now()), held_missing = %(missing)s, held_rows = %(rows)s,
     held_approved = held_approved AND held_missing >= %(missing)s
 WHERE number = %(run)s AND collection = %(number)s
+    AND httpproxy.require_owner(
+        (SELECT sync_id FROM httpproxy.collection WHERE id = %(number)s), %(fence)s)
 RETURNING number
 
 -- name: approve_run
@@ -243,7 +250,8 @@ SELECT state FROM httpproxy.feed WHERE sync_id = %(sync_id)s AND name = %(feed)s
 -- name: begin_feed
 -- The first state of a feed, unless it has one.
 INSERT INTO httpproxy.feed (sync_id, name, state)
-VALUES (%(sync_id)s, %(feed)s, %(state)s)
+SELECT %(sync_id)s, %(feed)s, %(state)s
+WHERE httpproxy.require_owner(%(sync_id)s, %(fence)s)
 ON CONFLICT (sync_id, name) DO NOTHING
 RETURNING name
 
@@ -251,6 +259,7 @@ RETURNING name
 -- The next state of a feed, if nobody has gone on meanwhile.
 UPDATE httpproxy.feed SET state = %(state)s
 WHERE sync_id = %(sync_id)s AND name = %(feed)s AND state = %(before)s
+    AND httpproxy.require_owner(%(sync_id)s, %(fence)s)
 RETURNING name
 
 -- name: record_heard
