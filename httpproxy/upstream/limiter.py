@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Final, Self, TypeAlias
 
 from httpproxy.upstream.budgets import strictest
+from httpproxy.upstream.counts import Counts
 from httpproxy.upstream.errors import WaitExpired
 from httpproxy.upstream.lane import FLOOR, Lane, Priority, Ticket
 from providers.spec import Budget
@@ -32,10 +33,13 @@ SWEEP: Final = 30.0  # seconds between looks for lanes that are idle
 class _Line:
     """A lane in use, its budget, and its waiters' alarm."""
 
-    __slots__ = ("alarm", "alarm_at", "budget", "clock", "lane")
+    __slots__ = ("alarm", "alarm_at", "budget", "clock", "counts", "lane")
 
-    def __init__(self, budget: Budget, floor: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, budget: Budget, floor: float, clock: Callable[[], float], counts: Counts
+    ) -> None:
         self.lane, self.budget, self.clock = Lane(budget, floor), budget, clock
+        self.counts = counts
         self.alarm: asyncio.TimerHandle | None = None
         self.alarm_at: float | None = None
 
@@ -158,8 +162,7 @@ class Limiter:
     A lane's key is (provider, account, budget name): syncs of one account share one,
     and it keeps to the budgets of all of them.
 
-    Counters, by class and since the start: `grants`, `waits` (calls that had to wait),
-    `expired` (that waited in vain), `waited` (seconds).
+    `counts` are by (provider, budget name): accounts come and go, what they share does not.
     """
 
     def __init__(
@@ -169,10 +172,12 @@ class Limiter:
         self._shares: dict[Key, tuple[tuple[str, Budget], ...]] = {}
         self._lines: dict[Key, _Line] = {}
         self._sweeping: asyncio.TimerHandle | None = None
-        self.grants = dict.fromkeys(Priority, 0)
-        self.waits = dict.fromkeys(Priority, 0)
-        self.expired = dict.fromkeys(Priority, 0)
-        self.waited = dict.fromkeys(Priority, 0.0)
+        self.counts: dict[tuple[str, str], Counts] = {}
+
+    @property
+    def total(self) -> Counts:
+        """The counts of all lanes together."""
+        return Counts.total(self.counts.values())
 
     # Budgets.
 
@@ -214,7 +219,7 @@ class Limiter:
         if permit is None:
             line = self._lines[key]
             await self._wait(line, priority, timeout)
-            self.grants[priority] += 1
+            line.counts.grants[priority] += 1
             permit = Permit(line)
         return permit
 
@@ -223,7 +228,7 @@ class Limiter:
         line = self._lines.get(key) or self._open(key)
         if not line.lane.take(self._clock(), priority):
             return None
-        self.grants[priority] += 1
+        line.counts.grants[priority] += 1
         return Permit(line)
 
     def pause(self, key: Key, seconds: float) -> None:
@@ -262,7 +267,7 @@ class Limiter:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bool] = loop.create_future()
         ticket = line.lane.join(priority, future)
-        self.waits[priority] += 1
+        line.counts.waits[priority] += 1
         line.settle()
         expiry = None if isinf(seconds) else loop.call_later(seconds, _give_up, line, ticket)
         try:
@@ -271,14 +276,14 @@ class Limiter:
             _abandon(line, ticket)
             raise
         finally:
-            self.waited[priority] += self._clock() - now
+            line.counts.waited[priority] += self._clock() - now
             if expiry is not None:
                 expiry.cancel()
         if not granted:
             raise self._expired(line, priority)
 
     def _expired(self, line: _Line, priority: Priority) -> WaitExpired:
-        self.expired[priority] += 1
+        line.counts.expired[priority] += 1
         lane = line.lane
         return WaitExpired(lane.expected_wait(priority, self._clock()), lane.ahead(priority))
 
@@ -289,7 +294,8 @@ class Limiter:
         return self._begin(key, strictest(budget for _, budget in shares))
 
     def _begin(self, key: Key, budget: Budget) -> _Line:
-        line = self._lines[key] = _Line(budget, self._floor, self._clock)
+        counts = self.counts.setdefault((key[0], key[-1]), Counts())
+        line = self._lines[key] = _Line(budget, self._floor, self._clock, counts)
         if self._sweeping is None:
             self._sweeping = asyncio.get_running_loop().call_later(SWEEP, self.sweep)
         return line

@@ -55,7 +55,7 @@ async def test_every_attempt_of_a_read_of_ours_has_a_permit_of_its_own(
 ):
     async with open_hubspot(database_dsn, tmp_path) as hub:
         limiter = hub.house.service.office.limiter
-        before = sum(limiter.grants.values())
+        before = sum(limiter.total.grants.values())
         order = {"kind": "status", "status": 500, "count": 2, "path": "access-token-info"}
         await asyncio.to_thread(hub.apis.order, order)
         answer = await asyncio.to_thread(
@@ -63,7 +63,7 @@ async def test_every_attempt_of_a_read_of_ours_has_a_permit_of_its_own(
         )
         assert answer.status_code == 201
         # Two attempts that failed, the one that told the account, and the write itself.
-        assert sum(limiter.grants.values()) - before == 4
+        assert sum(limiter.total.grants.values()) - before == 4
 
 
 async def test_the_rate_of_a_discovery_does_not_outlive_it(database_dsn: str, tmp_path: Path):

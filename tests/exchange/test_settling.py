@@ -58,7 +58,7 @@ async def test_of_two_writes_whose_answers_cross_the_row_shows_what_the_api_has(
     assert receipt(crossed) == "applied"
     row = base.rows()[made]
     assert (row["name"], row["amount"]) == ("first", 2)
-    grants = base.house.service.office.limiter.grants
+    grants = base.house.service.office.limiter.total.grants
     # A stream of other writes may not starve the read that this one's answer waits for.
     assert (grants[Priority.WRITE], grants[Priority.REREAD]) == (4, 0)
 

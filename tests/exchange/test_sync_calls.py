@@ -113,7 +113,7 @@ async def test_a_call_that_never_left_is_not_counted(
                     account.live, reading(), tally=lambda: sent.append(1)
                 )
             assert sent == []
-            assert account.limiter.grants[Priority.REREAD] == retry.ATTEMPTS
+            assert account.limiter.total.grants[Priority.REREAD] == retry.ATTEMPTS
             assert at_rest(account)
 
 

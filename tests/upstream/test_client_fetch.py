@@ -154,7 +154,7 @@ async def test_an_attempt_that_never_left_costs_no_slot(connect):
         client = await connect(origin)
         with pytest.raises(errors.ConnectionRefused):
             await client.fetch(READ, rules)
-    assert limiter.grants[Priority.READ] == 3
+    assert limiter.total.grants[Priority.READ] == 3
     limiter.close()
 
 

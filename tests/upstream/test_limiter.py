@@ -48,8 +48,8 @@ async def test_a_free_permit_is_had_without_giving_up_the_turn(limiter):
     asyncio.get_running_loop().call_soon(turns.append, "another")
     with await limiter.acquire(KEY, Priority.WRITE, 0):
         assert turns == []
-    assert limiter.grants[Priority.WRITE] == 1
-    assert limiter.waits[Priority.WRITE] == 0
+    assert limiter.total.grants[Priority.WRITE] == 1
+    assert limiter.total.waits[Priority.WRITE] == 0
 
 
 async def test_a_waiter_goes_as_soon_as_its_permit_is_due(limiter):
@@ -58,8 +58,8 @@ async def test_a_waiter_goes_as_soon_as_its_permit_is_due(limiter):
     start = time.monotonic()
     await limiter.acquire(KEY, Priority.WRITE, 1)
     assert 0.095 <= time.monotonic() - start < 0.3
-    assert limiter.waits[Priority.WRITE] == 1
-    assert limiter.waited[Priority.WRITE] >= 0.095
+    assert limiter.total.waits[Priority.WRITE] == 1
+    assert limiter.total.waited[Priority.WRITE] >= 0.095
 
 
 async def test_the_api_sees_no_fuller_window_than_the_budget_where_aiolimiter_doubles_it(
@@ -128,7 +128,7 @@ async def test_waiting_is_bounded_and_the_refusal_says_how_long_it_would_take(li
     assert caught.value.sent == "no"
     assert caught.value.timed_out
     assert caught.value.expected_wait == pytest.approx(30, abs=0.5)
-    assert limiter.expired[Priority.WRITE] == 1
+    assert limiter.total.expired[Priority.WRITE] == 1
     held.release()
 
 
@@ -179,7 +179,7 @@ async def test_the_end_of_a_call_wakes_who_waits_for_a_place_under_the_cap(limit
     assert not waiting.done()
     running.release()
     await asyncio.wait_for(waiting, 0.5)
-    assert limiter.grants[Priority.READ] == 2
+    assert limiter.total.grants[Priority.READ] == 2
 
 
 @pytest.mark.parametrize("after_grant", [False, True])
@@ -305,7 +305,7 @@ async def test_many_waiters_share_one_alarm(limiter):
 
     await asyncio.gather(*(call() for _ in range(1000)))
     assert served == 1000
-    assert limiter.grants[Priority.BACKFILL] == 1000
+    assert limiter.total.grants[Priority.BACKFILL] == 1000
 
 
 def test_windows_are_strict_on_uvloop_too_whose_clock_stands_still_within_a_turn():
