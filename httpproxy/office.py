@@ -25,7 +25,7 @@ from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.sync.comparing import Comparing
 from httpproxy.store.sync.progress import Progress
-from httpproxy.store.vault import Vault
+from httpproxy.store.vault import Vault, open_vault
 from httpproxy.sync.reading import Reading
 from httpproxy.sync.usage import Usage
 from httpproxy.upstream.client import UpstreamClient
@@ -62,8 +62,7 @@ async def open_office(settings: Settings) -> AsyncIterator[Office]:
         embedded = await stack.enter_async_context(_embedded(settings))
         dsn = _dsn(settings, embedded)
         database = await stack.enter_async_context(Database(dsn))
-        key = settings.secret_key
-        vault = Vault(key.get_secret_value()) if key else Vault.of_file(settings.data_dir)
+        vault = _vault(settings)
         registry = Registry(database, vault)
         client = await stack.enter_async_context(
             UpstreamClient(
@@ -91,6 +90,15 @@ async def open_office(settings: Settings) -> AsyncIterator[Office]:
             limiter=limiter,
             calls=calls,
         )
+
+
+def _vault(settings: Settings) -> Vault:
+    key, former = settings.secret_key, settings.former_secret_keys
+    return open_vault(
+        settings.data_dir,
+        key.get_secret_value() if key else None,
+        [each.get_secret_value() for each in former],
+    )
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ from httpproxy.cli.failures import FAILED, explained
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.keys import keys
 from httpproxy.cli.schema.command import schema
+from httpproxy.cli.secrets import secrets
 from httpproxy.cli.serving import demo, sandbox, serve
 from httpproxy.cli.settings import settings
 from httpproxy.cli.sync.command import sync
@@ -61,7 +62,7 @@ def command(context: click.Context, config: Path | None, data_dir: Path | None) 
     context.obj = Invocation(config, {"data_dir": data_dir})
 
 
-for part in (serve, sync, schema, keys, db, doctor, sandbox, demo, settings):
+for part in (serve, sync, schema, keys, secrets, db, doctor, sandbox, demo, settings):
     command.add_command(part)
 
 

@@ -38,7 +38,7 @@ def reference() -> str:
 
 
 def _default(value: Any) -> str:
-    if value is None or value == {}:
+    if value is None or value in ({}, ()):
         return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
@@ -52,6 +52,8 @@ def _default(value: Any) -> str:
 def _shown(name: str, value: Any) -> Any:
     if value is None:
         return None
+    if is_secret(name):
+        return "(set)" if value else None
     if isinstance(value, tuple):
         return ",".join(value)  # as it can be set
-    return "(set)" if is_secret(name) else value
+    return value

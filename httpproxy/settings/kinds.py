@@ -6,6 +6,7 @@ its description, and shown with the place where it was set.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
@@ -99,6 +100,22 @@ def _replicas(value: Any) -> Any:
     return {str(name): _dsn(dsn) for name, dsn in value.items()}
 
 
+def _secret_keys(value: Any) -> Any:
+    """Keys in a list, in a list as JSON (for keys with commas in them), or in a text with
+    commas between them."""
+    keys = value
+    if isinstance(value, str):
+        keys = json.loads(value) if value.lstrip().startswith("[") else value.split(",")
+    if not isinstance(keys, list | tuple):
+        raise ValueError  # noqa: TRY004 - a TypeError would not become the setting's problem
+    return tuple(key.strip() if isinstance(key, str) else key for key in keys if key)
+
+
+SecretKeys = Annotated[
+    tuple[Annotated[SecretStr, Field(min_length=32)], ...],
+    NoDecode,
+    BeforeValidator(_secret_keys),
+]
 Dsn = Annotated[SecretStr | None, BeforeValidator(_dsn)]
 PublicUrl = Annotated[str | None, BeforeValidator(_public)]
 Pseudonym = Annotated[str, BeforeValidator(_pseudonym)]

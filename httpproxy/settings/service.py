@@ -23,6 +23,7 @@ from httpproxy.settings.kinds import (
     PublicUrl,
     Roles,
     Seconds,
+    SecretKeys,
     setting,
 )
 
@@ -47,6 +48,13 @@ class ServiceSettings(BaseModel):
         " `data_dir`; set it when several machines share one database.",
         "at least 32 characters, such as the output of `openssl rand -base64 32`",
         min_length=32,
+    )
+    former_secret_keys: SecretKeys = setting(
+        (),
+        "Further keys that stored credentials are opened with: those of before, or the one"
+        " that comes next. How a key is changed while processes run:"
+        " [security.md](security.md#changing-the-secret-key).",
+        "keys of at least 32 characters, with commas between them, or a list as JSON",
     )
     roles: Roles = setting(
         ("gateway", "sync", "api"),

@@ -26,11 +26,10 @@ from httpproxy.store.layouts import layout, schemas, statements
 from httpproxy.store.layouts.following import Following
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.sync import marks as dirty
-from httpproxy.store.vault import Secret, Vault
+from httpproxy.store.vault import Secret, Vault, credential_place
 from providers.record import Collection, Dirty
 from providers.spec import Budget
 
-_CREDENTIALS: Final = "httpproxy.credential"
 _DELETE_ATTEMPTS: Final = 3
 # What goes with a sync, the sync itself last.
 _DELETED: Final = (
@@ -124,7 +123,7 @@ class Registry:
         whose = {"provider": provider, "account": account}
         known = await (await connection.execute(QUERIES["credential_id"], whose)).fetchone()
         credential_id = known["id"] if known else "cred_" + _random_id()
-        sealed = self._vault.seal(Secret(secret), _CREDENTIALS, credential_id, "secret")
+        sealed = self._vault.seal(Secret(secret), *credential_place(credential_id))
         await connection.execute(
             QUERIES["save_credential"],
             {**whose, "id": credential_id, "kind": kind, "secret": sealed},
@@ -135,7 +134,7 @@ class Registry:
         """Another secret for the sync's credential; every sync of the account uses it."""
         if sync.credential_id is None:
             raise LookupError(f"sync {sync.id} has no stored credential")
-        sealed = self._vault.seal(Secret(secret), _CREDENTIALS, sync.credential_id, "secret")
+        sealed = self._vault.seal(Secret(secret), *credential_place(sync.credential_id))
         async with self._database.transaction() as connection:
             touched = {"id": sync.credential_id, "revision": await next_revision(connection)}
             await connection.execute(QUERIES["replace_secret"], {**touched, "secret": sealed})
@@ -216,7 +215,7 @@ class Registry:
         rows = await self._rows("read_secret", {"id": sync.credential_id})
         if not rows or sync.credential_id is None:
             raise LookupError(f"sync {sync.id} has no stored credential")
-        place = (_CREDENTIALS, sync.credential_id, "secret")
+        place = credential_place(sync.credential_id)
         return self._vault.open(bytes(rows[0]["secret"]), *place).reveal()
 
     async def tables(self, sync: Sync) -> SyncTables:

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 import psycopg
 
 from httpproxy.cli.desk import healths
+from httpproxy.cli.doctor.secrets import secrets_of
 from httpproxy.cli.doctor.symptoms import Finding, Level, symptoms
 from httpproxy.cli.failures import explained
 from httpproxy.cli.overhearing import overheard
@@ -73,6 +74,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
             )
             return
         yield version
+        async for finding in secrets_of(office):
+            yield finding
         async for finding in _syncs(office):
             yield finding
 
