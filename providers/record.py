@@ -54,6 +54,8 @@ class Field:
     name); system fields, which every record of a provider has outside its own
     fields, have ids beginning with "$" and a fixed `column_name`.
     `empty` is what an omitted cell means: None, or False for an Airtable checkbox.
+    `options` are the values that an enumeration takes, as far as they are known; None for
+    any other field, and where nobody knows them.
     """
 
     id: str
@@ -63,6 +65,7 @@ class Field:
     writable: bool = True
     empty: JSON = None
     column_name: str | None = None
+    options: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -162,10 +162,19 @@ SELECT c.id AS number, c.sync_id, s.schema_name, c.upstream_id, c.name, c.table_
 FROM httpproxy.collection c JOIN httpproxy.sync s ON s.id = c.sync_id
 WHERE c.sync_id = %(id)s ORDER BY c.position, c.id
 
+-- name: saw_collections
+-- Discovery has just told of these.
+UPDATE httpproxy.collection SET discovered_at = now()
+WHERE id IN (
+    SELECT id FROM httpproxy.collection
+    WHERE sync_id = %(sync_id)s AND upstream_id = ANY(%(found)s)
+    ORDER BY id FOR NO KEY UPDATE
+)
+
 -- name: read_fields
 -- The fields of a sync's collections, removed ones included.
 SELECT f.collection_id AS number, f.upstream_id, f.name, f.type, f.column_type,
-    f.column_name, f.fixed_name, f.writable, f.empty, f.pending_type,
+    f.column_name, f.fixed_name, f.writable, f.empty, f.pending_type, f.options,
     f.locked OR c.locked AS locked, f.removed_at IS NOT NULL AS removed
 FROM httpproxy.field f JOIN httpproxy.collection c ON c.id = f.collection_id
 WHERE c.sync_id = %(id)s ORDER BY f.collection_id, f.position, f.upstream_id
@@ -250,13 +259,15 @@ ON CONFLICT (collection) DO UPDATE SET wants_thorough = true, asked_at = exclude
 -- A field and its column.
 INSERT INTO httpproxy.field
     (collection_id, upstream_id, name, type, column_type, pending_type, column_name,
-    fixed_name, writable, empty, position, removed_at)
+    fixed_name, writable, empty, options, position, removed_at)
 VALUES (%(number)s, %(upstream_id)s, %(name)s, %(type)s, %(column_type)s, %(pending_type)s,
-    %(column_name)s, %(fixed_name)s, %(writable)s, %(empty)s, %(position)s, NULL)
+    %(column_name)s, %(fixed_name)s, %(writable)s, %(empty)s, %(options)s,
+    %(position)s, NULL)
 ON CONFLICT (collection_id, upstream_id) DO UPDATE
 SET name = excluded.name, type = excluded.type, column_type = excluded.column_type,
     pending_type = excluded.pending_type, column_name = excluded.column_name,
-    writable = excluded.writable, empty = excluded.empty, position = excluded.position,
+    writable = excluded.writable, empty = excluded.empty, options = excluded.options,
+    position = excluded.position,
     removed_at = NULL
 
 -- name: remove_fields

@@ -98,6 +98,7 @@ _COMPUTED_NUMBER: Final = FieldType(ColumnType.NUMERIC, writable=False)
 _COMPUTED_MOMENT: Final = FieldType(ColumnType.TIMESTAMPTZ, writable=False)
 
 _UNKNOWN: Final = FieldType(ColumnType.JSONB)
+_SELECTS: Final = ("singleSelect", "multipleSelects")
 
 FIELD_TYPES: Final[Mapping[str, FieldType]] = {
     "singleLineText": _TEXT,
@@ -168,7 +169,17 @@ def field_from_metadata(field: Mapping[str, JSON]) -> Field:
         column_type=found.column_type,
         writable=found.writable,
         empty=found.empty,
+        options=_options(kind, options),
     )
+
+
+def _options(kind: str, options: Mapping[str, JSON]) -> tuple[str, ...] | None:
+    """The names of a select's options; None for other types, and if they are not told."""
+    choices = options.get("choices")
+    if kind not in _SELECTS or not isinstance(choices, list):
+        return None
+    named = (each.get("name") for each in choices if isinstance(each, dict))
+    return tuple(name for name in named if isinstance(name, str))
 
 
 def linked_table(field: Field) -> str | None:

@@ -194,12 +194,13 @@ def _linked_by_write(
     found: list[str] = []
     for field, there in links:
         written = touched is None or field.id in touched or field.name in touched
-        if written or (_derives(there) and any(i.values.get(field.id) for i in images)):
+        if written or (derives(there) and any(i.values.get(field.id) for i in images)):
             found.append(there.id)
     return found
 
 
-def _derives(collection: Collection) -> bool:
+def derives(collection: Collection) -> bool:
+    """Whether records of the table show something of those that they are linked with."""
     return any(field.type in DERIVED_TYPES for field in collection.fields)
 
 

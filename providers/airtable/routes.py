@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from providers.airtable import drafts
 from providers.airtable.images import (
     changed_field,
     changed_schema,
@@ -19,7 +20,7 @@ from providers.airtable.images import (
     dirty_table,
     nothing,
 )
-from providers.spec import Action, Reader, Route
+from providers.spec import Action, Drafter, Reader, Route
 
 API_HOST: Final = "api.airtable.com"
 CONTENT_HOST: Final = "content.airtable.com"
@@ -41,44 +42,83 @@ def _read(name: str, method: str, path: str) -> Route:
     return Route(name, method, path, Action.READ)
 
 
-def _write(name: str, call: str, commits: str, read: Reader, host: str | None = None) -> Route:
+def _write(
+    name: str, call: str, commits: str, read: Reader, draft: Drafter, host: str | None = None
+) -> Route:
     method, path = call.split(" ")
-    return Route(name, method, path, Action.WRITE, commits, read, host=host)
+    return Route(name, method, path, Action.WRITE, commits, read, draft, host=host)
 
 
 def _effect(
-    name: str, call: str, read: Reader = nothing, commits: str = "nothing: no record changes"
+    name: str,
+    call: str,
+    read: Reader = nothing,
+    commits: str = "nothing: no record changes",
+    draft: Drafter = drafts.nothing,
 ) -> Route:
     method, path = call.split(" ")
-    return Route(name, method, path, Action.EFFECT, commits, read)
+    return Route(name, method, path, Action.EFFECT, commits, read, draft)
 
 
 RECORDS: Final = (
     _read("list records", "GET", _TABLE),
     _read("list records by POST", "POST", f"{_TABLE}/listRecords"),
     _read("get record", "GET", _RECORD),
-    _write("create records", f"POST {_TABLE}", _BATCH + _LINKED, commit_records),
-    _write("update records", f"PATCH {_TABLE}", _BATCH + _LINKED, commit_records),
-    _write("replace records", f"PUT {_TABLE}", _BATCH + _LINKED, commit_records),
-    _write("update record", f"PATCH {_RECORD}", _WHOLE + _LINKED, commit_records),
-    _write("replace record", f"PUT {_RECORD}", _WHOLE + _LINKED, commit_records),
+    _write(
+        "create records",
+        f"POST {_TABLE}",
+        _BATCH + _LINKED,
+        commit_records,
+        drafts.create_records,
+    ),
+    _write(
+        "update records",
+        f"PATCH {_TABLE}",
+        _BATCH + _LINKED,
+        commit_records,
+        drafts.update_records,
+    ),
+    _write(
+        "replace records",
+        f"PUT {_TABLE}",
+        _BATCH + _LINKED,
+        commit_records,
+        drafts.update_records,
+    ),
+    _write(
+        "update record",
+        f"PATCH {_RECORD}",
+        _WHOLE + _LINKED,
+        commit_records,
+        drafts.update_record,
+    ),
+    _write(
+        "replace record",
+        f"PUT {_RECORD}",
+        _WHOLE + _LINKED,
+        commit_records,
+        drafts.update_record,
+    ),
     _write(
         "delete records",
         f"DELETE {_TABLE}",
         "removes the rows that the answer confirms" + _LINKED,
         commit_deletes,
+        drafts.delete_records,
     ),
     _write(
         "delete record",
         f"DELETE {_RECORD}",
         "removes the row" + _LINKED,
         commit_deletes,
+        drafts.delete_record,
     ),
     _write(
         "upload attachment",
         "POST /v0/{base}/{record}/{field}/uploadAttachment",
         "that one field; the record is read again",
         commit_upload,
+        drafts.upload,
         CONTENT_HOST,
     ),
     _effect(
@@ -86,6 +126,7 @@ RECORDS: Final = (
         f"POST {_TABLE}/sync/{{endpoint}}",
         dirty_table,
         "the table is read again",
+        drafts.touch_table,
     ),
 )
 
@@ -113,12 +154,14 @@ METADATA: Final = (
         f"POST {_META}/{{base}}/tables/{{table}}/fields",
         changed_field,
         _REDISCOVER + ", and the table is read again",
+        drafts.touch_table,
     ),
     _effect(
         "update field",
         f"PATCH {_META}/{{base}}/tables/{{table}}/fields/{{field}}",
         changed_field,
         _REDISCOVER + ", and the table is read again",
+        drafts.touch_table,
     ),
     _read("read other metadata", "GET", f"{_META}/{{base}}/{{rest...}}"),
     *(

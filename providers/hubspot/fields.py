@@ -63,7 +63,17 @@ def to_field(definition: Mapping[str, JSON]) -> Field | None:
         type=f"{type_}/{field_type}",
         column_type=column_type(type_, field_type),
         writable=not read_only and definition.get("calculated") is not True,
+        options=_options(definition) if type_ == "enumeration" else None,
     )
+
+
+def _options(definition: Mapping[str, JSON]) -> tuple[str, ...] | None:
+    """The values that an enumeration takes; None if they are kept elsewhere (owners)."""
+    listed = definition.get("options")
+    if not isinstance(listed, list) or definition.get("externalOptions") is True:
+        return None
+    values = (each.get("value") for each in listed if isinstance(each, dict))
+    return tuple(value for value in values if isinstance(value, str)) or None
 
 
 def reader(type_: ColumnType) -> Callable[[JSON], JSON]:

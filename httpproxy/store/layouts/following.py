@@ -157,6 +157,8 @@ class Following:
         """The collections whose tables have a step to take: mostly none."""
         async with self._database.transaction() as connection:
             layouts, presents = await _state(connection, sync_id)
+            seen = {"sync_id": sync_id, "found": [each.id for each in found]}
+            await connection.execute(QUERIES["saw_collections"], seen)
         return [
             each
             for each in found

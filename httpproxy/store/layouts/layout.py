@@ -10,6 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from psycopg.types.json import Jsonb
@@ -76,9 +77,16 @@ def _kept(row: dict[str, Any]) -> Kept:
         row["writable"],
         row["empty"],
         row["fixed_name"],
+        None if row["options"] is None else _shared(tuple(row["options"])),
     )
     pending = ColumnType(row["pending_type"]) if row["pending_type"] else None
     return Kept(field, row["column_name"], row["removed"], pending, row["locked"])
+
+
+@lru_cache(maxsize=4096)
+def _shared(options: tuple[str, ...]) -> tuple[str, ...]:
+    # Thousands of accounts have the same lists: each is kept once.
+    return options
 
 
 def _layout(row: dict[str, Any], kept: tuple[Kept, ...]) -> Layout:
@@ -170,6 +178,7 @@ async def save_fields(connection: Connection, number: int, fields: Sequence[Kept
                     "fixed_name": kept.field.column_name,
                     "writable": kept.field.writable,
                     "empty": None if kept.field.empty is None else Jsonb(kept.field.empty),
+                    "options": None if kept.field.options is None else [*kept.field.options],
                     "position": position,
                 }
                 for position, kept in enumerate(fields)

@@ -1,0 +1,87 @@
+"""What all drafts need: the body of a request, and sentences for what an API will refuse.
+
+A request may hold anything, so what is worked out of it is bounded: only some faults are
+told, and similar names are looked for only a few times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Final
+
+from providers.body import content, parse
+from providers.http import Request
+from providers.record import JSON
+from providers.spec import Draft, DraftKind
+
+MOST_FAULTS: Final = 20  # of one draft
+_LOOKUPS: Final = 10  # of one request
+_SHOWN: Final = 5
+_LONGEST: Final = 80  # characters of a name
+
+
+class Names:
+    """Names that an API does not know, for one request: each with those that are near."""
+
+    def __init__(self, what: str) -> None:
+        """`what` they are names of: "field", "property"."""
+        self._what = what
+        self._left = _LOOKUPS
+
+    def unknown(self, name: str, known: Iterable[str], where: str) -> str:
+        """The fault, with the names that there are: the similar ones, or else some."""
+        names = list(known)
+        near: list[str] = []
+        if self._left > 0:
+            self._left -= 1
+            near = get_close_matches(name[:_LONGEST], names, _SHOWN, 0.5)
+        listed = f"near it: {listing(near)}" if near else f"there are: {listing(names)}"
+        return f"{where} has no {self._what} {quoted(name)}; {listed}. Use one that is there."
+
+
+def quoted(name: str) -> str:
+    """A name as a sentence holds it; a very long one is cut."""
+    return f'"{name}"' if len(name) <= _LONGEST else f'"{name[:_LONGEST]}…"'
+
+
+def listing(names: Sequence[str]) -> str:
+    """Some names in a row."""
+    if not names:
+        return "none"
+    shown = ", ".join(quoted(name) for name in names[:_SHOWN])
+    rest = len(names) - _SHOWN
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def json_of(request: Request) -> JSON:
+    """The JSON of a request's body, None for an empty one. Raises Unreadable."""
+    body = content(request)
+    return parse(body) if body.strip() else None
+
+
+def bounded(faults: Sequence[str]) -> tuple[str, ...]:
+    """The faults, less those beyond what anybody reads."""
+    rest = len(faults) - MOST_FAULTS
+    if rest <= 0:
+        return tuple(faults)
+    return (*faults[:MOST_FAULTS], f"There are {rest} more faults of this record.")
+
+
+def with_faults(
+    drafts: Sequence[Draft], faults: Sequence[str], otherwise: Draft
+) -> tuple[Draft, ...]:
+    """The drafts, the first with what is wrong with the request as a whole.
+
+    `otherwise` stands in where a request with faults names no record at all.
+    """
+    if not faults:
+        return tuple(drafts)
+    first, *rest = drafts or (otherwise,)
+    return (replace(first, faults=(*faults, *first.faults)), *rest)
+
+
+def touch(collections: Iterable[str]) -> tuple[Draft, ...]:
+    """Drafts that may change any record of these collections."""
+    return tuple(Draft(name, DraftKind.TOUCH) for name in dict.fromkeys(collections))
