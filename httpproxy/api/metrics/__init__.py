@@ -1,0 +1,2 @@
+"""What `/metrics` serves: `names` are the families, `samples` reads their values,
+`standing` asks the database, `page` writes the text."""
