@@ -60,6 +60,8 @@ class Committer:
         self._clock = 0
         self._connected = False
         self._busy_since: float | None = None
+        self._moved = 0.0  # when the queue last moved, while it holds anything
+        self.made = self.batches = 0  # commits that were settled, and in how many groups
         self._now: Callable[[], float] = float  # the loop's clock, once there is a loop
         self._closing = False
         self._rescue = Rescue(dsn)
@@ -84,6 +86,13 @@ class Committer:
     def waiting(self) -> int:
         """How many commits wait."""
         return len(self._queue)
+
+    @property
+    def lag(self) -> float:
+        """For how many seconds commits have waited without one being dealt with."""
+        if not self._queue and self._busy_since is None:
+            return 0.0
+        return self._now() - self._moved
 
     @property
     def available(self) -> bool:
@@ -153,6 +162,8 @@ class Committer:
             await self._room.wait()
         if self._closing or self._task is None or self._task.done():
             raise Unavailable("closed")
+        if not self._queue and self._busy_since is None:
+            self._moved = self._now()
         self._queue.put(item)
         self._wake.set()
         return await future
@@ -244,6 +255,7 @@ class Committer:
                     self._lose(batch[n:])
                     raise
                 if outcome is None:
+                    self._moved = self._now()  # somebody holds its table: nothing is stuck
                     self._queue.hold(item, self._now() + LOCKED_SECONDS)
             if outcome is None:
                 self._queue.put_back([item])
@@ -252,6 +264,8 @@ class Committer:
 
     def _settle(self, batch: Sequence[Pending], outcome: Outcome) -> None:
         self._clock = max(self._clock, outcome.tick)
+        self._moved = self._now()
+        self.made, self.batches = self.made + len(batch), self.batches + 1
         for item in batch:
             overlaps = _overlaps(item, outcome) if outcome.overlaps else ()
             applied = Applied(len(item.images) - len(overlaps), overlaps)
