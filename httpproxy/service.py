@@ -24,6 +24,7 @@ from aiohttp import web
 
 from httpproxy.exchange.account import Accounts
 from httpproxy.exchange.live import Directory
+from httpproxy.exchange.presence import Presence, process_name
 from httpproxy.exchange.rediscovery import Rediscovery
 from httpproxy.exchange.settle import Settlement
 from httpproxy.exchange.write import Timeouts, Writes
@@ -41,10 +42,13 @@ from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.errors import Unavailable
+from httpproxy.store.processes import Processes
 from httpproxy.store.registry import Sync
+from httpproxy.store.sync.owners import Owners
 from httpproxy.sync.engine import Engine, Jobs
 from httpproxy.sync.listening import Listening
 from httpproxy.sync.listing import Listing
+from httpproxy.sync.ownership import Ownership
 from httpproxy.sync.plan import Pace
 from httpproxy.sync.rereading import Rereading
 from httpproxy.sync.troubles import Troubles
@@ -89,21 +93,32 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
     """Opens everything and listens. On leaving, calls that are under way are finished."""
     async with AsyncExitStack() as stack:
         office = await stack.enter_async_context(open_office(settings))
+        # Left last: what is still under way at the end is this process's until then.
+        processes = Processes(office.database)
+        presence = await stack.enter_async_context(
+            Presence(processes, process_name(), settings.roles)
+        )
         committer = await stack.enter_async_context(Committer(office.dsn))
         tasks = await stack.enter_async_context(Tasks())
         directory = Directory(office.registry, office.limiter)
         await directory.refresh()
         tasks.start(directory.keep_fresh(), "directory")
+        tasks.start(presence.keep(), "presence")
         if office.embedded is not None:
             tasks.start(_inherit(office.embedded), "embedded database")
-        core = _Core(office, committer, directory, Rediscovery(office.calls, office.registry))
-        url = settings.gateway_url
+        core = _Core(
+            office, committer, directory, Rediscovery(office.calls, office.registry), presence
+        )
+        url, engine = settings.gateway_url, None
         if "sync" in settings.roles:
             loader = await stack.enter_async_context(Loader(office.dsn, committer))
-            tasks.start(_engine(core, loader, tasks).run(), "sync")
+            engine = _engine(core, loader, tasks)
+            tasks.start(engine.run(), "sync")
         if "gateway" in settings.roles:
             server = GatewayServer(_gateway(core, tasks), settings.max_request_bytes)
             url = await stack.enter_async_context(_listening(server, settings))
+        if engine is not None:  # others go on with its syncs while the gateway drains
+            stack.push_async_callback(engine.stop)
         yield Service(office, directory, committer, url)
 
 
@@ -115,6 +130,7 @@ class _Core:
     committer: Committer
     directory: Directory
     rediscovery: Rediscovery
+    presence: Presence
 
 
 def _gateway(core: _Core, tasks: Tasks) -> Gateway:
@@ -172,7 +188,9 @@ def _engine(core: _Core, loader: Loader, tasks: Tasks) -> Engine:
         usage=reading.usage,
         discovery_interval=settings.discovery_interval,
     )
-    return Engine(core.directory, jobs, tasks.start, time.monotonic, settings.sync_concurrency)
+    ownership = Ownership(Owners(office.database), core.presence)
+    most = settings.sync_concurrency
+    return Engine(core.directory, jobs, ownership, tasks.start, time.monotonic, most)
 
 
 @asynccontextmanager

@@ -34,7 +34,9 @@ LOOKUPS_PER_SECOND: Final = 20
 class Live:
     """One sync as this process knows it. What is None is loaded by its first write.
 
-    `ended`: it was deleted or changed; whoever works on it for long should stop.
+    ended     it was deleted or changed
+    yielding  another process is to run its jobs
+    fence     what this process's jobs write under, None while it runs none
     """
 
     sync: Sync
@@ -42,6 +44,13 @@ class Live:
     tables: SyncTables | None = None
     secret: str | None = None
     ended: bool = False
+    yielding: bool = False
+    fence: int | None = None
+
+    @property
+    def halted(self) -> bool:
+        """Whether a job that works on it for long should stop."""
+        return self.ended or self.yielding
 
     @property
     def api(self) -> Api:

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -34,6 +36,11 @@ _AWAKE: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 def awake_clock() -> float:
     """Seconds that go on while the process is stopped and while the machine sleeps."""
     return time.clock_gettime(_AWAKE)
+
+
+def process_name() -> str:
+    """This process as people know it: the machine and its process id there."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class Presence:

@@ -1,4 +1,4 @@
-"""What runs when: every job of every sync of this process, on one agenda.
+"""What runs when: every job of every sync that this process runs, on one agenda.
 
     roster      at first, and when its tables change: which jobs a sync has
     listen      a feed                    every `sync_interval`
@@ -9,7 +9,8 @@
 
 Jobs return when they want to run again. How many run at once is bounded; how fast they
 call is the lane's business. A paused sync has no jobs: its proxied writes go on being
-committed, and what they mark waits.
+committed, and what they mark waits. Neither has one that another process runs
+(`ownership`); its jobs end here before they begin there, or are refused by the database.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from httpproxy.exchange.live import Directory, Live, tables_of
@@ -30,10 +31,12 @@ from httpproxy.sync import listening, listing, rereading, truth
 from httpproxy.sync.agenda import Agenda, Key
 from httpproxy.sync.listening import Listening, feeds_of
 from httpproxy.sync.listing import Listing
+from httpproxy.sync.ownership import Ownership
 from httpproxy.sync.rereading import Rereading
 from httpproxy.sync.troubles import Troubles
 from httpproxy.sync.truth import Meter
 from httpproxy.sync.usage import Usage
+from httpproxy.telemetry.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ MARKED: Final = 5  # ticks between wake-ups by marks of whole collections
 TALLY: Final = 5  # ticks between notes of what was used
 PRUNE: Final = 3600.0  # seconds between clearings of old tombstones
 TOMBSTONES: Final = 7 * 86400.0  # seconds that a tombstone is kept at least
+LINGER: Final = 3.0  # seconds for a job to end by itself when its sync is not run here
 LOOK: Final = "look"
 ROSTER_JOB: Final = "roster"
 
@@ -63,6 +67,7 @@ class Jobs:
     troubles: Troubles
     usage: Usage
     discovery_interval: float
+    watch: Watch = field(default_factory=Watch)
 
 
 class Engine:
@@ -72,14 +77,17 @@ class Engine:
         self,
         directory: Directory,
         jobs: Jobs,
+        ownership: Ownership,
         spawn: Spawn,
         now: Callable[[], float],
         most: int,
     ) -> None:
-        self._directory, self._jobs = directory, jobs
+        self._directory, self._jobs, self._ownership = directory, jobs, ownership
         self._spawn, self._now, self._most = spawn, now, most
         self._agenda = Agenda()
         self._running = 0
+        self._tasks: dict[str, set[asyncio.Task[Any]]] = {}
+        self._lingering: dict[str, float] = {}  # what is not run here, and until when
         self._wake = asyncio.Event()
         self._lives: dict[str, Live] = {}
         self._rosters: dict[str, SyncTables] = {}
@@ -93,10 +101,11 @@ class Engine:
             now = self._now()
             if now >= tick:
                 tick = now + TICK
-                self._follow_directory(now)
+                await self._look_whose()
+                self._follow(now)
                 await self._look_around(now)
             self._launch()
-            due = self._agenda.next_due() if self._running < self._most else None
+            due = self._agenda.next_due() if self._room() else None
             patience = min(tick, tick if due is None else due) - self._now()
             self._wake.clear()
             try:
@@ -105,27 +114,68 @@ class Engine:
             except TimeoutError:
                 pass
 
+    async def stop(self) -> None:
+        """Ends all jobs, and gives the syncs up for other processes to go on with at once.
+
+        What does not end by itself within LINGER seconds is cancelled. Never fails.
+        """
+        self._ownership.close()
+        self._follow(self._now())
+        for patience in (LINGER, LINGER):
+            if tasks := [task for running in self._tasks.values() for task in running]:
+                _, left = await asyncio.wait(tasks, timeout=patience)
+                for task in left:
+                    task.cancel()
+        await self._ownership.retire()
+
     # --- which syncs there are -----------------------------------------------------------
 
-    def _follow_directory(self, now: float) -> None:
-        """Begins with syncs that are new or resumed, ends with those gone or paused."""
+    async def _look_whose(self) -> None:
+        """Has this process take its share of the syncs. Never fails."""
+        syncs = (live.sync for live in self._directory.lives())
+        active = {sync.id: sync.status == "active" for sync in syncs}
+        try:
+            await self._ownership.look(active, self._tasks.__contains__)
+        except OSError as error:
+            log.warning("the syncs cannot be shared out: %s", error)
+        except Exception:  # a query that an administrator cancels ends no service
+            log.exception("the syncs could not be shared out; it is tried again")
+
+    def _follow(self, now: float) -> None:
+        """Begins with syncs that are new, resumed or now ours; ends with the others."""
         active = {
             live.sync.id: live
             for live in self._directory.lives()
             if live.sync.status == "active"
+            and self._ownership.fence(live.sync.id) is not None
+            and live.sync.id not in self._lingering
         }
         for sync_id in self._lives.keys() - active.keys():
+            self._lives[sync_id].yielding = True
+            self._lingering[sync_id] = now + LINGER
             self._agenda.drop(self._agenda.keys(sync_id))
             self._rosters.pop(sync_id, None)
             self._jobs.troubles.forget(sync_id)
             self._jobs.meter.forget(sync_id)
+        self._usher_out(now)
         for sync_id in active.keys() - self._lives.keys():
             self._agenda.put(Key(sync_id, ROSTER_JOB), now)
         for sync_id, live in active.items():
+            live.yielding, live.fence = False, self._ownership.fence(sync_id)
             # Its tables have changed, or the user has said something (`Registry.touch`).
             if live.tables is not self._rosters.get(sync_id):
                 self._agenda.wake(Key(sync_id, ROSTER_JOB), now)
         self._lives = active
+
+    def _usher_out(self, now: float) -> None:
+        """Jobs of syncs that are not run here any more, and do not end by themselves."""
+        for sync_id, until in list(self._lingering.items()):
+            running = self._tasks.get(sync_id)
+            if running is None:
+                del self._lingering[sync_id]
+            elif now >= until:
+                for task in running:
+                    task.cancel()
 
     async def _roster(self, live: Live) -> float | None:
         """Puts a sync's jobs on the agenda; those that it has keep their time."""
@@ -155,8 +205,12 @@ class Engine:
 
     # --- what is due ---------------------------------------------------------------------
 
+    def _room(self) -> int:
+        """How many more jobs may run: none while it is not certain what is ours."""
+        return self._most - self._running if self._ownership.may_begin() else 0
+
     def _launch(self) -> None:
-        for key in self._agenda.take(self._now(), self._most - self._running):
+        for key in self._agenda.take(self._now(), self._room()):
             live = self._lives.get(key.sync_id)
             if live is not None:
                 self._running += 1
@@ -164,8 +218,13 @@ class Engine:
 
     async def _carry_out(self, key: Key, live: Live) -> None:
         after: float | None = ROSTER
+        task = asyncio.current_task()
+        running = self._tasks.setdefault(key.sync_id, set())
+        if task is not None:
+            running.add(task)
         try:
-            after = await self._job(key, live)
+            with self._jobs.watch.job(key.job, live.sync.id, live.provider.name):
+                after = await self._job(key, live)
         except OSError as error:
             log.warning("sync %s: %s waits for the database: %s", key.sync_id, key.job, error)
         except Forgotten as error:
@@ -174,6 +233,10 @@ class Engine:
             log.exception("sync %s: %s failed", key.sync_id, key.job)
         finally:
             self._running -= 1
+            if task is not None:
+                running.discard(task)
+            if not running:
+                self._tasks.pop(key.sync_id, None)
             self._agenda.done(key, self._now(), after)
             self._wake.set()
 

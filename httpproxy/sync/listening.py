@@ -66,6 +66,7 @@ class Listening:
     async def _hear(
         self, live: Live, tables: SyncTables, feed: Feed, covered: Sequence[Table]
     ) -> Heard:
+        fence = live.fence
         state = await self.progress.feed_state(live.sync.id, feed.name)
         began = self.reading.begin()
         heard = await self.reading.ask(
@@ -81,7 +82,7 @@ class Listening:
             marks += await self.reading.take_in(live, tables, images, began)
         marks += await self._missed(live, feed, state, heard)
         told = tuple(c.id for c in feed.collections if c.id not in heard.refused)
-        step = FeedStep(feed.name, state, heard.state, told, tuple(marks))
+        step = FeedStep(feed.name, state, heard.state, told, tuple(marks), fence)
         try:
             await self.progress.save_feed(tables, live.sync.id, step)
         except Stale:

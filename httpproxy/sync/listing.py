@@ -30,7 +30,7 @@ from httpproxy.sync import plan
 from httpproxy.sync.listening import feeds_of
 from httpproxy.sync.plan import Pace
 from httpproxy.sync.reading import Began, Reading
-from httpproxy.sync.troubles import Attempt, Troubles
+from httpproxy.sync.troubles import ELSEWHERE, Attempt, Troubles
 from httpproxy.upstream.lane import Priority
 from providers.spec import ListingExpired, Page
 
@@ -41,7 +41,6 @@ AT_ONCE: Final = 100  # records that are confirmed together
 FEED_FIRST: Final = 1.0  # seconds until another look whether the feed is open
 SAY_EVERY: Final = 10.0  # seconds between log lines on one run
 HELD: Final = 5.0  # seconds until another look whether somebody said go on
-ELSEWHERE: Final = 5.0  # seconds until another look at a run that others go on with
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ class Listing:
         attempt: Attempt,
     ) -> float | None:
         if isinstance(next_, Run):
-            run = next_
+            run = replace(next_, fence=course.live.fence)
         else:
             run = await self.progress.begin_run(
                 course.table,
@@ -131,6 +130,7 @@ class Listing:
                 self.reading.begin().start,
                 thorough=next_.thorough,
                 mark=state.whole_mark,
+                fence=course.live.fence,
             )
             log.info("%s: %s begins: %s", course.label, run.kind, next_.why)
         try:
@@ -168,7 +168,7 @@ class Listing:
                 run, turned = await _both(
                     self._take_in(run, turned), self._fetch(course, run, page.after)
                 )
-                if course.live.ended:
+                if course.live.halted:
                     return
                 if self.wall_clock() - said >= SAY_EVERY:
                     said = self.wall_clock()
@@ -226,7 +226,7 @@ class Listing:
 
     async def _confirm(self, course: _Course, run: Run) -> bool:
         """Reads what the listing lacks; what the reads say is committed. False if the sync
-        was paused or changed meanwhile: then it is for later."""
+        was paused, changed or handed over meanwhile: then it is for later."""
         after: tuple[str, ...] | None = None
         while keys := await self.progress.missing_keys(course.table, run, after, AT_ONCE):
             after = keys[-1]
@@ -234,7 +234,7 @@ class Listing:
                 course.live, course.tables, course.table, keys, Priority.BACKFILL
             )
             await self.registry.mark_dirty(course.live.sync, marks)
-            if course.live.ended:
+            if course.live.halted:
                 return False
         return True
 

@@ -39,7 +39,7 @@ class Rereading:
 
         A collection that cannot be read is left alone for a while; the others go on.
         """
-        while not live.ended:
+        while not live.halted:
             resting = self.troubles.resting(live, JOB)
             tables = await tables_of(live, self.registry)
             marked = await self.progress.marked(tables, AT_ONCE, skip=resting.collections)

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import Rejected
-from httpproxy.store.errors import Forgotten, Unavailable
+from httpproxy.store.errors import Fenced, Forgotten, Unavailable
 from httpproxy.store.layouts.tables import Table
 from httpproxy.store.sync.progress import Progress
 from httpproxy.sync.plan import backoff
@@ -24,6 +24,7 @@ from providers.spec import Refused
 log = logging.getLogger(__name__)
 
 
+ELSEWHERE: Final = 5.0  # seconds until another look at what others go on with
 IN_VAIN: Final = 3  # times in a row from which on beginning anew is a trouble
 
 
@@ -85,6 +86,9 @@ class Troubles:
             yield attempt
         except Forgotten:  # the sync or the collection is gone: nobody's trouble
             raise
+        except Fenced as fenced:  # nor is it one that another process goes on
+            attempt.pause = ELSEWHERE
+            log.info("sync %s: %s ends here: %s", live.sync.id, job, fenced)
         except Unavailable as error:  # there is nowhere to note it
             attempt.pause = self._count(live, job, ids)
             log.warning("sync %s: %s waits: %s", live.sync.id, job, error)

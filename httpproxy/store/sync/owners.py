@@ -23,10 +23,10 @@ SQL: Final = load("sync/owners.sql")
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a claim found: how many active syncs are this process's share, and those that
-    it has taken, each with its fence."""
+    """What a claim found: how many active syncs are this process's share (None: it takes no
+    part), and those that it has taken, each with its fence."""
 
-    due: int
+    due: int | None
     taken: Mapping[str, int]
 
 
@@ -41,11 +41,11 @@ class Owners:
         statement, which only counts while nothing is missing.
 
         `held` is how many active syncs the process has. A process that is gone, or that
-        does not sync, has a share of none.
+        does not sync, takes no part.
         """
         rows = await self._rows("claim", process=process, held=held)
         if not rows:
-            return Claimed(0, {})
+            return Claimed(None, {})
         taken = {row["sync_id"]: row["fence"] for row in rows if row["sync_id"] is not None}
         return Claimed(rows[0]["due"], taken)
 
