@@ -147,6 +147,14 @@ WHERE seen.run = r.number AND r.collection = c.id AND c.sync_id = %(id)s
 -- Where the feeds of a deleted sync were.
 DELETE FROM httpproxy.feed WHERE sync_id = %(id)s
 
+-- name: delete_intents
+-- What was under way for a deleted sync.
+DELETE FROM httpproxy.intent WHERE sync_id = %(id)s
+
+-- name: delete_idempotency
+-- The idempotency keys of a deleted sync, and their answers.
+DELETE FROM httpproxy.idempotency WHERE sync_id = %(id)s
+
 -- name: delete_sync
 -- A sync with its collections, their fields, runs and progress.
 DELETE FROM httpproxy.sync WHERE id = %(id)s

@@ -40,6 +40,8 @@ _DELETED: Final = (
     "delete_quarantine",
     "delete_seen",
     "delete_feeds",
+    "delete_intents",
+    "delete_idempotency",
     "delete_sync",
 )
 
