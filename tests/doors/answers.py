@@ -26,7 +26,7 @@ RAW_DEFLATED = zlib.compress(RECORD, wbits=-15)
 
 STATUSES = (
     *(
-        Case(f"status: {s}", "POST", body=b"{}", reply=http(s, JSON_TYPE, body=b'{"s":1}'))
+        Case(f"S2 status: {s}", "POST", body=b"{}", reply=http(s, JSON_TYPE, body=b'{"s":1}'))
         for s in (
             200, 201, 202, 203, 206, 207, 226, 299, 300, 301, 302, 303, 307, 308, 399, 400, 401,
             402, 403, 404, 405, 407, 409, 410, 413, 414, 415, 417, 418, 421, 422, 423, 426, 428,
@@ -35,60 +35,61 @@ STATUSES = (
         )
     ),
     # Any other 429 would pause the lane, and with it every case that follows.
-    Case("status: 429", reply=http(429, JSON_TYPE, body=SPENT)),
-    Case("status: 204", "POST", body=b"{}", reply=http(204, ("X-A", "1"))),
-    Case("status: 205", "POST", body=b"{}", reply=http(205, body=b"")),
-    Case("status: 304", reply=http(304, ("ETag", '"x"'))),
-    Case("reason: of the vendor's own", reply=http(200, reason="Fine, Thanks!")),
-    Case("reason: empty", reply=raw(b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\n{}")),
-    Case("redirect: is handed back", reply=http(302, ("Location", "http://169.254.169.254/x"))),
-    Case("redirect: relative", "POST", body=b"{}", reply=http(307, ("Location", "/elsewhere"))),
+    Case("S2 status: 429", reply=http(429, JSON_TYPE, body=SPENT)),
+    Case("S5 status: 204", "POST", body=b"{}", reply=http(204, ("X-A", "1"))),
+    Case("S2 status: 205", "POST", body=b"{}", reply=http(205, body=b"")),
+    Case("S5 status: 304", reply=http(304, ("ETag", '"x"'))),
+    Case("S2 reason: of the vendor's own", reply=http(200, reason="Fine, Thanks!")),
+    Case("S2 reason: empty", reply=raw(b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\n{}")),
+    Case("S8 redirect: is handed back", reply=http(302, ("Location", "http://169.254.169.254/x"))),
+    Case("S8 redirect: relative", "POST", body=b"{}", reply=http(307, ("Location", "/other"))),
 )  # fmt: skip
 
 ANSWERS = (
-    Case("answer: nothing invented", reply=http(200, body=b"plain")),
-    Case("answer: empty", reply=http(200, body=b"")),
-    Case("answer: server and date are theirs", reply=http(
+    Case("S6 answer: nothing invented", reply=http(200, body=b"plain")),
+    Case("S4 answer: empty", reply=http(200, body=b"")),
+    Case("S6 answer: server and date are theirs", reply=http(
         200, ("Server", "cloudflare"), ("Date", "Tue, 15 Nov 1994 08:12:31 GMT"))),
-    Case("answer: chunked", reply=http(200, JSON_TYPE, body=RECORD, chunked=True)),
-    Case("answer: until close", reply=raw(b"HTTP/1.1 200 OK\r\n\r\nuntil the end")),
-    Case("answer: of HTTP/1.0", reply=raw(
+    Case("S4 answer: chunked", reply=http(200, JSON_TYPE, body=RECORD, chunked=True)),
+    Case("S4 answer: until close", reply=raw(b"HTTP/1.1 200 OK\r\n\r\nuntil the end")),
+    Case("S4 answer: of HTTP/1.0", reply=raw(
         b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\nX-A: 1\r\n\r\n{}")),
-    Case("answer: several cookies", reply=http(
+    Case("S3 answer: several cookies", reply=http(
         200, ("Set-Cookie", "a=1; Path=/"), ("Set-Cookie", "b=2, x; Secure"),
         ("Set-Cookie", "a=1; Path=/"))),
-    Case("answer: repeated in another case", reply=http(200, ("X-A", "1"), ("x-a", "2"))),
-    Case("answer: etag and cache control", reply=http(
+    Case("S4 answer: repeated in another case", reply=http(200, ("X-A", "1"), ("x-a", "2"))),
+    Case("S10 answer: etag and cache control", reply=http(
         200, ("ETag", 'W/"aBc"'), ("Cache-Control", "private, no-transform"), ("Vary", "*"))),
-    Case("answer: rate limits", reply=http(
+    Case("S10 answer: rate limits", reply=http(
         200, ("Retry-After", "3600"), ("RateLimit-Limit", "100"),
         ("X-HubSpot-RateLimit-Max", "1"), ("RateLimit", '"default";r=50;t=30'))),
-    Case("answer: challenges", reply=http(
+    Case("R3 answer: challenges", reply=http(
         401, ("WWW-Authenticate", 'Bearer realm="a", error="b"'),
         ("WWW-Authenticate", "Basic"))),
-    Case("answer: cors", reply=http(200, ("Access-Control-Allow-Origin", "*"))),
-    Case("answer: hop-by-hop", reply=http(
+    Case("R3 answer: what is allowed", reply=http(405, ("Allow", "GET, POST"))),
+    Case("S4 answer: cors", reply=http(200, ("Access-Control-Allow-Origin", "*"))),
+    Case("S1 answer: hop-by-hop", reply=http(
         200, ("Connection", "x-secret, keep-alive"), ("X-Secret", "1"),
         ("Keep-Alive", "timeout=9"), ("Proxy-Authenticate", "Basic"), ("Trailer", "X-T"),
         ("X-Kept", "1"))),
-    Case("answer: fields that would speak for us", reply=http(
+    Case("S9 answer: fields that would speak for us", reply=http(
         200, ("Alt-Svc", 'h3=":443"'), ("X-Accel-Redirect", "/secret"),
         ("X-Accel-Buffering", "no"), ("Proxy-Status", "forged; error=x"),
         ("Httpproxy-Commit", "applied; rows=9"), ("Httpproxy-Other", "x"))),
-    Case("answer: large and binary", reply=http(200, body=LARGE)),
-    Case("answer: latin-1 header", reply=http(200, ("X-Name", "caf\xc3\xa9"))),
-    Case("answer: a long header", reply=http(200, ("X-Long", "v" * 20000))),
-    Case("answer: html", reply=http(522, ("Content-Type", "text/html"), body=b"<h1>522</h1>")),
-    Case("answer: interim 103 is consumed", reply=raw(
+    Case("S4 answer: large and binary", reply=http(200, body=LARGE)),
+    Case("S4 answer: latin-1 header", reply=http(200, ("X-Name", "caf\xc3\xa9"))),
+    Case("S4 answer: a long header", reply=http(200, ("X-Long", "v" * 20000))),
+    Case("S4 answer: html", reply=http(522, ("Content-Type", "text/html"), body=b"<h1>!</h1>")),
+    Case("S5 answer: interim 103 is consumed", reply=raw(
         b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")),
-    Case("answer: early, before the body was read", "POST", body=b"x" * 100, reply=Reply(
+    Case("S4 answer: early, before the body was read", "POST", body=b"x" * 100, reply=Reply(
         (b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}",),
         early=False)),
-    Case("answer: slow, byte by byte", reply=raw(
+    Case("S4 answer: slow, byte by byte", reply=raw(
         b"HTTP/1.1 200 OK\r\nContent-", 0.05, b"Length: 2\r\n\r\n{", 0.05, b"}")),
     *(
-        Case(f"answer: {n}", reply=http(200, JSON_TYPE, ("Content-Encoding", c), body=b))
+        Case(f"S4 answer: {n}", reply=http(200, JSON_TYPE, ("Content-Encoding", c), body=b))
         for n, c, b in (
             ("gzip", "gzip", GZIPPED), ("br", "br", BROTLI), ("zstd", "zstd", ZSTD),
             ("deflate", "deflate", DEFLATED), ("raw deflate", "deflate", RAW_DEFLATED),
@@ -96,12 +97,12 @@ ANSWERS = (
             ("unknown coding", "x-odd", RECORD), ("not what it says", "gzip", b"no gzip"),
         )
     ),
-    Case("answer: chunked gzip", reply=http(
+    Case("S4 answer: chunked gzip", reply=http(
         200, ("Content-Encoding", "gzip"), body=GZIPPED, chunked=True)),
-    Case("HEAD: length without a body", "HEAD", reply=Reply(
+    Case("S5 HEAD: length without a body", "HEAD", reply=Reply(
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nX-A: 1\r\n\r\n",))),
-    Case("HEAD: no length at all", "HEAD", reply=Reply((b"HTTP/1.1 404 Not Found\r\n\r\n",))),
-    Case("OPTIONS: of a resource", "OPTIONS", headers=(("Origin", "https://a.example"),),
+    Case("S5 HEAD: no length at all", "HEAD", reply=Reply((b"HTTP/1.1 404 No\r\n\r\n",))),
+    Case("R8 OPTIONS: of a resource", "OPTIONS", headers=(("Origin", "https://a.example"),),
          reply=http(204, ("Allow", "GET, POST"), ("Access-Control-Allow-Methods", "GET"))),
 )  # fmt: skip
 

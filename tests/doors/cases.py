@@ -3,7 +3,8 @@
 A case is an exchange with an upstream: what the client sends and what the upstream
 answers. Whoever runs the tables (`answers.PASSING` is all of them) puts a door between
 the two and compares both ends less the documented lists of docs/gateway.md
-(`REQUEST_*`, `ANSWER_*` below). What a door must refuse is in `refusals.REFUSED`.
+(`REQUEST_*`, `ANSWER_*` below). What a door must refuse is in `refusals.REFUSED`. Each
+name begins with the case's box of the checklist (docs/gateway.md).
 
 The tables know nothing of the door: the same ones run against the gateway alone and
 against whatever stands in front of it.
@@ -81,7 +82,9 @@ class Case:
 
 
 def _targets(**targets: str) -> tuple[Case, ...]:
-    return tuple(Case(f"target: {n.replace('_', ' ')}", target=t) for n, t in targets.items())
+    return tuple(
+        Case(f"R2 target: {n.replace('_', ' ')}", target=t) for n, t in targets.items()
+    )
 
 
 TARGETS = (
@@ -105,33 +108,39 @@ TARGETS = (
         encoded_dots_in_the_query=f"{TASKS}?x=%2e%2e/%2E",
         query_with_slashes_and_colons=f"{TASKS}?u=https://evil.example/x?y",
     ),
-    Case("target: of 16000 characters", target=f"{TASKS}?f=" + "%41" * 5320),
+    Case("R2 target: of 16000 characters", target=f"{TASKS}?f=" + "%41" * 5320),
 )
 
 REQUEST_HEADERS = (
-    Case("header: authorization unchanged", headers=(("Authorization", 'Bearer  a"b\\c=='),)),
     Case(
-        "header: unknown names and odd values",
+        "R3 header: authorization unchanged",
+        headers=(("Authorization", 'Bearer  a"b\\c=='),),
+    ),
+    Case(
+        "R4 header: unknown names and odd values",
         headers=(("X_Under", "1"), ("x-é".replace("é", "e"), "a, b;c=\"d\""), ("X-Empty", "")),
     ),
-    Case("header: repeated lines", headers=(("X-A", "1"), ("X-A", "2"), ("X-A", "1"))),
-    Case("header: repeated in another case", headers=(("X-A", "1"), ("x-a", "2"))),
-    Case("header: accept-encoding", headers=(("Accept-Encoding", "gzip, br;q=0.5, zstd"),)),
-    Case("header: no accept, no agent", headers=()),
+    Case("R4 header: repeated lines", headers=(("X-A", "1"), ("X-A", "2"), ("X-A", "1"))),
+    Case("R4 header: repeated in another case", headers=(("X-A", "1"), ("x-a", "2"))),
+    Case("R4 header: accept-encoding", headers=(("Accept-Encoding", "gzip, br;q=0.5, zstd"),)),
+    Case("R4 header: no accept, no agent", headers=()),
     Case(
-        "header: trace context",
+        "R11 header: trace context",
         headers=(
             ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
             ("tracestate", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"),
             ("baggage", "userId=alice,serverNode=DF%2028"),
         ),
     ),
-    Case("header: cookies of the client", headers=(("Cookie", "a=1; b=2"),)),
-    Case("header: of 20000 characters", headers=(("X-Long", "v" * 20000),)),
-    Case("header: a hundred and fifty", headers=tuple((f"X-{i}", f"{i}") for i in range(150))),
-    Case("header: utf-8 value", headers=(("X-Utf8", "schön ☃".encode().decode("latin-1")),)),
+    Case("R4 header: cookies of the client", headers=(("Cookie", "a=1; b=2"),)),
+    Case("R4 header: of 20000 characters", headers=(("X-Long", "v" * 20000),)),
     Case(
-        "hop-by-hop: all of them",
+        "R4 header: a hundred and fifty",
+        headers=tuple((f"X-{i}", f"{i}") for i in range(150)),
+    ),
+    Case("R4 header: utf-8 value", headers=(("X-Utf8", "schön ☃".encode().decode("latin-1")),)),
+    Case(
+        "R1 hop-by-hop: all of them",
         headers=(
             ("Connection", "keep-alive, x-private"),
             ("X-Private", "1"),
@@ -144,11 +153,11 @@ REQUEST_HEADERS = (
         ),
         arrives=(("X-Kept", "1"),),
     ),
-    Case("hop-by-hop: two connection lines", headers=(
+    Case("R1 hop-by-hop: two connection lines", headers=(
         ("Connection", "x-one"), ("Connection", "X-Two"), ("X-One", "1"), ("x-two", "2")),
         arrives=()),
     Case(
-        "upgrade: h2c is ignored",
+        "R13 upgrade: h2c is ignored",
         headers=(
             ("Connection", "Upgrade, HTTP2-Settings"),
             ("Upgrade", "h2c"),
@@ -157,7 +166,7 @@ REQUEST_HEADERS = (
         arrives=(),
     ),
     Case(
-        "upgrade: websocket is ignored",
+        "R13 upgrade: websocket is ignored",
         headers=(
             ("Connection", "Upgrade"),
             ("Upgrade", "websocket"),
@@ -170,7 +179,7 @@ REQUEST_HEADERS = (
         ),
     ),
     Case(
-        "forwarding: addresses of our clients stay here",
+        "R10 forwarding: addresses of our clients stay here",
         headers=(
             ("X-Forwarded-For", "192.0.2.1"),
             ("X-Forwarded-Proto", "https"),
@@ -181,31 +190,31 @@ REQUEST_HEADERS = (
         ),
         arrives=(),
     ),
-    Case("forwarding: another proxy's Via", headers=(("Via", "1.1 elsewhere"),)),
-    Case("max-forwards: only for trace and options", headers=(("Max-Forwards", "0"),)),
+    Case("R9 forwarding: another proxy's Via", headers=(("Via", "1.1 elsewhere"),)),
+    Case("R8 max-forwards: only for trace and options", headers=(("Max-Forwards", "0"),)),
 )  # fmt: skip
 
 REQUEST_BODIES = (
-    Case("body: json", "POST", headers=(JSON_TYPE,), body=PAYLOAD),
-    Case("body: without a content type", "POST", body=PAYLOAD),
-    Case("body: empty, length 0", "POST", headers=(JSON_TYPE,), body=b""),
-    Case("body: empty, length 0, on DELETE", "DELETE", f"{TASKS}/rec00000000000001", body=b""),
-    Case("body: none at all", "DELETE", f"{TASKS}/rec00000000000001"),
-    Case("body: on DELETE", "DELETE", f"{TASKS}/rec00000000000001", body=b"{}"),
-    Case("body: on GET", "GET", headers=(JSON_TYPE,), body=b"{}"),
-    Case("body: chunked", "POST", headers=(JSON_TYPE,), body=PAYLOAD, chunked=True),
-    Case("body: chunked and empty", "PATCH", headers=(JSON_TYPE,), body=b"", chunked=True),
-    Case("body: chunked, empty, on DELETE", "DELETE", f"{TASKS}/r", body=b"", chunked=True),
-    Case("body: not json", "POST", headers=(JSON_TYPE,), body=b"\xff\x00 no json {"),
-    Case("body: large and binary", "PUT", f"{TASKS}/rec00000000000001", body=LARGE),
+    Case("R6 body: json", "POST", headers=(JSON_TYPE,), body=PAYLOAD),
+    Case("R6 body: without a content type", "POST", body=PAYLOAD),
+    Case("R6 body: empty, length 0", "POST", headers=(JSON_TYPE,), body=b""),
+    Case("R6 body: empty, length 0, on DELETE", "DELETE", f"{TASKS}/r", body=b""),
+    Case("R6 body: none at all", "DELETE", f"{TASKS}/rec00000000000001"),
+    Case("R6 body: on DELETE", "DELETE", f"{TASKS}/rec00000000000001", body=b"{}"),
+    Case("R6 body: on GET", "GET", headers=(JSON_TYPE,), body=b"{}"),
+    Case("R6 body: chunked", "POST", headers=(JSON_TYPE,), body=PAYLOAD, chunked=True),
+    Case("R6 body: chunked and empty", "PATCH", headers=(JSON_TYPE,), body=b"", chunked=True),
+    Case("R6 body: chunked, empty, on DELETE", "DELETE", f"{TASKS}/r", body=b"", chunked=True),
+    Case("R6 body: not json", "POST", headers=(JSON_TYPE,), body=b"\xff\x00 no json {"),
+    Case("R6 body: large and binary", "PUT", f"{TASKS}/rec00000000000001", body=LARGE),
     Case(
-        "body: multipart",
+        "R6 body: multipart",
         "POST",
         headers=(("Content-Type", "multipart/form-data; boundary=b0"),),
         body=MULTIPART,
     ),
     *(
-        Case(f"body: {n}", "POST", headers=(JSON_TYPE, ("Content-Encoding", c)), body=b)
+        Case(f"R6 body: {n}", "POST", headers=(JSON_TYPE, ("Content-Encoding", c)), body=b)
         for n, c, b in (
             ("gzip", "gzip", GZIPPED), ("br", "br", BROTLI), ("zstd", "zstd", ZSTD),
             ("deflate", "deflate", DEFLATED), ("gzip in br", "gzip, br", GZIPPED_IN_BR),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -15,6 +17,7 @@ from neighbours.airtable_house import AirtableHouse, open_airtable
 from neighbours.door import Door
 from neighbours.house import House, add_sync, open_house
 from neighbours.hubspot_house import HubSpotHouse, open_hubspot
+from neighbours.nginx import Nginx, open_nginx
 from neighbours.recorder import Recorder
 
 OpenDoor = Callable[..., AbstractAsyncContextManager[Door]]
@@ -62,6 +65,23 @@ async def house(
 async def door(house: House) -> Door:
     """The door to an Airtable sync of base BASE."""
     return house.door(await add_sync(house, "airtable"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def nginx(house: House, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Nginx]:
+    """nginx with the shipped configuration, before the house's gateway."""
+    port = urlsplit(house.service.gateway_url).port
+    async with open_nginx(tmp_path_factory.mktemp("nginx"), port) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=["alone", "behind nginx"])
+def either(request: pytest.FixtureRequest, door: Door) -> Door:
+    """The door to the Airtable sync: the gateway alone, then nginx before it."""
+    if request.param == "alone":
+        return door
+    running: Nginx = request.getfixturevalue("nginx")
+    return replace(door, port=running.port, tls=running.tls)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -8,7 +8,7 @@ import pytest
 from cases import AIRTABLE, BASE, JSON_TYPE, PAYLOAD, RECORD, TASKS
 from neighbours.door import Door
 from neighbours.problem import assert_problem
-from neighbours.rawclient import connect, request_bytes
+from neighbours.rawclient import request_bytes
 from neighbours.recorder import Recorder, Reply, http
 
 from httpproxy.gateway import incoming
@@ -16,41 +16,43 @@ from httpproxy.gateway import incoming
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_one_connection_carries_many_exchanges(door: Door, upstream: Recorder) -> None:
-    async with connect(door.host, door.port) as client:
+async def test_one_connection_carries_many_exchanges(either: Door, upstream: Recorder) -> None:
+    async with either.connect() as client:
         for number in range(5):
             upstream.replies.append(http(200, body=b"%d" % number))
-            answer = await client.exchange(request_bytes("GET", door.root(AIRTABLE) + TASKS))
+            answer = await client.exchange(request_bytes("GET", either.root(AIRTABLE) + TASKS))
             assert answer.body == b"%d" % number
         assert await client.rest(0.1) is None
     assert len({seen.connection for seen in upstream.seen}) == 1
 
 
-async def test_pipelined_requests_are_answered_in_order(door: Door, upstream: Recorder) -> None:
+async def test_pipelined_requests_are_answered_in_order(
+    either: Door, upstream: Recorder
+) -> None:
     upstream.replies += [
         Reply((0.1, *http(200, body=b"first").parts)),
         http(200, body=b"second"),
     ]
-    request = request_bytes("GET", door.root(AIRTABLE) + TASKS)
-    async with connect(door.host, door.port) as client:
+    request = request_bytes("GET", either.root(AIRTABLE) + TASKS)
+    async with either.connect() as client:
         await client.send(request + request)
         answers = [await client.answer(), await client.answer()]
     assert [a.body for a in answers] == [b"first", b"second"]
 
 
-async def test_close_is_honoured(door: Door, upstream: Recorder) -> None:
-    sent = request_bytes("GET", door.root(AIRTABLE) + TASKS, [("Connection", "close")])
-    async with connect(door.host, door.port) as client:
+async def test_close_is_honoured(either: Door, upstream: Recorder) -> None:
+    sent = request_bytes("GET", either.root(AIRTABLE) + TASKS, [("Connection", "close")])
+    async with either.connect() as client:
         answer = await client.exchange(sent)
         assert answer.get("Connection") == "close"
         assert await client.rest() == b""
     assert not upstream.seen[0].all("Connection")
 
 
-async def test_http_1_0_is_served_and_closed(door: Door, upstream: Recorder) -> None:
+async def test_http_1_0_is_served_and_closed(either: Door, upstream: Recorder) -> None:
     upstream.replies.append(http(200, JSON_TYPE, body=RECORD, chunked=True))
-    async with connect(door.host, door.port) as client:
-        await client.send(f"GET {door.root(AIRTABLE)}{TASKS} HTTP/1.0\r\n\r\n".encode())
+    async with either.connect() as client:
+        await client.send(f"GET {either.root(AIRTABLE)}{TASKS} HTTP/1.0\r\n\r\n".encode())
         answer = await client.answer()
         assert (answer.status, answer.version, answer.body) == (200, "HTTP/1.1", RECORD)
         assert answer.get("Content-Length") == str(len(RECORD))
@@ -59,28 +61,35 @@ async def test_http_1_0_is_served_and_closed(door: Door, upstream: Recorder) -> 
 
 
 async def test_the_absolute_form_is_served_and_its_authority_ignored(
-    door: Door, upstream: Recorder
+    either: Door, upstream: Recorder
 ) -> None:
-    for authority in ("proxy.example", "api.hubapi.com:1", "user@evil.example", "[::1]:80"):
-        target = f"http://{authority}{door.root(AIRTABLE)}{TASKS}/?a=%41"
-        async with connect(door.host, door.port) as client:
+    """R12; nginx takes no user information in it."""
+    others = () if either.behind_nginx else ("user@evil.example",)
+    for authority in ("proxy.example", "api.hubapi.com:1", "[::1]:80", *others):
+        target = f"http://{authority}{either.root(AIRTABLE)}{TASKS}/?a=%41"
+        async with either.connect() as client:
             answer = await client.exchange(request_bytes("GET", target))
         assert answer.status == 200
         seen = upstream.seen[-1]
         assert (seen.target, seen.all("Host")) == (f"{TASKS}/?a=%41", [AIRTABLE])
 
 
-async def test_https_before_the_host_is_tolerated(door: Door, upstream: Recorder) -> None:
-    target = f"/{door.unique_id}/https://{AIRTABLE}{TASKS}?"
-    async with connect(door.host, door.port) as client:
+async def test_https_before_the_host_is_tolerated(either: Door, upstream: Recorder) -> None:
+    target = f"/{either.unique_id}/https://{AIRTABLE}{TASKS}?"
+    async with either.connect() as client:
         answer = await client.exchange(request_bytes("GET", target))
     assert answer.status == 200
     assert upstream.seen[0].target == f"{TASKS}?"
 
 
-async def test_options_star_is_answered_by_the_gateway(door: Door, upstream: Recorder) -> None:
-    async with connect(door.host, door.port) as client:
+async def test_options_star_is_answered_by_the_gateway(
+    either: Door, upstream: Recorder
+) -> None:
+    async with either.connect() as client:
         answer = await client.exchange(request_bytes("OPTIONS", "*"))
+        if either.behind_nginx:  # it takes no "*" for a target
+            assert assert_problem(answer)["part"] == "nginx"
+            return
         assert answer.status in (200, 204)
         assert {"GET", "POST", "PATCH", "PUT", "DELETE"} <= set(answer.get("Allow").split(", "))
         assert answer.get("Proxy-Status").startswith("httpproxy")
@@ -90,10 +99,10 @@ async def test_options_star_is_answered_by_the_gateway(door: Door, upstream: Rec
 
 
 async def test_options_with_max_forwards_counts_down_and_stops_here(
-    door: Door, upstream: Recorder
+    either: Door, upstream: Recorder
 ) -> None:
-    target = door.root(AIRTABLE) + TASKS
-    async with connect(door.host, door.port) as client:
+    target = either.root(AIRTABLE) + TASKS
+    async with either.connect() as client:
         for hops, arrived in (("7", ["6"]), ("1", ["0"])):
             await client.exchange(request_bytes("OPTIONS", target, [("Max-Forwards", hops)]))
             assert upstream.seen[-1].all("Max-Forwards") == arrived
@@ -105,17 +114,17 @@ async def test_options_with_max_forwards_counts_down_and_stops_here(
 
 
 async def test_a_client_that_waits_for_100_gets_it_and_its_answer(
-    door: Door, upstream: Recorder
+    either: Door, upstream: Recorder
 ) -> None:
-    head, body = _expecting(door, len(PAYLOAD)), PAYLOAD
-    async with connect(door.host, door.port) as client:
+    head, body = _expecting(either, len(PAYLOAD)), PAYLOAD
+    async with either.connect() as client:
         await client.send(head)
         first = await asyncio.wait_for(client.reader.readuntil(b"\r\n\r\n"), 3)
         assert first == b"HTTP/1.1 100 Continue\r\n\r\n"
         assert upstream.seen == []
         await client.send(body)
         assert (await client.answer()).status == 200
-        answer = await client.exchange(request_bytes("GET", door.root(AIRTABLE) + TASKS))
+        answer = await client.exchange(request_bytes("GET", either.root(AIRTABLE) + TASKS))
         assert answer.status == 200
     assert upstream.seen[0].body == PAYLOAD
     assert not upstream.seen[0].all("Expect")
@@ -131,11 +140,15 @@ async def test_a_client_that_waits_for_100_gets_it_and_its_answer(
     ],
 )
 async def test_who_would_be_refused_is_not_asked_to_go_on(
-    path: str, length: int, status: int, door: Door, upstream: Recorder
+    path: str, length: int, status: int, either: Door, upstream: Recorder
 ) -> None:
-    head = _expecting(door, length, f"/{door.unique_id}{path}")
-    async with connect(door.host, door.port) as client:
+    head = _expecting(either, length, f"/{either.unique_id}{path}")
+    async with either.connect() as client:
         await client.send(head)
+        if either.behind_nginx and status != 413:  # nginx asks for the body itself
+            await client.send(b"x" * length)
+            assert (await client.answer()).status == status
+            return
         answer = await client.answer()
         assert answer.status == status
         assert answer.interim == ()
@@ -143,16 +156,16 @@ async def test_who_would_be_refused_is_not_asked_to_go_on(
     assert upstream.seen == []
 
 
-def _expecting(door: Door, length: int, target: str | None = None) -> bytes:
+def _expecting(either: Door, length: int, target: str | None = None) -> bytes:
     pairs = [("Expect", "100-Continue"), ("Content-Length", str(length))]
-    return request_bytes("POST", target or door.root(AIRTABLE) + TASKS, pairs)
+    return request_bytes("POST", target or either.root(AIRTABLE) + TASKS, pairs)
 
 
 async def test_a_request_that_never_ends_is_never_forwarded(
-    door: Door, upstream: Recorder
+    either: Door, upstream: Recorder
 ) -> None:
-    whole = request_bytes("POST", door.root(AIRTABLE) + TASKS, body=b"x" * 1000)
-    async with connect(door.host, door.port) as client:
+    whole = request_bytes("POST", either.root(AIRTABLE) + TASKS, body=b"x" * 1000)
+    async with either.connect() as client:
         await client.send(whole[:-1])
         await asyncio.sleep(0.2)
     await asyncio.sleep(0.2)
@@ -165,7 +178,7 @@ async def test_a_body_that_does_not_come_whole_is_refused_and_never_forwarded(
 ) -> None:
     monkeypatch.setattr(incoming, "BODY_SECONDS", 0.3)
     whole = request_bytes("POST", door.root(AIRTABLE) + TASKS, body=PAYLOAD, chunked=True)
-    async with connect(door.host, door.port) as client:
+    async with door.connect() as client:
         await client.send(whole[:-20])
         await asyncio.sleep(0.1)
         await client.send(rest)
@@ -177,44 +190,44 @@ async def test_a_body_that_does_not_come_whole_is_refused_and_never_forwarded(
 
 
 async def test_a_client_that_goes_away_does_not_stop_its_write(
-    door: Door, upstream: Recorder
+    either: Door, upstream: Recorder
 ) -> None:
     upstream.replies.append(Reply((0.3, *http(200, body=RECORD).parts)))
-    async with connect(door.host, door.port) as client:
-        await client.send(request_bytes("POST", door.root(AIRTABLE) + TASKS, body=PAYLOAD))
+    async with either.connect() as client:
+        await client.send(request_bytes("POST", either.root(AIRTABLE) + TASKS, body=PAYLOAD))
         await asyncio.sleep(0.15)
         assert len(upstream.seen) == 1
     await asyncio.sleep(0.4)
     assert len(upstream.seen) == 1
-    async with connect(door.host, door.port) as client:
-        request = request_bytes("GET", door.root(AIRTABLE) + TASKS)
+    async with either.connect() as client:
+        request = request_bytes("GET", either.root(AIRTABLE) + TASKS)
         assert (await client.exchange(request)).status == 200
     # The upstream's connection outlived the client's: the answer was read to its end.
     assert upstream.seen[0].connection == upstream.seen[1].connection
 
 
 async def test_a_refused_call_leaves_the_connection_usable(
-    door: Door, upstream: Recorder
+    either: Door, upstream: Recorder
 ) -> None:
-    async with connect(door.host, door.port) as client:
-        for target in ("/x/y/z", f"{door.root(AIRTABLE)}/v0/appOther/T"):
+    async with either.connect() as client:
+        for target in ("/x/y/z", f"{either.root(AIRTABLE)}/v0/appOther/T"):
             answer = await client.exchange(request_bytes("POST", target, body=PAYLOAD))
             assert_problem(answer)
-        root = door.root(AIRTABLE)
+        root = either.root(AIRTABLE)
         answer = await client.exchange(request_bytes("GET", f"{root}/v0/{BASE}/Tasks"))
         assert answer.status == 200
     assert len(upstream.seen) == 1
 
 
 async def test_head_of_a_refusal_has_the_length_and_no_body(
-    door: Door, upstream: Recorder
+    either: Door, upstream: Recorder
 ) -> None:
-    async with connect(door.host, door.port) as client:
+    async with either.connect() as client:
         await client.send(request_bytes("HEAD", "/x/y/z"))
         answer = await client.answer("HEAD")
         assert answer.status == 404
         assert int(answer.get("Content-Length")) > 100
-        request = request_bytes("GET", door.root(AIRTABLE) + TASKS)
+        request = request_bytes("GET", either.root(AIRTABLE) + TASKS)
         assert (await client.exchange(request)).status == 200
     assert len(upstream.seen) == 1
 
@@ -226,6 +239,6 @@ async def test_cookies_of_one_answer_are_not_sent_with_the_next_request(
     upstream.usual = http(200, ("Set-Cookie", "tenant=a; Path=/"))
     async with open_door(f"http://localhost:{upstream.port}") as door:
         for _ in range(3):
-            async with connect(door.host, door.port) as client:
+            async with door.connect() as client:
                 await client.exchange(request_bytes("GET", door.root(AIRTABLE) + TASKS))
     assert [seen.all("Cookie") for seen in upstream.seen] == [[], [], []]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -114,9 +115,11 @@ class RawClient:
 
 
 @asynccontextmanager
-async def connect(host: str, port: int) -> AsyncIterator[RawClient]:
+async def connect(
+    host: str, port: int, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[RawClient]:
     """A connection to a door, closed at the end."""
-    reader, writer = await asyncio.open_connection(host, port, limit=READ_LIMIT)
+    reader, writer = await asyncio.open_connection(host, port, limit=READ_LIMIT, ssl=tls)
     try:
         yield RawClient(reader, writer)
     finally:

@@ -9,7 +9,7 @@ import ssl
 from contextlib import asynccontextmanager
 
 import pytest
-from certificates import Authority
+from neighbours.certificates import Authority
 from neighbours.deadends import blackhole, refusing
 from neighbours.recorder import DROP, HANG, RESET, Recorder, Reply, http, raw
 

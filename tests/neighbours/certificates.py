@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +33,16 @@ class Authority:
 
     def server(self, address: str = "127.0.0.1", *, expired: bool = False) -> ssl.SSLContext:
         """A server's TLS for this address."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate(address, expired=expired))
+        return context
+
+    def certificate(self, *hosts: str, expired: bool = False) -> Path:
+        """A file with a server's key and certificate for these addresses and names."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
-        certificate = self._sign(name, key, address=address, expired=expired)
-        chain = self.folder / f"{address}-{expired}.pem"
+        certificate = self._sign(name, key, hosts=hosts, expired=expired)
+        chain = self.folder / f"{hosts[0]}-{expired}.pem"
         chain.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,
@@ -44,16 +51,14 @@ class Authority:
             )
             + certificate.public_bytes(serialization.Encoding.PEM)
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(chain)
-        return context
+        return chain
 
     def _sign(
         self,
         name: x509.Name,
         key: ec.EllipticCurvePrivateKey,
         *,
-        address: str | None = None,
+        hosts: Sequence[str] = (),
         is_authority: bool = False,
         expired: bool = False,
     ) -> x509.Certificate:
@@ -71,7 +76,13 @@ class Authority:
             .add_extension(own, critical=False)
             .add_extension(issuer, critical=False)
         )
-        if address is not None:
-            names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+        if hosts:
+            names = x509.SubjectAlternativeName([_name(host) for host in hosts])
             builder = builder.add_extension(names, critical=False)
         return builder.sign(self._key, hashes.SHA256())
+
+
+def _name(host: str) -> x509.GeneralName:
+    if host.replace(".", "").isdecimal():
+        return x509.IPAddress(ipaddress.ip_address(host))
+    return x509.DNSName(host)
