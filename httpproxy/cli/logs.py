@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import orjson
 
+from httpproxy.telemetry.course import log_members
+
 _SECRET: Final = re.compile(
     r"(?:(?<=bearer )|(?<=basic ))[\w.~+/=-]{8,}"  # an Authorization
     r"|(?<=://)[^\s/@]*(?=@)"  # user and password of a URL
@@ -37,7 +39,8 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and what `extra` adds."""
+    """One JSON object a line: time, level, logger, message, whose call or job it is, and
+    what `extra` adds. One request id leads from the gateway's line to the event's row."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -46,6 +49,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line |= log_members()
         line |= {name: v for name, v in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

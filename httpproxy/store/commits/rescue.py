@@ -165,6 +165,7 @@ class Rescue:
     ) -> Outcome | None:
         """Keeps an image that the table refuses where the operator can see it."""
         request_id, state = item.commit.request_id, None
+        whose = {"request_id": request_id, "sync_id": item.commit.sync_id}
         if isinstance(why, psycopg.Error):
             state = why.sqlstate
         try:
@@ -181,11 +182,12 @@ class Rescue:
         except psycopg.Error as error:
             if trouble_of(error) is Trouble.AWAY:
                 raise
-            log.exception("request %s: cannot even be set aside", request_id)
+            log.exception("request %s: cannot even be set aside", request_id, extra=whose)
             return None
         self.quarantined += len(item.images)
         said = _without_row(why)
-        log.error("request %s: set aside in httpproxy.quarantine: %s", request_id, said)
+        text = "request %s: set aside in httpproxy.quarantine: %s"
+        log.error(text, request_id, said, extra=whose)
         item.refused = SetAside(len(item.images), said)
         return _NOTHING_DONE
 
