@@ -22,6 +22,14 @@ _SHOWN: Final = 5
 _LONGEST: Final = 80  # characters of a name
 
 
+class Refusable(ValueError):
+    """The API will refuse a value; the message is a sentence for who sent it."""
+
+
+class Unsure(Exception):
+    """The API may take a value, and make of it what nobody can say before."""
+
+
 class Names:
     """Names that an API does not know, for one request: each with those that are near."""
 

@@ -11,17 +11,9 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from providers.airtable.fields import LINK, column_fitter
-from providers.drafting import listing, quoted
+from providers.drafting import Refusable, Unsure, listing, quoted
 from providers.record import JSON, Field
 from providers.values import Misfit
-
-
-class Refusable(ValueError):
-    """Airtable will refuse the value; the message is a sentence for who sent it."""
-
-
-class Unsure(Exception):
-    """Airtable may take the value, and make of it what nobody can say before."""
 
 
 class Takes(NamedTuple):

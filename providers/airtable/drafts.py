@@ -15,13 +15,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from providers.airtable.accepted import Refusable, Unsure, drafted
+from providers.airtable.accepted import drafted
 from providers.airtable.asking import BATCH, Asked, asked_ids, asked_records
 from providers.airtable.cells import cells_of
 from providers.airtable.fields import LINK
 from providers.airtable.images import derives
 from providers.body import storable_text
-from providers.drafting import Names, bounded, json_of, quoted, touch, with_faults
+from providers.drafting import (
+    Names,
+    Refusable,
+    Unsure,
+    bounded,
+    json_of,
+    quoted,
+    touch,
+    with_faults,
+)
 from providers.http import Request
 from providers.record import JSON, Collection, Field, Schema
 from providers.spec import Draft, DraftKind

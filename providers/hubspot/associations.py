@@ -63,9 +63,10 @@ class Ends:
         return (back,) if self.reversed else (there,)
 
 
-def ends_of(exchange: Exchange, schema: Schema) -> Ends | None:
-    origin = find_objects(schema, exchange.variables["from"])
-    target = find_objects(schema, exchange.variables["to"])
+def ends_of(variables: Mapping[str, str], schema: Schema) -> Ends | None:
+    """The ends that a path names; None if the sync does not cover their pair."""
+    origin = find_objects(schema, variables["from"])
+    target = find_objects(schema, variables["to"])
     if origin is None or target is None:
         return None
     pair = find_pair(schema, origin, target)
@@ -113,17 +114,17 @@ def _dirty_records(ends: Ends, link: Link) -> Iterator[Dirty]:
 # --- single -----------------------------------------------------------------------------
 
 
-def _of_path(exchange: Exchange) -> Link:
-    ids = (exchange.variables[name] for name in ("from_id", "to_id"))
-    return Link(*map(storable_text, ids))
+def link_of(variables: Mapping[str, str]) -> Link:
+    """The two records that a path names."""
+    return Link(*(storable_text(variables[name]) for name in ("from_id", "to_id")))
 
 
 def associated(exchange: Exchange, schema: Schema) -> Change:
     """PUT of one association, in every version."""
-    ends = ends_of(exchange, schema)
+    ends = ends_of(exchange.variables, schema)
     if ends is None:
         return Change(unmapped=1)
-    body, link = answer(exchange) if exchange.response.body else {}, _of_path(exchange)
+    body, link = answer(exchange) if exchange.response.body else {}, link_of(exchange.variables)
     if id_of(body.get("fromObjectId")) and id_of(body.get("toObjectId")):
         # The path may hold an id from before a merge; the answer never does.
         link = Link(id_of(body["fromObjectId"]), id_of(body["toObjectId"]))
@@ -132,16 +133,16 @@ def associated(exchange: Exchange, schema: Schema) -> Change:
 
 def dissociated(exchange: Exchange, schema: Schema) -> Change:
     """DELETE of one association with all its labels (204)."""
-    ends = ends_of(exchange, schema)
-    return Change(unmapped=1) if ends is None else _removed(ends, _of_path(exchange))
+    ends = ends_of(exchange.variables, schema)
+    return Change(unmapped=1) if ends is None else _removed(ends, link_of(exchange.variables))
 
 
 def type_dissociated(exchange: Exchange, schema: Schema) -> Change:
     """DELETE of one association type (204): the pair may live on by another type."""
-    ends = ends_of(exchange, schema)
+    ends = ends_of(exchange.variables, schema)
     if ends is None:
         return Change(unmapped=1)
-    link = _of_path(exchange)
+    link = link_of(exchange.variables)
     return merged((_removed(ends, link), _open(ends, link, "another type may remain")))
 
 
@@ -151,7 +152,7 @@ def type_dissociated(exchange: Exchange, schema: Schema) -> Change:
 def batch_associated(exchange: Exchange, schema: Schema) -> Change:
     """POST …/batch/create and …/batch/associate/default, v3 and v4."""
     links = tuple(_links(exchange))
-    ends = ends_of(exchange, schema)
+    ends = ends_of(exchange.variables, schema)
     if ends is None:
         return Change(unmapped=len(links))
     listed = dict(_listed(answer(exchange)))
@@ -163,7 +164,7 @@ def batch_associated(exchange: Exchange, schema: Schema) -> Change:
 def batch_dissociated(exchange: Exchange, schema: Schema) -> Change:
     """POST …/batch/archive: an empty answer, or one that tells no more."""
     links = tuple(_links(exchange))
-    ends = ends_of(exchange, schema)
+    ends = ends_of(exchange.variables, schema)
     if ends is None:
         return Change(unmapped=len(links))
     if partly_failed(exchange.response):
@@ -174,20 +175,25 @@ def batch_dissociated(exchange: Exchange, schema: Schema) -> Change:
 def labels_removed(exchange: Exchange, schema: Schema) -> Change:
     """POST …/batch/labels/archive: which labels remain is not told."""
     links = tuple(_links(exchange))
-    ends = ends_of(exchange, schema)
+    ends = ends_of(exchange.variables, schema)
     if ends is None:
         return Change(unmapped=len(links))
     return merged(_open(ends, link, "labels were removed") for link in links)
 
 
 def _links(exchange: Exchange) -> Iterator[Link]:
-    """Every (from, to) of a batch; `to` is an object, or a list of them (v4 archive)."""
+    """Every (from, to) of a batch."""
     for each in objects_of(asked(exchange.request).get("inputs")):
-        from_id = id_of(object_of(each.get("from")).get("id"))
-        to = each.get("to")
-        for end in objects_of(to if isinstance(to, list) else [to]):
-            if from_id and id_of(end.get("id")):
-                yield Link(from_id, id_of(end["id"]))
+        yield from links_of(each)
+
+
+def links_of(given: Mapping[str, JSON]) -> Iterator[Link]:
+    """Those of one input; `to` is an object, or a list of them (v4 archive)."""
+    from_id = id_of(object_of(given.get("from")).get("id"))
+    to = given.get("to")
+    for end in objects_of(to if isinstance(to, list) else [to]):
+        if from_id and id_of(end.get("id")):
+            yield Link(from_id, id_of(end["id"]))
 
 
 def _listed(body: Mapping[str, JSON]) -> Iterator[tuple[Link, JSON]]:
@@ -249,14 +255,17 @@ def _with_record(
         to_id = id_of(object_of(each.get("to")).get("id"))
         if not to_id:
             continue
-        ends = _by_type(schema, origin, each)
+        ends = ends_by_type(schema, origin, each)
         if ends is None:
             yield Change(unmapped=1)
         else:
             yield _added(ends, Link(record_id, to_id))
 
 
-def _by_type(schema: Schema, origin: Collection, wanted: Mapping[str, JSON]) -> Ends | None:
+def ends_by_type(
+    schema: Schema, origin: Collection, wanted: Mapping[str, JSON]
+) -> Ends | None:
+    """The ends of an association that only its type tells."""
     for each in objects_of(wanted.get("types")):
         alias = type_alias(
             origin.id,

@@ -26,7 +26,7 @@ def redefined(exchange: Exchange, schema: Schema) -> Change:
 
 def relabelled(exchange: Exchange, schema: Schema) -> Change:
     """A label was defined, renamed or removed between two types."""
-    ends = ends_of(exchange, schema)
+    ends = ends_of(exchange.variables, schema)
     dirty = () if ends is None else (Dirty(ends.pair.id, None, "its labels were redefined"),)
     return Change(dirty=dirty, schema_changed=True)
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from providers.hubspot import associations, effects, images
-from providers.spec import Action, Reader, Route
+from providers.hubspot import associations, drafts, effects, images, pair_drafts
+from providers.spec import Action, Drafter, DraftKind, Reader, Route
 
 READ, WRITE, EFFECT = Action.READ, Action.WRITE, Action.EFFECT
 
@@ -33,6 +33,7 @@ class Line(NamedTuple):
     action: Action = Action.READ
     commits: str = "nothing"
     read: Reader | None = None
+    draft: Drafter | None = None
     budget: str = "standard"
 
 
@@ -44,11 +45,11 @@ class Family(NamedTuple):
 
 
 def _effect(name: str, method: str, path: str) -> Line:
-    return Line(name, method, path, EFFECT, "nothing", effects.nothing)
+    return Line(name, method, path, EFFECT, "nothing", effects.nothing, pair_drafts.nothing)
 
 
 def _redefines(name: str, method: str, path: str) -> Line:
-    return Line(name, method, path, EFFECT, REREAD, effects.redefined)
+    return Line(name, method, path, EFFECT, REREAD, effects.redefined, pair_drafts.touched())
 
 
 _ARCHIVES: Final = "archives the record"
@@ -59,24 +60,31 @@ OBJECTS: Final = (
     Line("list records", "GET", "/{type}"),
     Line("read record", "GET", "/{type}/{id}"),
     Line("create record", "POST", "/{type}", WRITE,
-         f"{_MERGES}; adds the request's associations", associations.created),
-    Line("update record", "PATCH", "/{type}/{id}", WRITE, _MERGES, images.record),
-    Line("archive record", "DELETE", "/{type}/{id}", WRITE, _ARCHIVES, images.archived),
+         f"{_MERGES}; adds the request's associations", associations.created, drafts.created),
+    Line("update record", "PATCH", "/{type}/{id}", WRITE, _MERGES, images.record,
+         drafts.updated),
+    Line("archive record", "DELETE", "/{type}/{id}", WRITE, _ARCHIVES, images.archived,
+         drafts.archived),
     Line("batch create records", "POST", "/{type}/batch/create", WRITE,
-         f"{_BATCH}; adds the request's associations", associations.batch_created),
-    Line("batch update records", "POST", "/{type}/batch/update", WRITE, _BATCH, images.records),
-    Line("batch upsert records", "POST", "/{type}/batch/upsert", WRITE, _BATCH, images.records),
+         f"{_BATCH}; adds the request's associations", associations.batch_created,
+         drafts.batch_created),
+    Line("batch update records", "POST", "/{type}/batch/update", WRITE, _BATCH, images.records,
+         drafts.batch_updated),
+    Line("batch upsert records", "POST", "/{type}/batch/upsert", WRITE, _BATCH, images.records,
+         drafts.batch_upserted),
     Line("batch archive records", "POST", "/{type}/batch/archive", WRITE,
-         "archives the request's records", images.batch_archived),
+         "archives the request's records", images.batch_archived,
+         drafts.batch_archived),
     Line("batch read records", "POST", "/{type}/batch/read"),
     Line("search records", "POST", "/{type}/search", budget="search"),
     Line("merge records", "POST", "/{type}/merge", WRITE,
-         "merges the new record; deletes both old ids", images.merge),
+         "merges the new record; deletes both old ids", images.merge, drafts.merged),
     Line("delete record for GDPR", "POST", "/{type}/gdpr-delete", WRITE,
-         "deletes the record, by id or unique property", images.gdpr_deleted),
+         "deletes the record, by id or unique property", images.gdpr_deleted,
+         drafts.gdpr_deleted),
     Line("read deal splits", "POST", "/deals/splits/batch/read"),
     Line("upsert deal splits", "POST", "/deals/splits/batch/upsert", EFFECT, LEGACY,
-         effects.touched("deals")),
+         effects.touched("deals"), pair_drafts.touched("deals")),
 )  # fmt: skip
 
 _FROM: Final = "/{from}/{from_id}/associations"
@@ -88,39 +96,47 @@ _REMOVES: Final = "removes the pair"
 TYPED_ASSOCIATIONS: Final = (
     Line("list associated", "GET", f"{_FROM}/{{to}}"),
     Line("associate by type", "PUT", _TYPED, WRITE,
-         _ADDS, associations.associated),
+         _ADDS, associations.associated, pair_drafts.associated),
     Line("dissociate by type", "DELETE", _TYPED, WRITE,
-         "removes the pair; it is read again", associations.type_dissociated),
+         "removes the pair; it is read again", associations.type_dissociated,
+         pair_drafts.type_dissociated),
 )  # fmt: skip
 
 LABELLED_ASSOCIATIONS: Final = (
     Line("associate by default", "PUT", f"{_FROM}/default/{{to}}/{{to_id}}", WRITE,
-         _ADDS, associations.associated),
+         _ADDS, associations.associated, pair_drafts.associated),
     Line("associate with labels", "PUT", f"{_FROM}/{{to}}/{{to_id}}", WRITE,
-         f"{_ADDS}, with the answer's labels", associations.associated),
+         f"{_ADDS}, with the answer's labels", associations.associated,
+         pair_drafts.associated_with_labels),
     Line("dissociate", "DELETE", f"{_FROM}/{{to}}/{{to_id}}", WRITE,
-         _REMOVES, associations.dissociated),
+         _REMOVES, associations.dissociated, pair_drafts.dissociated),
 )  # fmt: skip
 
 ASSOCIATIONS: Final = (
     Line("batch associate", "POST", "/{from}/{to}/batch/create", WRITE,
-         "adds the pairs that did not fail", associations.batch_associated),
+         "adds the pairs that did not fail", associations.batch_associated,
+         pair_drafts.batch(DraftKind.UPSERT, "types")),
     Line("batch dissociate", "POST", "/{from}/{to}/batch/archive", WRITE,
-         "removes the request's pairs", associations.batch_dissociated),
+         "removes the request's pairs", associations.batch_dissociated,
+         pair_drafts.batch(DraftKind.DELETE)),
     Line("batch read associations", "POST", "/{from}/{to}/batch/read"),
     Line("list association types", "GET", "/{from}/{to}/types"),
 )  # fmt: skip
 
 LABELS: Final = (
     Line("batch associate by default", "POST", "/{from}/{to}/batch/associate/default", WRITE,
-         "adds the pairs that did not fail", associations.batch_associated),
+         "adds the pairs that did not fail", associations.batch_associated,
+         pair_drafts.batch(DraftKind.UPSERT)),
     Line("batch remove labels", "POST", "/{from}/{to}/batch/labels/archive", WRITE,
-         "the pairs are read again", associations.labels_removed),
+         "the pairs are read again", associations.labels_removed,
+         pair_drafts.batch(DraftKind.TOUCH, "types")),
     Line("list labels", "GET", "/{from}/{to}/labels"),
-    Line("create label", "POST", "/{from}/{to}/labels", EFFECT, REREAD, effects.relabelled),
-    Line("update label", "PUT", "/{from}/{to}/labels", EFFECT, REREAD, effects.relabelled),
+    Line("create label", "POST", "/{from}/{to}/labels", EFFECT, REREAD, effects.relabelled,
+         pair_drafts.relabelled),
+    Line("update label", "PUT", "/{from}/{to}/labels", EFFECT, REREAD, effects.relabelled,
+         pair_drafts.relabelled),
     Line("delete label", "DELETE", "/{from}/{to}/labels/{label}", EFFECT, REREAD,
-         effects.relabelled),
+         effects.relabelled, pair_drafts.relabelled),
     Line("list all association limits", "GET", "/definitions/configurations/all"),
     Line("list association limits", "GET", "/definitions/configurations/{from}/{to}"),
     _effect("create association limits", "POST",
@@ -203,18 +219,26 @@ ACCOUNT: Final = (
 )
 
 _ENGAGEMENTS: Final = ("notes", "calls", "tasks", "meetings", "emails")
-_LEGACY: Final[tuple[tuple[str, str, str, Reader], ...]] = (
-    ("contacts", "/contacts/v1", LEGACY, effects.touched("contacts")),
-    ("companies", "/companies/v2", LEGACY, effects.touched("companies")),
-    ("deals", "/deals/v1", LEGACY, effects.touched("deals")),
-    ("engagements", "/engagements/v1", LEGACY, effects.touched(*_ENGAGEMENTS)),
-    ("objects", "/crm-objects/v1/objects/{type}", LEGACY, effects.touched()),
-    ("associations", "/crm-associations/v1", "all pairs are read again", effects.pairs_touched),
-    ("properties", "/properties/v1/{type}", REREAD, effects.redefined),
-    ("properties v2", "/properties/v2/{type}", REREAD, effects.redefined),
-    ("pipelines", "/crm-pipelines/v1", "nothing", effects.nothing),
-    ("owners", "/owners/v2", "nothing", effects.nothing),
-)
+_LEGACY: Final[tuple[tuple[str, str, str, Reader, Drafter], ...]] = (
+    ("contacts", "/contacts/v1", LEGACY,
+     effects.touched("contacts"), pair_drafts.touched("contacts")),
+    ("companies", "/companies/v2", LEGACY,
+     effects.touched("companies"), pair_drafts.touched("companies")),
+    ("deals", "/deals/v1", LEGACY,
+     effects.touched("deals"), pair_drafts.touched("deals")),
+    ("engagements", "/engagements/v1", LEGACY,
+     effects.touched(*_ENGAGEMENTS), pair_drafts.touched(*_ENGAGEMENTS)),
+    ("objects", "/crm-objects/v1/objects/{type}", LEGACY,
+     effects.touched(), pair_drafts.touched()),
+    ("associations", "/crm-associations/v1", "all pairs are read again",
+     effects.pairs_touched, pair_drafts.pairs_touched),
+    ("properties", "/properties/v1/{type}", REREAD,
+     effects.redefined, pair_drafts.touched()),
+    ("properties v2", "/properties/v2/{type}", REREAD,
+     effects.redefined, pair_drafts.touched()),
+    ("pipelines", "/crm-pipelines/v1", "nothing", effects.nothing, pair_drafts.nothing),
+    ("owners", "/owners/v2", "nothing", effects.nothing, pair_drafts.nothing),
+)  # fmt: skip
 
 _V3_OBJECTS: Final = ("", "/crm/v3/objects")
 _ALIAS_OBJECTS: Final = ("alias", "/crm/objects/v3")
@@ -262,14 +286,15 @@ def _routes() -> Iterator[Route]:
                     line.action,
                     line.commits,
                     line.read,
-                    budget=line.budget,
+                    line.draft,
+                    line.budget,
                 )
-    for what, prefix, commits, read in _LEGACY:
+    for what, prefix, commits, read, draft in _LEGACY:
         for root, path in (("", "/{rest...}"), (" root", "")):
             yield Route(f"read legacy {what}{root}", "GET", f"{prefix}{path}", READ)
             for method in ("POST", "PUT", "PATCH", "DELETE"):
                 name = f"{method} legacy {what}{root}"
-                yield Route(name, method, f"{prefix}{path}", EFFECT, commits, read)
+                yield Route(name, method, f"{prefix}{path}", EFFECT, commits, read, draft)
 
 
 ROUTES: Final = tuple(_routes())
