@@ -49,5 +49,5 @@ $(STAMP): pyproject.toml
 	@echo "bringing $(VENV) up to date; the first time takes about a minute"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --retries 10 --upgrade pip
-	@$(BIN)/python -m pip install --quiet --retries 10 --editable . --group check --group test
+	@$(BIN)/python -m pip install --quiet --retries 10 --editable '.[otel]' --group check --group test
 	@touch $@

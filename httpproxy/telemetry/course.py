@@ -21,6 +21,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from httpproxy.telemetry.tally import PHASES
+from providers.spec import Route
 
 ADMIT, PERMIT, INTENT, SEND, COMMIT, SETTLE = range(len(PHASES))
 
@@ -50,7 +51,6 @@ class Course:
 
     __slots__ = (
         "_headers",
-        "action",
         "began",
         "job",
         "provider",
@@ -63,12 +63,14 @@ class Course:
     def __init__(self, request_id: str, headers: Mapping[str, str] | None = None) -> None:
         self.request_id = request_id
         self._headers = headers
-        self.sync_id = self.provider = self.action = self.route = self.job = ""
+        self.sync_id = self.provider = self.job = ""
+        self.route: Route | None = None
         self.steps: list[tuple[int, float]] = []
         self.began = monotonic()
 
     def __repr__(self) -> str:
-        return f"Course({self.request_id} {self.route or self.job or '?'} in {self.phase})"
+        what = self.route.name if self.route else self.job or "?"
+        return f"Course({self.request_id} {what} in {self.phase})"
 
     @property
     def phase(self) -> str:
@@ -82,9 +84,9 @@ class Course:
         """Whose call it is."""
         self.sync_id, self.provider = sync_id, provider
 
-    def routed(self, route: str, action: str) -> None:
-        """What it does: the route's name, and its action."""
-        self.route, self.action = route, action
+    def routed(self, route: Route) -> None:
+        """What it does."""
+        self.route = route
 
     def client_id(self) -> str | None:
         """The client's own `X-Request-Id`, if it is one."""

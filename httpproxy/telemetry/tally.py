@@ -80,7 +80,7 @@ class Tally:
     problems  (code, sent): those that we answered ourselves
     answers   (provider, class of the status): what APIs said to calls of our own
     jobs      (kind, outcome): jobs of the sync that ended
-    spans     what became of spans: sent, dropped
+    spans     what became of spans: sent, lost
     """
 
     __slots__ = ("answers", "calls", "job_seconds", "jobs", "problems", "spans")
@@ -91,7 +91,8 @@ class Tally:
         self.answers: Counter[tuple[str, str]] = Counter()
         self.jobs: Counter[tuple[str, str]] = Counter()
         self.job_seconds: dict[str, Histogram] = {}
-        self.spans: Counter[str] = Counter()
+        # All keys from the start: another thread counts here.
+        self.spans = {"sent": 0, "lost": 0}
 
     def of(self, provider: str, action: str) -> Calls:
         """The calls of this kind."""

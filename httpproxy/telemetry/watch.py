@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from httpproxy.telemetry.course import ADMIT, Course, follow
 from httpproxy.telemetry.tally import Histogram, Tally
@@ -19,27 +19,36 @@ from httpproxy.telemetry.tally import Histogram, Tally
 access = logging.getLogger("httpproxy.access")
 
 
+class End(NamedTuple):
+    """How a call ended: the status that goes out, and the receipt's outcome or, if `ours`,
+    the code of our own problem."""
+
+    method: str
+    status: int
+    result: str
+    ours: bool
+
+
 class Tracer(Protocol):
     """Takes what has ended, as spans. Never fails and never waits."""
 
-    def call(
-        self, course: Course, method: str, ended: float, status: int, code: str | None
-    ) -> None: ...
+    def call(self, course: Course, ended: float, end: End) -> None: ...
 
     def job(self, course: Course, ended: float, outcome: str) -> None: ...
 
 
 class Watch:
-    """What this process sees of its calls. `tally` has the numbers.
+    """What this process sees of its calls. `tally` has the numbers; `tracer`, if there is
+    one, is told of every call and job.
 
     With `access_log` every call leaves a line of the logger `httpproxy.access`: without
     path values, query, token or unique id.
     """
 
-    def __init__(self, *, access_log: bool = False, tracer: Tracer | None = None) -> None:
+    def __init__(self, *, access_log: bool = False) -> None:
         self.tally = Tally()
+        self.tracer: Tracer | None = None
         self._access_log = access_log
-        self._tracer = tracer
 
     def begin(self, request_id: str, headers: Mapping[str, str] | None = None) -> Course:
         """A call has come in; from here on, its log lines are known by its request id."""
@@ -50,13 +59,13 @@ class Watch:
     def answered(self, course: Course, method: str, status: int, outcome: str) -> None:
         """The API's answer is about to go out; `outcome` is the receipt's."""
         ended = monotonic()
-        calls = self.tally.of(course.provider, course.action)
+        calls = self.tally.of(course.provider, _action(course))
         receipts, statuses = calls.receipts, calls.statuses
         receipts[outcome] = receipts.get(outcome, 0) + 1
         statuses[status] = statuses.get(status, 0) + 1
         _note_phases(calls.phases, course, ended)
-        if self._tracer is not None:
-            self._tracer.call(course, method, ended, status, None)
+        if self.tracer is not None:
+            self.tracer.call(course, ended, End(method, status, outcome, ours=False))
         if self._access_log:
             _say(course, ended, method, {"status": status, "receipt": outcome, "sent": "yes"})
 
@@ -65,11 +74,11 @@ class Watch:
         whether the call was sent."""
         ended = monotonic()
         self.tally.problems[code, sent] += 1
-        if course.action:
-            calls = self.tally.of(course.provider, course.action)
+        if course.route is not None:
+            calls = self.tally.of(course.provider, course.route.action)
             _note_phases(calls.phases, course, ended)
-        if self._tracer is not None:
-            self._tracer.call(course, method, ended, status, code)
+        if self.tracer is not None:
+            self.tracer.call(course, ended, End(method, status, code, ours=True))
         if self._access_log:
             _say(course, ended, method, {"status": status, "problem": code, "sent": sent})
 
@@ -91,8 +100,12 @@ class Watch:
             ended = monotonic()
             follow(None)
             self.tally.job(kind, outcome, ended - course.began)
-            if self._tracer is not None:
-                self._tracer.job(course, ended, outcome)
+            if self.tracer is not None:
+                self.tracer.job(course, ended, outcome)
+
+
+def _action(course: Course) -> str:
+    return "" if course.route is None else course.route.action
 
 
 def _note_phases(histograms: Sequence[Histogram], course: Course, ended: float) -> None:
@@ -107,6 +120,11 @@ def _note_phases(histograms: Sequence[Histogram], course: Course, ended: float) 
 def _say(course: Course, ended: float, method: str, said: dict[str, object]) -> None:
     """The access line: what is a member in JSON stands in the text, too."""
     milliseconds = round((ended - course.began) * 1000, 1)
-    members = {"method": method, "route": course.route or "none", **said, "ms": milliseconds}
+    members = {
+        "method": method,
+        "route": course.route.name if course.route else "none",
+        **said,
+        "ms": milliseconds,
+    }
     text = " ".join(f"{name}={value}" for name, value in members.items() if name != "method")
     access.info("%s %s", method, text, extra=members)

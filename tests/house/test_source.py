@@ -83,9 +83,10 @@ def test_every_exemption_has_a_reason(file):
 
 
 def test_what_is_imported_is_a_declared_dependency():
+    project = pyproject()["project"]
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
     declared = {
-        re.split(r"[\[<>=;! ]", line)[0].lower()
-        for line in pyproject()["project"]["dependencies"]
+        re.split(r"[\[<>=;! ]", line)[0].lower() for line in (*project["dependencies"], *extras)
     }
     distributions = packages_distributions()
     for file in SOURCES:
@@ -105,8 +106,13 @@ def _imported(file) -> set[str]:
 
 
 def _with_extras(declared: set[str]) -> set[str]:
-    # psycopg[binary,pool] brings psycopg-pool; pydantic-settings is no use without pydantic.
-    brought = {"psycopg": {"psycopg-pool"}, "pydantic-settings": {"pydantic"}}
+    # psycopg[binary,pool] brings psycopg-pool; pydantic-settings is no use without pydantic,
+    # nor OpenTelemetry's SDK without its API.
+    brought = {
+        "psycopg": {"psycopg-pool"},
+        "pydantic-settings": {"pydantic"},
+        "opentelemetry-sdk": {"opentelemetry-api"},
+    }
     return declared.union(*(brought.get(name, set()) for name in declared))
 
 

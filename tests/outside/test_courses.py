@@ -13,7 +13,9 @@ from httpproxy.cli.logs import JsonFormatter
 from httpproxy.telemetry.course import COMMIT, PERMIT, SEND, Course, Parent, follow
 from httpproxy.telemetry.tally import BOUNDS, PHASES, Histogram, status_class
 from httpproxy.telemetry.watch import Watch
+from providers.spec import Action, Route
 
+ROUTE = Route("update record", "PATCH", "/v0/{base}/{table}/{record}", Action.WRITE)
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
@@ -27,7 +29,7 @@ def _call(watch: Watch, request_id: str = "abc-1", **headers: str) -> Course:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     course = watch.begin(request_id, named)
     course.belongs("sync-1", "airtable")
-    course.routed("update record", "write")
+    course.routed(ROUTE)
     return course
 
 

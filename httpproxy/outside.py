@@ -1,0 +1,136 @@
+"""Opens what is seen of a service from outside: traces, readiness, the second door.
+
+    watching(settings)              the watch that gateway and sync tell of calls and jobs
+    readiness_of(inside)            what can be stuck in this process
+    open_outside(inside, …)         the door, which shows both
+
+The door is opened before the gateway and so closes after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import count
+from typing import Final
+
+from httpproxy.api import checks
+from httpproxy.api.metrics.samples import Part, Sample, of_commits, of_limiter, of_tally
+from httpproxy.api.metrics.standing import StandingReader
+from httpproxy.api.readiness import Readiness
+from httpproxy.api.server import Outside, open_api
+from httpproxy.api.siblings import Siblings
+from httpproxy.exchange.presence import Presence
+from httpproxy.office import Office
+from httpproxy.settings.reading import Settings, SettingsError
+from httpproxy.store.commits.commit import Committer
+from httpproxy.store.intents.book import Intents
+from httpproxy.store.keys import Keys
+from httpproxy.store.replicas import Replicas
+from httpproxy.store.sync.lags import Lags
+from httpproxy.telemetry.watch import Watch
+
+VERSION: Final = version("httpproxy")
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What is looked at. `more` are metrics of parts that only some processes have."""
+
+    office: Office
+    watch: Watch
+    presence: Presence
+    committer: Committer
+    intents: Intents
+    more: tuple[Part, ...] = ()
+    siblings: Siblings = field(default_factory=Siblings)
+
+
+@asynccontextmanager
+async def watching(settings: Settings) -> AsyncIterator[Watch]:
+    """The watch of this process, with traces if the settings ask for them.
+
+    Spans that are left at the end are sent. Raises SettingsError if the extra is missing.
+    """
+    watch = Watch(access_log=settings.access_log)
+    if settings.otlp_endpoint is None:
+        yield watch
+        return
+    try:
+        # Only who sends traces has these libraries, and only they pay for loading them.
+        from httpproxy.telemetry.spans import Spans  # noqa: PLC0415 - see above
+    except ImportError as error:
+        raise SettingsError(
+            ["otlp_endpoint: traces need more libraries: pip install 'httpproxy[otel]'"]
+        ) from error
+    spans = watch.tracer = Spans(settings.otlp_endpoint, VERSION, watch.tally)
+    try:
+        yield watch
+    finally:
+        await asyncio.to_thread(spans.close)
+
+
+def readiness_of(inside: Inside) -> Readiness:
+    """The checks of this process."""
+    grace = inside.office.settings.ready_grace
+    found = [
+        checks.database(inside.committer, grace),
+        checks.commits(inside.committer, grace),
+        checks.intents(inside.intents, grace),
+        checks.lease(inside.presence.trusted),
+    ]
+    if inside.office.embedded is not None:
+        found.append(checks.embedded(inside.office.embedded))
+    return Readiness(found, time.monotonic)
+
+
+@asynccontextmanager
+async def open_outside(
+    inside: Inside, readiness: Readiness, sock: socket.socket | None = None
+) -> AsyncIterator[str]:
+    """Opens the second door, on the settings' port or on a socket that was handed in;
+    yields its URL. Raises OSError if the port is taken."""
+    office, settings = inside.office, inside.office.settings
+    dsns = {name: dsn.get_secret_value() for name, dsn in settings.replicas.items()}
+    async with Replicas(dsns) as replicas:
+        outside = Outside(
+            version=VERSION,
+            readiness=readiness,
+            parts=(*_parts(inside), lambda: _of_replicas(replicas), *inside.more),
+            standing=StandingReader(
+                Lags(office.database), inside.intents.count, time.monotonic
+            ),
+            replicas=replicas,
+            keys=Keys(office.database, time.monotonic),
+            new_request_id=_request_ids(),
+            siblings=inside.siblings,
+        )
+        async with open_api(outside, settings.api_host, settings.api_port, sock) as url:
+            yield url
+
+
+def _parts(inside: Inside) -> tuple[Part, ...]:
+    return (
+        lambda: of_tally(inside.watch.tally),
+        lambda: of_limiter(inside.office.limiter),
+        lambda: of_commits(inside.committer),
+    )
+
+
+def _of_replicas(replicas: Replicas) -> Iterator[Sample]:
+    for name in replicas.names():
+        replica = replicas.get(name)
+        if replica is not None:
+            yield Sample("replica_waiters", (name,), replica.waiting)
+
+
+def _request_ids() -> Callable[[], str]:
+    """A random start, then a count: other than the gateway's, by its first letter."""
+    start, numbers = secrets.token_hex(6), count(1)
+    return lambda: f"v{start}-{next(numbers):x}"
