@@ -12,6 +12,7 @@ What aiohttp would do by itself, and what is done about it:
                                      methods it would resend
     invents header fields            skipped by name; Content-Length of a DELETE without
                                      a body is taken out in the same middleware
+    connects wherever a name leads   addresses are checked (`guard`)
     keeps cookies for everybody      DummyCookieJar
     follows redirects                allow_redirects=False
     decodes bodies                   auto_decompress=False
@@ -52,6 +53,7 @@ from httpproxy.upstream.errors import (
     Unsendable,
     UpgradeAnswered,
 )
+from httpproxy.upstream.guard import guarded_connector
 from httpproxy.upstream.renaming import FOREIGN, renamed
 from httpproxy.upstream.repeat import NO_RULES, ReadRules, Repeats
 from providers.http import Headers, Request, Response
@@ -113,7 +115,12 @@ class UpstreamClient:
     async def __aenter__(self) -> Self:
         require_c_parser()
         self._open = ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, ssl=_tls(self._ca_file)),
+            connector=guarded_connector(
+                # Where the operator sends a host, he may send it anywhere.
+                trusted=[host.strip("[]") for _, host, _ in self._origins.values()],
+                limit=self._connections,
+                ssl=_tls(self._ca_file),
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_INVENTED,
             auto_decompress=False,

@@ -14,6 +14,7 @@ what a caller must know to act:
     ├── Unsendable             not a message we would put on the wire   sent: no
     ├── NotConnected           no connection was made                   sent: no
     │   ├── NameUnresolved       the host name has no address
+    │   ├── AddressProhibited    it leads into the operator's own networks
     │   ├── ConnectionRefused    nobody listens there
     │   ├── Unreachable          no route, or another network error
     │   ├── ConnectTimeout       no connection in time
@@ -93,6 +94,21 @@ class NameUnresolved(NotConnected):
 
     proxy_error = "dns_error"
     said = "the API's host name could not be resolved"
+
+
+class AddressProhibited(NotConnected):
+    """The host name leads to an address of the operator's own networks (`guard`)."""
+
+    proxy_error = "destination_ip_prohibited"
+    said = "the API's host name leads to an address that is not on the Internet"
+
+    def __init__(self, host: str = "", why: str = "") -> None:
+        super().__init__(
+            f"{host} leads to an address that is {why}, which no API's host name should. If"
+            f' that is meant, name it in the setting upstreams: {{"{host}": "https://{host}"}}'
+            if host
+            else ""
+        )
 
 
 class ConnectionRefused(NotConnected):

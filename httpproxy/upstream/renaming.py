@@ -15,6 +15,7 @@ import aiohttp
 from aiohttp.http_exceptions import LineTooLong
 
 from httpproxy.upstream.errors import (
+    AddressProhibited,
     AnswerIncomplete,
     AnswerTimeout,
     CertificateRejected,
@@ -30,6 +31,7 @@ from httpproxy.upstream.errors import (
     Unsendable,
     UpstreamError,
 )
+from httpproxy.upstream.guard import Prohibited
 
 FOREIGN: Final = (aiohttp.ClientError, OSError, ValueError)
 """Everything that a call through aiohttp may raise, cancellation aside (a TimeoutError is
@@ -37,7 +39,6 @@ an OSError)."""
 
 _CONNECTING: Final[tuple[tuple[type[BaseException], type[UpstreamError]], ...]] = (
     (aiohttp.ConnectionTimeoutError, ConnectTimeout),
-    (aiohttp.ClientConnectorDNSError, NameUnresolved),
     (aiohttp.ClientConnectorCertificateError, CertificateRejected),
     (aiohttp.ClientConnectorSSLError, TlsFailed),
     (aiohttp.InvalidURL, Unsendable),
@@ -52,7 +53,7 @@ def renamed(error: BaseException, *, began: bool) -> UpstreamError:
         if isinstance(error, foreign):
             return ours(_certificate_fault(error))
     if isinstance(error, aiohttp.ClientConnectorError):
-        return _not_connected(error.os_error)
+        return _not_connected(error)
     if isinstance(error, TimeoutError):
         return AnswerTimeout(began=began)
     if isinstance(error, aiohttp.ClientResponseError):
@@ -67,14 +68,17 @@ def _certificate_fault(error: BaseException) -> str:
     return ""
 
 
-def _not_connected(error: OSError) -> UpstreamError:
-    if isinstance(error, socket.gaierror):
+def _not_connected(error: aiohttp.ClientConnectorError) -> UpstreamError:
+    cause = error.os_error
+    if isinstance(cause, Prohibited):
+        return AddressProhibited(cause.host, cause.why)
+    if isinstance(error, aiohttp.ClientConnectorDNSError) or isinstance(cause, socket.gaierror):
         return NameUnresolved()
-    if isinstance(error, ConnectionRefusedError):
+    if isinstance(cause, ConnectionRefusedError):
         return ConnectionRefused()
-    if isinstance(error, TimeoutError):
+    if isinstance(cause, TimeoutError):
         return ConnectTimeout()
-    return NotConnected() if isinstance(error, ConnectionError) else Unreachable()
+    return NotConnected() if isinstance(cause, ConnectionError) else Unreachable()
 
 
 def _refused_head(error: aiohttp.ClientResponseError) -> UpstreamError:

@@ -402,8 +402,9 @@ async def test_a_slow_answer_within_the_time_is_not_a_trouble(upstream, connect)
 def test_every_error_is_in_the_drawn_tree_and_has_a_token_of_rfc_9209():
     tokens = {
         "http_request_denied", "http_request_error", "destination_unavailable", "dns_error",
-        "connection_refused", "destination_ip_unroutable", "connection_timeout",
-        "tls_certificate_error", "tls_protocol_error", "connection_terminated",
+        "connection_refused", "destination_ip_prohibited", "destination_ip_unroutable",
+        "connection_timeout", "tls_certificate_error", "tls_protocol_error",
+        "connection_terminated",
         "http_response_timeout", "http_protocol_error", "http_response_incomplete",
         "http_response_body_size", "http_response_header_section_size",
         "http_upgrade_failed", "proxy_internal_error",
