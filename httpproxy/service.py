@@ -45,6 +45,7 @@ from httpproxy.store.errors import Unavailable
 from httpproxy.store.processes import Processes
 from httpproxy.store.registry import Sync
 from httpproxy.store.sync.owners import Owners
+from httpproxy.store.sealing import Sealing
 from httpproxy.sync.engine import Engine, Jobs
 from httpproxy.sync.listening import Listening
 from httpproxy.sync.listing import Listing
@@ -93,6 +94,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
     """Opens everything and listens. On leaving, calls that are under way are finished."""
     async with AsyncExitStack() as stack:
         office = await stack.enter_async_context(open_office(settings))
+        await Sealing(office.database, office.vault).require_keys()
         # Left last: what is still under way at the end is this process's until then.
         processes = Processes(office.database)
         presence = await stack.enter_async_context(
