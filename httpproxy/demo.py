@@ -63,6 +63,7 @@ async def open_demo(settings: Settings) -> AsyncIterator[Demo]:
                 "data_dir": folder,
                 "upstreams": dict(sandbox.upstreams),
                 "public_url": None,
+                "roles": ("gateway", "sync"),
             }
         )
         async with open_service(own) as service:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,6 +20,8 @@ from providers.catalog import PROVIDERS
 
 gateway_host = click.option("--gateway-host", help="The address to listen on.")
 gateway_port = click.option("--gateway-port", type=int, help="The port to listen on.")
+api_host = click.option("--api-host", help="The address of health, metrics and /v1.")
+api_port = click.option("--api-port", type=int, help="The port of health, metrics and /v1.")
 sandbox_host = click.option("--sandbox-host", help="The address the sandbox listens on.")
 sandbox_port = click.option("--sandbox-port", type=int, help="The port the sandbox listens on.")
 
@@ -26,14 +29,11 @@ sandbox_port = click.option("--sandbox-port", type=int, help="The port the sandb
 @click.command()
 @gateway_host
 @gateway_port
+@api_host
+@api_port
 @click.option("--roles", help="What to run, with commas. Default: gateway,sync,api.")
 @click.pass_obj
-def serve(
-    invocation: Invocation,
-    gateway_host: str | None,
-    gateway_port: int | None,
-    roles: str | None,
-) -> None:
+def serve(invocation: Invocation, /, **options: Any) -> None:
     """Run the gateway and the sync, until Ctrl-C or SIGTERM.
 
     Calls that are under way at the end are finished and committed first.
@@ -44,14 +44,15 @@ def serve(
       DATABASE_URL=postgresql://… httpproxy serve --gateway-host 0.0.0.0
       DATABASE_URL=postgresql://… httpproxy serve --roles gateway
     """
-    settings = invocation.settings(
-        gateway_host=gateway_host, gateway_port=gateway_port, roles=roles
-    )
+    settings = invocation.settings(**options)
     run(settings, _serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
-    with explaining_port("gateway_port", settings.gateway_host, settings.gateway_port):
+    with (
+        explaining_port("gateway_port", settings.gateway_host, settings.gateway_port),
+        explaining_port("api_port", settings.api_host, settings.api_port),
+    ):
         async with open_service(settings) as service:
             click.echo(f"gateway on {service.gateway_url}")
             syncs = await service.office.registry.syncs()
