@@ -1,20 +1,13 @@
-"""Who is built from what, and opened and closed in which order.
+"""What is opened and closed in which order.
 
-    office <- directory, committer <- loader
-           <- accounts, settlement <- writes <- gateway
-           <- reading <- listening, rereading, listing, truth <- engine
-
-`office` is the part that works on the registry alone. Whoever opens closes, in reverse.
-Tasks are named and live in one task group: a loop that dies takes the process down with
-it, loudly.
+Whoever opens closes, in reverse. Tasks are named and live in one task group: a loop that
+dies takes the process down with it, loudly. Who is built from what says `assembly`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -22,40 +15,24 @@ from typing import Final
 
 from aiohttp import web
 
-from httpproxy.exchange.account import Accounts
+from httpproxy.assembly import Core, make_doubts, make_engine, make_gateway
 from httpproxy.exchange.live import Directory
 from httpproxy.exchange.presence import Presence, process_name
 from httpproxy.exchange.rediscovery import Rediscovery
 from httpproxy.exchange.settle import Settlement
-from httpproxy.exchange.write import Timeouts, Writes
-from httpproxy.gateway.server import Doorway, Gateway, GatewayServer
-from httpproxy.office import (
-    Office,
-    api_root,
-    make_reading,
-    open_office,
-    request_ids,
-    wall_clock,
-)
+from httpproxy.gateway.server import GatewayServer
+from httpproxy.office import Office, api_root, open_office
 from httpproxy.settings.reading import Settings
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.errors import Unavailable
+from httpproxy.store.intents.book import Intents
 from httpproxy.store.processes import Processes
 from httpproxy.store.registry import Sync
-from httpproxy.store.sync.owners import Owners
 from httpproxy.store.sealing import Sealing
-from httpproxy.sync.engine import Engine, Jobs
-from httpproxy.sync.listening import Listening
-from httpproxy.sync.listing import Listing
-from httpproxy.sync.ownership import Ownership
-from httpproxy.sync.plan import Pace
-from httpproxy.sync.rereading import Rereading
-from httpproxy.sync.troubles import Troubles
-from httpproxy.sync.truth import Meter, Truth
 from httpproxy.tasks import Tasks
-from httpproxy.upstream.deadlines import Deadlines
+from httpproxy.telemetry.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -96,103 +73,51 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         office = await stack.enter_async_context(open_office(settings))
         await Sealing(office.database, office.vault).require_keys()
         # Left last: what is still under way at the end is this process's until then.
-        processes = Processes(office.database)
         presence = await stack.enter_async_context(
-            Presence(processes, process_name(), settings.roles)
+            Presence(Processes(office.database), process_name(), settings.roles)
         )
         committer = await stack.enter_async_context(Committer(office.dsn))
+        intents = await stack.enter_async_context(
+            Intents(office.dsn, lambda: presence.number)
+        )
         tasks = await stack.enter_async_context(Tasks())
-        directory = Directory(office.registry, office.limiter)
-        await directory.refresh()
-        tasks.start(directory.keep_fresh(), "directory")
+        core = Core(
+            office=office,
+            committer=committer,
+            directory=Directory(office.registry, office.limiter),
+            rediscovery=Rediscovery(office.calls, office.registry),
+            presence=presence,
+            intents=intents,
+            settlement=Settlement(office.calls, committer),
+            watch=Watch(access_log=settings.access_log),
+            spawn=tasks.start,
+        )
+        await core.directory.refresh()
+        tasks.start(core.directory.keep_fresh(), "directory")
         tasks.start(presence.keep(), "presence")
+        tasks.start(make_doubts(core).keep(), "doubts")
         if office.embedded is not None:
             tasks.start(_inherit(office.embedded), "embedded database")
-        core = _Core(
-            office, committer, directory, Rediscovery(office.calls, office.registry), presence
-        )
+        url = await stack.enter_async_context(_serving(core))
+        yield Service(office, core.directory, committer, url)
+
+
+@asynccontextmanager
+async def _serving(core: Core) -> AsyncIterator[str]:
+    """Runs the roles of this process; yields where the gateway is found."""
+    settings, roles = core.office.settings, core.office.settings.roles
+    async with AsyncExitStack() as stack:
         url, engine = settings.gateway_url, None
-        if "sync" in settings.roles:
-            loader = await stack.enter_async_context(Loader(office.dsn, committer))
-            engine = _engine(core, loader, tasks)
-            tasks.start(engine.run(), "sync")
-        if "gateway" in settings.roles:
-            server = GatewayServer(_gateway(core, tasks), settings.max_request_bytes)
+        if "sync" in roles:
+            loader = await stack.enter_async_context(Loader(core.office.dsn, core.committer))
+            engine = make_engine(core, loader)
+            core.spawn(engine.run(), "sync")
+        if "gateway" in roles:
+            server = GatewayServer(make_gateway(core), settings.max_request_bytes)
             url = await stack.enter_async_context(_listening(server, settings))
         if engine is not None:  # others go on with its syncs while the gateway drains
             stack.push_async_callback(engine.stop)
-        yield Service(office, directory, committer, url)
-
-
-@dataclass(frozen=True)
-class _Core:
-    """What gateway and sync share."""
-
-    office: Office
-    committer: Committer
-    directory: Directory
-    rediscovery: Rediscovery
-    presence: Presence
-
-
-def _gateway(core: _Core, tasks: Tasks) -> Gateway:
-    office, committer, settings = core.office, core.committer, core.office.settings
-    writes = Writes(
-        client=office.client,
-        committer=committer,
-        registry=office.registry,
-        settlement=Settlement(office.calls, committer, office.registry),
-        rediscovery=core.rediscovery,
-        timeouts=Timeouts(settings.permit_timeout, Deadlines(settings.commit_timeout)),
-        spawn=tasks.start,
-        wall_clock=wall_clock,
-    )
-    accounts = Accounts(office.calls, office.vault.fingerprint, time.monotonic)
-    return Gateway(
-        Doorway(
-            directory=core.directory,
-            accounts=accounts,
-            writes=writes,
-            pseudonym=settings.pseudonym,
-            max_body=settings.max_request_bytes,
-            new_request_id=request_ids(),
-        )
-    )
-
-
-def _engine(core: _Core, loader: Loader, tasks: Tasks) -> Engine:
-    office, settings = core.office, core.office.settings
-    reading = make_reading(office, core.committer, loader)
-    troubles = Troubles(office.progress, time.monotonic)
-    shared = (reading, office.progress, office.registry)
-    pace = Pace(
-        settings.sweep_interval, settings.mass_delete_share, settings.mass_delete_minimum
-    )
-    jobs = Jobs(
-        registry=office.registry,
-        progress=office.progress,
-        listening=Listening(
-            *shared, core.rediscovery, troubles, wall_clock, settings.sync_interval
-        ),
-        rereading=Rereading(*shared, troubles),
-        listing=Listing(*shared, core.rediscovery, troubles, pace, wall_clock),
-        rediscovery=core.rediscovery,
-        meter=Meter(
-            Truth(reading, office.comparing, office.registry),
-            office.progress,
-            troubles,
-            sample=settings.verify_sample,
-            interval=settings.verify_interval,
-            suspicion=2 * settings.sync_interval,
-            pick=secrets.choice,
-        ),
-        troubles=troubles,
-        usage=reading.usage,
-        discovery_interval=settings.discovery_interval,
-    )
-    ownership = Ownership(Owners(office.database), core.presence)
-    most = settings.sync_concurrency
-    return Engine(core.directory, jobs, ownership, tasks.start, time.monotonic, most)
+        yield url
 
 
 @asynccontextmanager
