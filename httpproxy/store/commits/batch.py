@@ -26,6 +26,7 @@ from httpproxy.store.layouts.tables import (
     is_deleted,
     row_of,
 )
+from providers.http import Response
 from providers.record import JSON, Change, Dirty, Image, ImageKind
 
 MAX_ROWS: Final = 1000  # of a batch: about 20 ms of Postgres' time
@@ -43,6 +44,9 @@ class Commit:
     `start` is `Committer.clock()` from before its first byte left, and `read_at` that
     moment in seconds since 1970, None if nobody noted it: the row is then taken to have
     been read two minutes before the commit. `origin` is "proxy", "sync", …
+
+    `intent` ends in the same transaction, unless an image overlaps: whoever reads it again
+    commits with the same intent. `answer` is kept then for the key that the intent claimed.
     """
 
     tables: SyncTables
@@ -52,6 +56,8 @@ class Commit:
     origin: str
     request_id: str
     read_at: float | None = None
+    intent: int | None = None
+    answer: Response | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +67,13 @@ class Applied:
     rows      images that the database has, or that it had a newer version of
     overlaps  images that came while another image of their record was committed, and
               that nothing could order: the caller reads these records again
+    token     a position in the database's log (LSN): a replica that has come so far has
+              this commit. "" if nothing was written
     """
 
     rows: int
     overlaps: tuple[Image, ...] = ()
+    token: str = field(default="", compare=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -261,9 +270,28 @@ def guard_rows(items: Iterable[Pending]) -> list[Row]:
             "f": image.kind is not ImageKind.MERGE,
             "d": is_deleted(image),
             "t": item.commit.read_at,
+            "i": item.commit.intent,
         }
         for item in items
         for image in item.images
+    ]
+
+
+def ending(items: Iterable[Pending]) -> list[int]:
+    """Intents that no image stands for."""
+    return [
+        item.commit.intent
+        for item in items
+        if item.commit.intent is not None and not item.images
+    ]
+
+
+def answers(items: Iterable[Pending]) -> list[tuple[int, Response]]:
+    """What is told for the keys of intents."""
+    return [
+        (item.commit.intent, item.commit.answer)
+        for item in items
+        if item.commit.intent is not None and item.commit.answer is not None
     ]
 
 

@@ -29,7 +29,6 @@ from httpproxy.store.commits.rescue import Rescue
 from httpproxy.store.commits.troubles import Trouble, trouble_of
 from httpproxy.store.commits.writer import UNREADABLE, Outcome, Writer, open_writer
 from httpproxy.store.errors import Unavailable, is_away
-from httpproxy.store.layouts.tables import Row
 from providers.record import Image
 
 __all__ = ["Applied", "Commit", "Committer"]
@@ -65,7 +64,7 @@ class Committer:
         self._now: Callable[[], float] = float  # the loop's clock, once there is a loop
         self._closing = False
         self._rescue = Rescue(dsn)
-        self._marks: list[Row] = []
+        self._unheard: list[tuple[Pending, tuple[Image, ...]]] = []
         self._tasks = asyncio.TaskGroup()
         self._task: asyncio.Task[None] | None = None
 
@@ -153,7 +152,7 @@ class Committer:
         """
         future: asyncio.Future[Applied] = asyncio.get_running_loop().create_future()
         item = pending(commit, _settler(future))
-        if not item.images and not commit.change.dirty:
+        if not item.images and not commit.change.dirty and commit.intent is None:
             return Applied(0)
         while self._queue.images >= self._queue_images:
             if not self.available:
@@ -268,20 +267,32 @@ class Committer:
         self.made, self.batches = self.made + len(batch), self.batches + 1
         for item in batch:
             overlaps = _overlaps(item, outcome) if outcome.overlaps else ()
-            applied = Applied(len(item.images) - len(overlaps), overlaps)
-            if not item.settle(item.refused or applied):
-                tables = item.commit.tables.tables
-                self._marks += [
-                    mark(tables[i.collection].number, i.key, "overlapping answers")
-                    for i in overlaps
-                ]
+            applied = Applied(len(item.images) - len(overlaps), overlaps, outcome.token)
+            heard = item.settle(item.refused or applied)
+            if overlaps and (item.refused or not heard):
+                self._unheard.append((item, overlaps))
 
     async def _mark(self, writer: Writer) -> None:
-        """Marks overlaps that nobody waited for."""
-        while self._marks:
-            number, record_id = self._marks[0]["c"], self._marks[0]["r"]
-            await writer.mark(self._marks[:1])
-            self._marks = [m for m in self._marks if (m["c"], m["r"]) != (number, record_id)]
+        """Marks overlaps that nobody has heard of, for which their intents stood so far."""
+        while self._unheard:
+            item, overlaps = self._unheard[0]
+            tables = item.commit.tables.tables
+            try:
+                await writer.mark(
+                    [
+                        mark(tables[i.collection].number, i.key, "overlapping answers")
+                        for i in overlaps
+                    ]
+                )
+                await writer.end([item])
+            except psycopg.Error as error:
+                trouble = trouble_of(error)
+                if trouble is Trouble.AWAY:
+                    raise
+                if trouble is Trouble.BUSY:
+                    return  # somebody holds a row of these: later
+                log.exception("request %s: overlaps are not marked", item.commit.request_id)
+            del self._unheard[0]
 
 
 def _overlaps(item: Pending, outcome: Outcome) -> tuple[Image, ...]:

@@ -30,14 +30,15 @@ FROM now
 -- The interval rule. An image is let through if no image of its record was obtained
 -- while it was on its way, or if the upstream's own version says that it is newer than
 -- anything in the row. $1: c collection · r record id · s start · u version · f whole ·
--- d deleted · t when the exchange began, in seconds since 1970. Answers with the clock, and
--- the images that were refused.
+-- d deleted · t when the exchange began, in seconds since 1970 · i the exchange's intent.
+-- Intents none of whose images is refused end here, and those of $2, which have no images.
+-- Answers with the clock, and the images that were refused.
 WITH now AS MATERIALIZED (
     SELECT nextval('httpproxy.clock') AS tick
 ), given AS MATERIALIZED (
     SELECT g.*, now.tick
     FROM now, jsonb_to_recordset($1) AS g(
-        c integer, r text, s bigint, u timestamptz, f boolean, d boolean, t float8)
+        c integer, r text, s bigint, u timestamptz, f boolean, d boolean, t float8, i bigint)
 ), granted AS (
     INSERT INTO httpproxy.meta AS m
         (collection, record_id, start_seq, end_seq, updated_at, deleted, partial, read_at)
@@ -51,13 +52,30 @@ WITH now AS MATERIALIZED (
     WHERE m.end_seq <= excluded.start_seq
         OR (NOT m.deleted AND NOT excluded.deleted AND excluded.updated_at > m.updated_at)
     RETURNING collection, record_id
-)
-SELECT now.tick, g.c, g.r
-FROM now LEFT JOIN (
+), refused AS MATERIALIZED (
     SELECT c, r FROM given
     EXCEPT ALL
     SELECT collection, record_id FROM granted
-) g ON true
+), ended AS (
+    DELETE FROM httpproxy.intent WHERE id = ANY(
+        ARRAY(
+            SELECT i FROM given WHERE i IS NOT NULL
+            EXCEPT
+            SELECT i FROM given JOIN refused USING (c, r)
+        ) || $2::bigint[])
+)
+SELECT now.tick, g.c, g.r
+FROM now LEFT JOIN refused g ON true
+
+-- name: end_intents
+-- Intents of exchanges that are settled. $1: their ids.
+DELETE FROM httpproxy.intent WHERE id = ANY($1::bigint[])
+
+-- name: token
+-- How far the log has come: whoever has replayed so much has every commit so far. A commit
+-- that does not wait for the disk may lie ahead of what is written.
+SELECT CASE current_setting('synchronous_commit') WHEN 'off'
+    THEN pg_current_wal_insert_lsn() ELSE pg_current_wal_lsn() END::text
 
 -- name: lock_meta
 -- Holds what is known of some records, in their order. $1: c collection · r record id.

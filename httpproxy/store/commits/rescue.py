@@ -70,6 +70,7 @@ class Rescue:
                 last = error
             except Forgotten as error:
                 item.refused = error
+                await self._end(writer, item)
                 return _NOTHING_DONE
             trouble = trouble_of(last)
             if trouble is Trouble.AWAY:
@@ -147,10 +148,11 @@ class Rescue:
         return fitting
 
     async def _each(self, writer: Writer, item: Pending) -> Outcome | None:
-        """Image by image: one of them is what the table refuses."""
-        tick, overlaps, refused = 0, frozenset[Place](), 0
+        """Image by image: one of them is what the table refuses. The intent is that of all."""
+        whole = replace(item.commit, intent=None, answer=None)
+        tick, overlaps, refused, token = 0, frozenset[Place](), 0, ""
         for image in item.images:
-            part = replace(item, images=(image,), settle=_nobody)
+            part = replace(item, commit=whole, images=(image,), settle=_nobody)
             outcome = await self.transact(writer, part)
             if outcome is None:
                 return None
@@ -158,7 +160,19 @@ class Rescue:
                 refused += 1
                 item.refused = SetAside(refused, str(part.refused))
             tick, overlaps = max(tick, outcome.tick), overlaps | outcome.overlaps
-        return Outcome(tick, overlaps)
+            token = outcome.token or token
+        if not overlaps:
+            await self._end(writer, item)
+        return Outcome(tick, overlaps, token)
+
+    async def _end(self, writer: Writer, item: Pending) -> None:
+        """Ends the item's intent. One that cannot be ended now is looked after later."""
+        try:
+            await writer.end([item])
+        except psycopg.Error as error:
+            if trouble_of(error) is Trouble.AWAY:
+                raise
+            log.warning("request %s: its intent is left", item.commit.request_id)
 
     async def _quarantine(
         self, writer: Writer, item: Pending, why: Exception | None
@@ -184,6 +198,7 @@ class Rescue:
                 raise
             log.exception("request %s: cannot even be set aside", request_id, extra=whose)
             return None
+        await self._end(writer, item)
         self.quarantined += len(item.images)
         said = _without_row(why)
         text = "request %s: set aside in httpproxy.quarantine: %s"

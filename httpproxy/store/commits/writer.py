@@ -1,10 +1,13 @@
 """The connection that commits: a batch as one pipelined transaction.
 
     BEGIN
-    guard     one statement over all collections: who may pass (docs/decisions/0002)
+    guard     one statement over all collections: who may pass (docs/decisions/0002);
+              it ends the intents of those that do
+    answer    kept for idempotency keys
     upsert    per table; likewise delete and archive: rows and events
     COMMIT    said, and not left to the end of the pipeline: psycopg cannot take an error
               there, such as that of a deferred constraint
+    token     where the log is now
 
 All of it leaves in one go and costs one round trip. A second one follows only for
 images that the guard refused. What a batch of many tables costs is one lookup and one
@@ -26,12 +29,14 @@ from httpproxy.store.commits import batch
 from httpproxy.store.commits.batch import Layouts, Pending, Place, Step
 from httpproxy.store.commits.encoding import encoded, encoded_with_care
 from httpproxy.store.database import connect_parameters
+from httpproxy.store.intents.columns import head_of
 from httpproxy.store.layouts.statements import Statements, find_match
 from httpproxy.store.layouts.tables import Row, Table
 from httpproxy.store.queries import load
 from providers.record import Image
 
 SQL: Final = {name: text.encode() for name, text in load("commits/commit.sql").items()}
+_ANSWER: Final = load("intents/intents.sql")["answer"].encode()
 UNREADABLE: Final = (TypeError, ValueError, RecursionError)  # of encoding a value
 REFUSED: Final = "the table refused it"  # why a record is to be read again
 _STATEMENTS_KEPT: Final = 2000
@@ -39,12 +44,16 @@ _PREPARED: Final = 500
 _NETWORK_PATIENCE_MS: Final = 10_000
 
 
+Statement = tuple[bytes, Sequence[Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a batch: the clock, and the places of its overlaps."""
+    """What became of a batch: the clock, the places of its overlaps, where the log is."""
 
     tick: int
     overlaps: frozenset[Place]
+    token: str = ""
 
 
 class Writer:
@@ -89,17 +98,29 @@ class Writer:
         """Commits a batch. Raises psycopg.Error, or what encoding a value raises."""
         careful = any(item.careful for item in items)
         guard = _jsonb(batch.guard_rows(items), careful)
-        written = [self._prepared(step, careful) for step in batch.steps(items, layouts)]
+        written: list[Statement] = [
+            self._prepared(step, careful) for step in batch.steps(items, layouts)
+        ]
         marks = batch.marks(items, layouts)
         if marks:
             written.append((SQL["mark"], (_jsonb(marks, careful=True),)))
-        answer = await self.pipeline([(SQL["guard"], (guard,)), *written])
-        rows = await answer[0].fetchall()
+        written += _answers(items)
+        guarded = (SQL["guard"], (guard, _ids(batch.ending(items))))
+        answers = await self.pipeline([guarded, *written], [(SQL["token"], ())])
+        rows, token = await answers[0].fetchall(), (await answers[-1].fetchall())[0][0]
         tick = rows[0][0]
         refused = {(number, record) for _, number, record in rows if number is not None}
         if not refused:
-            return Outcome(tick, frozenset())
-        return Outcome(tick, frozenset(await self._judge(items, refused, tick, layouts)))
+            return Outcome(tick, frozenset(), token)
+        overlaps = frozenset(await self._judge(items, refused, tick, layouts))
+        await self.end([item for item in items if _was_judged(item, refused, overlaps)])
+        return Outcome(tick, overlaps, token)
+
+    async def end(self, items: Sequence[Pending]) -> None:
+        """Ends the intents of commits, and keeps their answers."""
+        ids = [item.commit.intent for item in items if item.commit.intent is not None]
+        if ids:
+            await self.pipeline([(SQL["end_intents"], (_ids(ids),)), *_answers(items)])
 
     async def _judge(
         self, items: Iterable[Pending], refused: set[Place], tick: int, layouts: Layouts
@@ -130,18 +151,20 @@ class Writer:
         return await cursor.execute(statement, parameters, prepare=True)
 
     async def pipeline(
-        self, statements: Sequence[tuple[bytes, Sequence[Any]]]
+        self, statements: Sequence[Statement], after: Sequence[Statement] = ()
     ) -> list[AsyncRawCursor[TupleRow]]:
-        """Runs statements in one transaction and one round trip."""
+        """Runs statements in one transaction, and some after it, all in one round trip."""
         connection, cursors = self._connection, []
         try:
             async with connection.pipeline():
                 await connection.execute(SQL["begin"])
-                for statement, parameters in statements:
-                    cursor = AsyncRawCursor(connection)
-                    await cursor.execute(statement, parameters, prepare=True)
-                    cursors.append(cursor)
-                await connection.execute(SQL["end"])
+                for part in (statements, after):
+                    for statement, parameters in part:
+                        cursor = AsyncRawCursor(connection)
+                        await cursor.execute(statement, parameters, prepare=True)
+                        cursors.append(cursor)
+                    if part is statements:
+                        await connection.execute(SQL["end"])
         except psycopg.Error:
             if not connection.closed:
                 await connection.rollback()
@@ -206,6 +229,24 @@ class Writer:
         except psycopg.DataError:
             return False
         return True
+
+
+def _was_judged(item: Pending, refused: set[Place], overlaps: frozenset[Place]) -> bool:
+    """Whether images of the item were refused, and all of them put in order."""
+    return not item.places.isdisjoint(refused) and item.places.isdisjoint(overlaps)
+
+
+def _answers(items: Iterable[Pending]) -> list[Statement]:
+    told = batch.answers(items)
+    if not told:
+        return []
+    heads, bodies = [head_of(answer) for _, answer in told], [a.body for _, a in told]
+    return [(_ANSWER, ([intent for intent, _ in told], heads, bodies))]
+
+
+def _ids(ids: Iterable[int]) -> str:
+    """An array as Postgres reads it: of one type whatever it holds, and so prepared once."""
+    return "{" + ",".join(map(str, ids)) + "}"
 
 
 def _jsonb(rows: Any, careful: bool) -> Jsonb:
