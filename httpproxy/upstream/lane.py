@@ -31,6 +31,11 @@ The sync's own classes (`BACKGROUND`) do not burst: they are let go T / N apart.
 that took all N slots at once would leave a write nothing until they come back, T later
 (ten seconds at HubSpot); spread out, a slot comes back every T / N, and the write has the
 next one. What the sync may use is the same.
+
+Several processes share one limit: each has a lane of its own with some of the N slots,
+together no more than N, and `resize` changes how many. The proof asks no more than that
+a slot which goes from one lane to another is free when it goes: a lane gives back no
+slots below `bound`.
 """
 
 from __future__ import annotations
@@ -87,28 +92,33 @@ class Lane:
     """
 
     __slots__ = (
-        "_cap", "_ended", "_every", "_gap", "_held", "_interval", "_next_background",
-        "_passed", "_paused_until", "_queues", "_slots", "_turn", "_waiting",
+        "_budget", "_cap", "_ended", "_every", "_gap", "_held", "_occupied", "_passed",
+        "_paused_until", "_queues", "_slots", "_spread_from", "_turn", "_waiting", "grants",
     )  # fmt: skip
 
-    def __init__(self, budget: Budget, floor: float = FLOOR) -> None:
-        """`floor` is the share of grants kept for lower classes, 0 (none) to 0.5."""
+    def __init__(self, budget: Budget, floor: float = FLOOR, slots: int | None = None) -> None:
+        """`floor` is the share of grants kept for lower classes, 0 (none) to 0.5.
+
+        `slots` of the budget's are this lane's, 0 or more; None: all of them.
+        """
         if not 0 <= floor <= 0.5:
             raise ValueError(f"the floor is a share between 0 and 0.5, not {floor}")
         self._every = int(1 / floor) if floor else 0
         self._held = 0
         self._ended: deque[float] = deque()  # when each cooling slot's call ended
+        self._occupied: deque[Priority] = deque()  # who took the slots that are not free
+        self.grants = 0  # since the start
         self._queues: dict[Priority, OrderedDict[Ticket, None]] = {}
         self._waiting = 0
         self._passed = 0  # grants in a row that passed over a waiting lower class
         self._turn = Priority.WRITE  # the lower class that had the last floor grant
         self._paused_until = float("-inf")
-        self._next_background = float("-inf")  # when the next grant to the sync is due
-        self.reconfigure(budget)
+        self._spread_from = float("-inf")  # the next grant to the sync is due a gap later
+        self.reconfigure(budget, slots)
 
     def __repr__(self) -> str:
         return (
-            f"Lane({self._slots}/{self._interval:g}s held={self._held}"
+            f"Lane({self._slots}/{self._budget.interval:g}s held={self._held}"
             f" cooling={len(self._ended)} waiting={self._waiting})"
         )
 
@@ -118,6 +128,16 @@ class Lane:
     def running(self) -> int:
         """Calls that are granted and not ended."""
         return self._held
+
+    @property
+    def slots(self) -> int:
+        """The slots that are this lane's."""
+        return self._slots
+
+    @property
+    def budget(self) -> Budget:
+        """The limit that it keeps, with the others if `slots` is less."""
+        return self._budget
 
     @property
     def paused_until(self) -> float:
@@ -136,9 +156,28 @@ class Lane:
             not self._waiting
             and not self._held
             and now >= self._paused_until
-            and now >= self._next_background
+            and now >= self._spread_from + self._gap
             and not self._cooling(now)
         )
+
+    def wants(self, now: float) -> tuple[int, ...]:
+        """Slots that are in use and that are waited for, by class."""
+        self._cooling(now)
+        used = [0] * len(Priority)
+        for priority in self._occupied:
+            used[priority] += 1
+        return tuple(used[p] + self.waiting(p) for p in Priority)
+
+    def bound(self, now: float) -> int:
+        """The slots that this lane cannot be without now: those that are not free, and
+        as many as its running calls need under the cap."""
+        cap, whole = self._budget.max_concurrent_requests, self._budget.allowed_requests
+        needed = -(-self._held * whole // cap) if cap else 0
+        return max(self._held + self._cooling(now), needed)
+
+    def frees_at(self, now: float) -> float:
+        """When the next slot is free, if no call ends before; inf: that must come first."""
+        return self._ended[0] + self._budget.interval if self._cooling(now) else float("inf")
 
     # What happens.
 
@@ -177,19 +216,25 @@ class Lane:
     def withdraw(self) -> None:
         """A granted call never left; its slot is free at once."""
         self._held -= 1
+        self._occupied.pop()
 
     def pause(self, until: float) -> None:
         """No grant before `until`, for all. Only ever prolongs a pause."""
         self._paused_until = max(self._paused_until, until)
 
-    def reconfigure(self, budget: Budget) -> None:
+    def reconfigure(self, budget: Budget, slots: int | None = None) -> None:
         """Another limit from now on; who waits keeps its place."""
         if budget.allowed_requests < 1 or budget.interval <= 0:
             raise ValueError(f"a lane needs at least one request per interval: {budget}")
-        self._slots = budget.allowed_requests
-        self._interval = budget.interval
-        self._gap = budget.interval / budget.allowed_requests
-        self._cap = budget.max_concurrent_requests
+        self._budget = budget
+        self.resize(budget.allowed_requests if slots is None else slots)
+
+    def resize(self, slots: int) -> None:
+        """So many of the limit's slots are this lane's from now on, and that part of its cap."""
+        whole, cap = self._budget.allowed_requests, self._budget.max_concurrent_requests
+        self._slots = slots = min(slots, whole)
+        self._cap = cap * slots // whole if cap else slots
+        self._gap = self._budget.interval / max(1, slots)
 
     def decide(self, now: float) -> Decision:
         """Grant all that is due at `now`."""
@@ -205,21 +250,22 @@ class Lane:
 
     def not_before(self, now: float) -> float:
         """No grant can come before this time, whatever happens."""
-        if self._held:  # any of them may turn out never to have left
+        if self._held or self._slots < self._budget.allowed_requests:
+            # A running call may turn out never to have left; others may give slots back.
             return max(now, self._paused_until)
         earliest = self.earliest(now)
         return now if earliest is None else earliest
 
     def earliest(self, now: float) -> float | None:
         """When the next grant is due if no running call ends; None if that must come first."""
-        if self._cap and self._held >= self._cap:
+        if self._held >= self._cap:
             return None
         missing = self._held + self._cooling(now) + 1 - self._slots
         if missing <= 0:
             return max(now, self._paused_until)
         if missing > len(self._ended):
             return None
-        return max(self._ended[missing - 1] + self._interval, self._paused_until)
+        return max(self._ended[missing - 1] + self._budget.interval, self._paused_until)
 
     def expected_wait(self, priority: Priority, now: float) -> float:
         """Seconds that a newcomer of this class would wait: an estimate.
@@ -228,7 +274,7 @@ class Lane:
         """
         ahead = self.ahead(priority)
         if priority >= BACKGROUND:
-            spread = self._next_background + ahead * self._gap - now
+            spread = self._spread_from + (ahead + 1) * self._gap - now
             return max(spread, self._expected_slot(ahead, now))
         return self._expected_slot(ahead, now)
 
@@ -237,9 +283,9 @@ class Lane:
         free = max(0, self._slots - self._held - cooling)
         if ahead < free:
             return max(0.0, self._paused_until - now)
-        rounds, nth = divmod(ahead - free, self._slots)
+        rounds, nth = divmod(ahead - free, max(1, self._slots))
         first = self._ended[nth] if nth < cooling else now
-        due = first + (rounds + 1) * self._interval
+        due = first + (rounds + 1) * self._budget.interval
         return max(due, self._paused_until) - now
 
     def ahead(self, priority: Priority) -> int:
@@ -250,31 +296,33 @@ class Lane:
 
     def _cooling(self, now: float) -> int:
         """Slots of ended calls that are not back yet, after dropping those that are."""
-        ended, interval = self._ended, self._interval
+        ended, interval = self._ended, self._budget.interval
         while ended and ended[0] + interval <= now:
             ended.popleft()
+            self._occupied.popleft()
         return len(ended)
 
     def _room(self, now: float) -> int:
         if now < self._paused_until:
             return 0
-        room = self._slots - self._held - self._cooling(now)
-        return min(room, self._cap - self._held) if self._cap else room
+        return min(self._slots - self._cooling(now), self._cap) - self._held
 
     def _wake_at(self, now: float) -> float | None:
         """When the next grant is due; somebody waits."""
         earliest = self.earliest(now)
         if earliest is None or min(self._queues) < BACKGROUND:
             return earliest
-        return max(earliest, self._next_background)
+        return max(earliest, self._spread_from + self._gap)
 
     def _too_soon(self, priority: Priority, now: float) -> bool:
-        return priority >= BACKGROUND and now < self._next_background
+        return priority >= BACKGROUND and now < self._spread_from + self._gap
 
     def _note(self, priority: Priority, now: float) -> None:
         """A grant to the sync puts the next one off; one that came late is made up for."""
+        self.grants += 1
+        self._occupied.append(priority)
         if priority >= BACKGROUND:
-            self._next_background = max(self._next_background, now - self._gap) + self._gap
+            self._spread_from = max(self._spread_from + self._gap, now - self._gap)
 
     def _next(self, now: float) -> Ticket | None:
         """Take the next one out of the queues; None if it is too soon for all who wait."""
