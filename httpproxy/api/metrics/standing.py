@@ -60,6 +60,9 @@ class StandingReader:
             except (OSError, TimeoutError) as error:
                 log.info("the standing of the syncs cannot be read: %s", error)
                 return
+            except Exception:  # a query that an administrator cancels spoils no scrape
+                log.exception("the standing of the syncs could not be read")
+                return
             self._known, self._read_at = (standing, intents), self._clock()
 
 
@@ -79,8 +82,7 @@ def _of_standing(standing: Standing) -> Iterator[Sample]:
 
 
 def _of_intents(counts: Mapping[str, float]) -> Iterator[Sample]:
-    for state in ("open", "uncertain"):
-        if state in counts:
-            yield Sample("intents", (state,), counts[state])
-    if "oldest_seconds" in counts:
+    if counts:
+        yield Sample("intents", ("under_way",), counts["open"] - counts["uncertain"])
+        yield Sample("intents", ("uncertain",), counts["uncertain"])
         yield Sample("intents_oldest_seconds", (), counts["oldest_seconds"])

@@ -1,0 +1,69 @@
+"""The second door of a process that does nothing else, and somebody who asks there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+from pydantic import SecretStr
+
+from httpproxy.api.readiness import Readiness
+from httpproxy.api.siblings import Siblings
+from httpproxy.exchange.presence import Presence
+from httpproxy.office import open_office
+from httpproxy.outside import Inside, open_outside, readiness_of, watching
+from httpproxy.settings.reading import Settings
+from httpproxy.store.commits.commit import Committer
+from httpproxy.store.intents.book import Intents
+from httpproxy.store.keys import Keys
+from httpproxy.store.processes import Processes
+
+
+async def ask(url: str, method: str = "GET", **headers: str) -> requests.Response:
+    """The answer to a request of a client of its own."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await asyncio.to_thread(requests.request, method, url, headers=named, timeout=30)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What is looked at, and the door where one looks."""
+
+    inside: Inside
+    readiness: Readiness
+    url: str
+
+    async def ask(self, path: str, method: str = "GET", **headers: str) -> requests.Response:
+        return await ask(f"{self.url}{path}", method, **headers)
+
+    async def key(self, *scopes: Any, sync_id: str | None = None) -> str:
+        """The text of a new API key."""
+        keys = Keys(self.inside.office.database, float)
+        _, text = await keys.create(f"key of {scopes} {sync_id}", scopes, sync_id=sync_id)
+        return text.reveal()
+
+
+@asynccontextmanager
+async def open_door(
+    dsn: str, folder: Path, siblings: Siblings | None = None, **settings: Any
+) -> AsyncIterator[Opened]:
+    """A process with a database, and the door; nobody calls through it."""
+    chosen = Settings(database_url=SecretStr(dsn), data_dir=folder, api_port=0, **settings)
+    async with (
+        open_office(chosen) as office,
+        watching(chosen) as watch,
+        Presence(Processes(office.database), "test", chosen.roles) as presence,
+        Committer(office.dsn) as committer,
+        Intents(office.dsn, lambda: presence.number) as intents,
+    ):
+        inside = Inside(
+            office, watch, presence, committer, intents, siblings=siblings or Siblings()
+        )
+        readiness = readiness_of(inside)
+        async with open_outside(inside, readiness) as url:
+            yield Opened(inside, readiness, url)
