@@ -77,9 +77,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             Presence(Processes(office.database), process_name(), settings.roles)
         )
         committer = await stack.enter_async_context(Committer(office.dsn))
-        intents = await stack.enter_async_context(
-            Intents(office.dsn, lambda: presence.number)
-        )
+        intents = await stack.enter_async_context(Intents(office.dsn, lambda: presence.number))
         tasks = await stack.enter_async_context(Tasks())
         core = Core(
             office=office,

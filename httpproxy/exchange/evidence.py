@@ -15,13 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Literal
 
+from httpproxy.store.intents.values import Outcome
 from httpproxy.store.layouts.tables import GONE
 from providers.record import JSON, Image
 from providers.spec import Draft, DraftKind
-
-Outcome = Literal["applied", "absent", "unclear"]
 
 
 @dataclass(frozen=True, slots=True)

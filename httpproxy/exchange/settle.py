@@ -1,43 +1,40 @@
-"""What an answer leaves open, settled by reading again.
+"""Writes that overlapped, read back before the answer.
 
-    overlap       another image of the record was committed while this call was on its
-                  way, and nothing tells which is newer: read the record now
-    dirty         the answer does not say everything: remember what to read again
-
-The interval rule (`store.commit`) says when an image may be trusted; a read that
-begins after both calls ended always may.
+Another image of the record was committed while the call was on its way, and nothing tells
+which is newer. The interval rule (`store.commits`) says when an image may be trusted; a
+read that begins after both calls ended always may. What others go on writing meanwhile is
+left to `doubts`, which reads it again in growing steps.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
 from httpproxy.exchange.calls import Calls
 from httpproxy.exchange.live import Live
-from httpproxy.store.commits.commit import Commit, Committer
+from httpproxy.store.commits.commit import Applied, Commit, Committer
 from httpproxy.store.layouts.tables import SyncTables
-from httpproxy.store.registry import Registry
 from httpproxy.upstream.lane import Priority
-from providers.record import Change, Dirty, Image
-
-log = logging.getLogger(__name__)
+from providers.http import Response
+from providers.record import Change, Collection, Image
 
 READ_BACKS: Final = 3  # before the answer; a record that is written on is settled later
-LATER: Final = (0.5, 2.0, 10.0, 60.0, 300.0)  # seconds
+
+Place = tuple[str, tuple[str, ...]]  # a collection's id and a record's key
 
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """Images that could not be decided, and whose call they came from."""
+    """Images that could not be decided, and the call they came from: its intent, and its
+    answer if that is to be kept."""
 
     images: Sequence[Image]
     request_id: str
-    why: str
+    intent: int | None = None
+    answer: Response | None = None
 
 
 class StillOpen(Exception):
@@ -48,67 +45,63 @@ class StillOpen(Exception):
 
 
 class Settlement:
-    """Reads again, and remembers what is still to be read."""
+    """Reads records again."""
 
-    def __init__(self, calls: Calls, committer: Committer, registry: Registry) -> None:
+    def __init__(self, calls: Calls, committer: Committer) -> None:
         self._calls = calls
         self._committer = committer
-        self._registry = registry
 
-    async def read_back(self, live: Live, tables: SyncTables, open_: Unsettled) -> int:
-        """Reads the records now and commits what they are; returns the rows written.
+    async def read_back(self, live: Live, tables: SyncTables, open_: Unsettled) -> Applied:
+        """Reads the records now and commits what they are; `rows` counts all rounds.
 
         Raises StillOpen if others went on writing them, and what the calls raise.
         """
         images, rows = open_.images, 0
         for _ in range(READ_BACKS):
             start = self._committer.clock()
-            change = Change(images=tuple(await self._read(live, tables, images)))
-            applied = await self._committer.commit(
-                Commit(tables, change, start, live.sync.id, "proxy", open_.request_id)
+            # The rest of a write whose answer waits for it: it stands in line with writes.
+            places = [(image.collection, image.key) for image in images]
+            found = await self.read(live, tables, places, Priority.WRITE)
+            commit = Commit(
+                tables,
+                Change(images=tuple(found)),
+                start,
+                live.sync.id,
+                "proxy",
+                open_.request_id,
+                intent=open_.intent,
+                answer=open_.answer,
             )
+            applied = await self._committer.commit(commit)
             rows += applied.rows
             images = applied.overlaps
             if not images:
-                return rows
+                return Applied(rows, token=applied.token)
         raise StillOpen(len(images))
 
-    async def settle_later(self, live: Live, tables: SyncTables, open_: Unsettled) -> None:
-        """Reads again, in growing steps, what could not be settled before the answer.
-
-        The records are marked first, so that they are not forgotten if we end. Never
-        fails.
-        """
-        try:
-            await self.mark_dirty(live, open_)
-        except Exception:  # a task that fails would take the service down with it
-            log.exception("request %s: its records could not be marked", open_.request_id)
-        for seconds in LATER:
-            await asyncio.sleep(seconds)
-            try:
-                await self.read_back(live, live.tables or tables, open_)
-            except Exception as error:  # noqa: BLE001 - tried again; the marks stay
-                log.info("request %s: still open: %s", open_.request_id, error)
-            else:
-                return
-
-    async def _read(
-        self, live: Live, tables: SyncTables, images: Sequence[Image]
+    async def read(
+        self, live: Live, tables: SyncTables, places: Iterable[Place], priority: Priority
     ) -> list[Image]:
+        """What the API says of these records now, with the sync's stored credential."""
         found: list[Image] = []
-        ordered = sorted(images, key=lambda image: image.collection)
-        for collection_id, group in groupby(ordered, key=lambda image: image.collection):
-            collection = tables.schema.find(collection_id)
-            if collection is None:
-                raise LookupError(f"sync {live.sync.id} has no collection {collection_id}")
-            keys = [image.key for image in group]
-            # The rest of a write whose answer waits for it: it stands in line with writes.
+        for collection_id, group in groupby(sorted(set(places)), key=lambda place: place[0]):
+            collection = _collection(tables, collection_id)
+            keys = [key for _, key in group]
             found += await self._calls.converse(
-                live, live.provider.read_records(collection, keys), Priority.WRITE
+                live, live.provider.read_records(collection, keys), priority
             )
         return found
 
-    async def mark_dirty(self, live: Live, open_: Unsettled) -> None:
-        """Remembers records to be read again."""
-        marks = [Dirty(i.collection, i.key or None, open_.why) for i in open_.images]
-        await self._registry.mark_dirty(live.sync, marks)
+    async def created(
+        self, live: Live, tables: SyncTables, collection_id: str, since: float
+    ) -> tuple[Image, ...]:
+        """The records of a collection that were made since a time in epoch seconds."""
+        collection = _collection(tables, collection_id)
+        return await self._calls.converse(live, live.provider.list_created(collection, since))
+
+
+def _collection(tables: SyncTables, collection_id: str) -> Collection:
+    found = tables.schema.find(collection_id)
+    if found is None:
+        raise LookupError(f"the sync has no collection {collection_id}")
+    return found

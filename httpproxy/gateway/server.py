@@ -42,6 +42,8 @@ from httpproxy.gateway.headers import (
     returned,
 )
 from httpproxy.gateway.incoming import asks_about_us, check_head, read_body
+from httpproxy.telemetry.course import Course
+from httpproxy.telemetry.watch import Watch
 from providers.http import Request, Response
 
 log = logging.getLogger(__name__)
@@ -69,6 +71,7 @@ class Doorway:
     pseudonym: str
     max_body: int
     new_request_id: Callable[[], str]
+    watch: Watch
 
 
 class Gateway:
@@ -80,6 +83,7 @@ class Gateway:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request; the API's answer or a problem of ours, never an exception."""
         request_id = self._d.new_request_id()
+        course = self._d.watch.begin(request_id, request.headers)
         refusal: Refusal | None = None
         try:
             check_head(request)
@@ -91,9 +95,10 @@ class Gateway:
             unique_id = address.unique_id
             found = directory.known(unique_id) or await directory.look_up(unique_id)
             live = _serving(found, address.host)
-            response, receipt = await self._exchange(request, address, live, request_id)
+            course.belongs(live.sync.id, live.provider.name)
+            response, receipt = await self._exchange(request, address, live, course)
         except Rejected as rejected:
-            return self.problem(rejected, request.method, request_id, refusal)
+            return self._refused(rejected, request.method, course, refusal)
         except Exception:
             log.exception("request %s failed", request_id)
             failure = Rejected(
@@ -101,11 +106,12 @@ class Gateway:
                 f"The proxy failed; its log has the reason under {request_id}.",
                 sent="unknown",
             )
-            return self.problem(failure, request.method, request_id, refusal)
+            return self._refused(failure, request.method, course, refusal)
+        self._d.watch.answered(course, request.method, response.status, receipt.outcome)
         return self._relayed(response, receipt, request_id)
 
     async def _exchange(
-        self, request: web.BaseRequest, address: Address, live: Live, request_id: str
+        self, request: web.BaseRequest, address: Address, live: Live, course: Course
     ) -> tuple[Response, Receipt]:
         match = live.api.router.match(request.method, address.host, address.path)
         if match is None:
@@ -114,6 +120,7 @@ class Gateway:
                 f"{live.provider.title} has no {request.method} at this path that this proxy"
                 " knows; call the API directly.",
             )
+        course.routed(match.route)
         accounts, incoming = self._d.accounts, request.headers
         verified = accounts.named(live, match.variables) or await accounts.verified(
             live, incoming
@@ -126,8 +133,9 @@ class Gateway:
             live,
             match,
             Request(request.method, address.host, address.target, headers, sent_body),
-            request_id,
+            course.request_id,
             verified,
+            course,
         )
         return await self._d.writes.carry(call)
 
@@ -139,6 +147,13 @@ class Gateway:
         headers.add(PROXY_STATUS, status)
         headers[RECEIPT] = _receipt(receipt, request_id)
         return Answer(response.status, response.reason, headers, response.body)
+
+    def _refused(
+        self, rejected: Rejected, method: str, course: Course, refusal: Refusal | None
+    ) -> Answer:
+        status, code = rejected.kind.status, rejected.code
+        self._d.watch.refused(course, method, status, code, rejected.sent)
+        return self.problem(rejected, method, course.request_id, refusal)
 
     def problem(
         self, rejected: Rejected, method: str, request_id: str, refusal: Refusal | None = None
@@ -191,7 +206,8 @@ class Gateway:
 
 
 def _receipt(receipt: Receipt, request_id: str) -> str:
-    return f"{receipt.outcome}; rows={receipt.rows}; request-id={request_id}"
+    told = f"{receipt.outcome}; rows={receipt.rows}; request-id={request_id}"
+    return f"{told}; token={receipt.token}" if receipt.token else told
 
 
 def _serving(live: Live | None, host: str) -> Live:

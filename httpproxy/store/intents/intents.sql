@@ -72,7 +72,7 @@ WITH lives AS MATERIALIZED (
     SELECT number::bigint AS number FROM httpproxy.process
 ), gaps AS MATERIALIZED (
     SELECT (number + 1) << 32 AS low,
-        coalesce(lead(number) OVER (ORDER BY number), 2147483648) << 32 AS high
+        coalesce(lead(number) OVER (ORDER BY number) << 32, 9223372036854775807) AS high
     FROM (SELECT number FROM lives UNION SELECT -1) AS numbers(number)
 ), due AS MATERIALIZED (
     SELECT i.id FROM httpproxy.intent i

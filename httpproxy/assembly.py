@@ -1,0 +1,142 @@
+"""Who is built from what.
+
+    office <- directory, committer <- loader
+           <- intents, settlement <- doubts
+           <- accounts, writes <- gateway
+           <- reading <- listening, rereading, listing, truth <- engine
+
+`service` opens the parts and closes them again.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from httpproxy.exchange.account import Accounts
+from httpproxy.exchange.doubts import Doubts
+from httpproxy.exchange.live import Directory
+from httpproxy.exchange.presence import Presence
+from httpproxy.exchange.rediscovery import Rediscovery
+from httpproxy.exchange.settle import Settlement
+from httpproxy.exchange.write import Timeouts, Writes
+from httpproxy.gateway.server import Doorway, Gateway
+from httpproxy.office import Office, make_reading, request_ids, wall_clock
+from httpproxy.store.commits.bulk import Loader
+from httpproxy.store.commits.commit import Committer
+from httpproxy.store.epochs import Epochs
+from httpproxy.store.events import Events
+from httpproxy.store.intents.book import Intents
+from httpproxy.store.sync.owners import Owners
+from httpproxy.sync.engine import Engine, Jobs
+from httpproxy.sync.listening import Listening
+from httpproxy.sync.listing import Listing
+from httpproxy.sync.ownership import Ownership
+from httpproxy.sync.plan import Pace
+from httpproxy.sync.rereading import Rereading
+from httpproxy.sync.troubles import Troubles
+from httpproxy.sync.truth import Meter, Truth
+from httpproxy.telemetry.watch import Watch
+from httpproxy.upstream.deadlines import Deadlines
+
+Spawn = Callable[[Coroutine[Any, Any, None], str], object]
+
+
+@dataclass(frozen=True)
+class Core:
+    """What gateway and sync share."""
+
+    office: Office
+    committer: Committer
+    directory: Directory
+    rediscovery: Rediscovery
+    presence: Presence
+    intents: Intents
+    settlement: Settlement
+    watch: Watch
+    spawn: Spawn
+
+
+def make_gateway(core: Core) -> Gateway:
+    """The door, and what carries its calls."""
+    office, committer, settings = core.office, core.committer, core.office.settings
+    writes = Writes(
+        client=office.client,
+        committer=committer,
+        intents=core.intents,
+        registry=office.registry,
+        settlement=core.settlement,
+        rediscovery=core.rediscovery,
+        timeouts=Timeouts(settings.permit_timeout, Deadlines(settings.commit_timeout)),
+        spawn=core.spawn,
+        wall_clock=wall_clock,
+        forwards_blind=settings.on_database_down == "forward",
+    )
+    accounts = Accounts(office.calls, office.vault.fingerprint, time.monotonic)
+    return Gateway(
+        Doorway(
+            directory=core.directory,
+            accounts=accounts,
+            writes=writes,
+            pseudonym=settings.pseudonym,
+            max_body=settings.max_request_bytes,
+            new_request_id=request_ids(),
+            watch=core.watch,
+        )
+    )
+
+
+def make_doubts(core: Core) -> Doubts:
+    """What looks after calls in doubt."""
+    return Doubts(
+        intents=core.intents,
+        directory=core.directory,
+        registry=core.office.registry,
+        events=Events(core.office.database),
+        settlement=core.settlement,
+        committer=core.committer,
+        spawn=core.spawn,
+        now=time.monotonic,
+        kept_seconds=core.office.settings.idempotency_hours * 3600,
+    )
+
+
+def make_engine(core: Core, loader: Loader) -> Engine:
+    """What keeps the tables equal to the APIs."""
+    office, settings = core.office, core.office.settings
+    reading = make_reading(office, core.committer, loader)
+    troubles = Troubles(office.progress, time.monotonic)
+    shared = (reading, office.progress, office.registry)
+    pace = Pace(
+        settings.sweep_interval, settings.mass_delete_share, settings.mass_delete_minimum
+    )
+    jobs = Jobs(
+        registry=office.registry,
+        progress=office.progress,
+        epochs=Epochs(office.database),
+        listening=Listening(
+            *shared, core.rediscovery, troubles, wall_clock, settings.sync_interval
+        ),
+        rereading=Rereading(*shared, troubles),
+        listing=Listing(*shared, core.rediscovery, troubles, pace, wall_clock),
+        rediscovery=core.rediscovery,
+        meter=Meter(
+            Truth(reading, office.comparing, office.registry),
+            office.progress,
+            troubles,
+            sample=settings.verify_sample,
+            interval=settings.verify_interval,
+            suspicion=2 * settings.sync_interval,
+            pick=secrets.choice,
+        ),
+        troubles=troubles,
+        usage=reading.usage,
+        discovery_interval=settings.discovery_interval,
+        watch=core.watch,
+    )
+    ownership = Ownership(Owners(office.database), core.presence)
+    most = settings.sync_concurrency
+    return Engine(core.directory, jobs, ownership, core.spawn, time.monotonic, most)

@@ -1,0 +1,162 @@
+"""A call with an Idempotency-Key has one effect, however often it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from neighbours.airtable_house import AirtableHouse, open_airtable
+from neighbours.house import open_house
+
+from httpproxy.exchange import doubts
+
+KEY = '"8e03978e-40d5-43dd-bc93-6894a57f9324"'
+
+
+@pytest.fixture
+async def base(database_dsn: str, tmp_path: Path) -> AsyncIterator[AirtableHouse]:
+    async with open_airtable(database_dsn, tmp_path) as house:
+        yield house
+
+
+async def post(base: AirtableHouse, name: str, key: str | None = KEY) -> requests.Response:
+    return await asyncio.to_thread(
+        requests.post,
+        base.table_url(),
+        json={"fields": {"Name": name}},
+        headers={"Authorization": f"Bearer {base.token}"}
+        | ({} if key is None else {"Idempotency-Key": key}),
+        timeout=20,
+    )
+
+
+async def settled(base: AirtableHouse, name: str) -> requests.Response:
+    """The call repeated until it is known what became of the first."""
+    async with asyncio.timeout(10):
+        while True:
+            answer = await post(base, name)
+            if answer.json().get("code") != "idempotency_uncertain":
+                return answer
+            await asyncio.sleep(0.1)
+
+
+async def fault(base: AirtableHouse, **order: Any) -> None:
+    await asyncio.to_thread(base.apis.order, order)
+
+
+def names(base: AirtableHouse) -> list[str]:
+    return sorted(record["fields"]["Name"] for record in base.truths().values())
+
+
+async def test_the_same_call_gets_the_stored_answer_and_is_not_sent_again(base):
+    first, again = await post(base, "once"), await post(base, "once")
+    assert first.status_code == again.status_code == 200
+    assert again.content == first.content
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Httpproxy-Commit"].startswith("replayed")
+    assert await asyncio.to_thread(names, base) == ["once"]
+
+
+async def test_the_key_may_come_bare_or_as_a_string(base):
+    await post(base, "once")
+    again = await post(base, "once", KEY.strip('"'))
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
+async def test_nothing_is_taken_for_a_repetition_without_a_key(base):
+    await post(base, "twice", None)
+    await post(base, "twice", None)
+    assert await asyncio.to_thread(names, base) == ["twice", "twice"]
+
+
+async def test_another_call_under_the_same_key_is_refused(base):
+    await post(base, "one")
+    other = await post(base, "another")
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert await asyncio.to_thread(names, base) == ["one"]
+
+
+async def test_while_the_first_is_under_way_the_second_is_told_to_ask_again(base):
+    await fault(base, kind="delay_after", seconds=1.0, method="POST")
+    first = asyncio.ensure_future(post(base, "slow"))
+    await asyncio.sleep(0.4)
+    second = await post(base, "slow")
+    assert (second.status_code, second.json()["code"]) == (409, "idempotency_in_flight")
+    assert second.json()["retry_safe"] is True
+    assert second.headers["Retry-After"] == "1"
+    answer = await first
+    assert (await post(base, "slow")).content == answer.content
+    assert await asyncio.to_thread(names, base) == ["slow"]
+
+
+async def test_an_answer_that_says_no_is_kept_too(base):
+    await fault(base, kind="status", status=422, method="POST")
+    first = await post(base, "no")
+    await asyncio.sleep(0.3)
+    again = await post(base, "no")
+    assert (first.status_code, again.status_code) == (422, 422)
+    assert again.content == first.content
+    assert await asyncio.to_thread(names, base) == []
+
+
+async def test_a_lost_answer_is_looked_into_before_anything_is_sent_again(base, monkeypatch):
+    monkeypatch.setattr(doubts, "LOOKS", (0.0, 0.5, 1.0))
+    await fault(base, kind="drop", when="after", method="POST")
+    lost = await post(base, "lost")
+    assert lost.status_code == 502
+    early = await post(base, "lost")
+    assert early.json()["code"] in ("idempotency_uncertain", "already_applied")
+    later = await settled(base, "lost")
+    assert later.json()["code"] == "already_applied"
+    (record,) = await asyncio.to_thread(base.truths)
+    assert record in later.json()["detail"]
+    assert await asyncio.to_thread(names, base) == ["lost"]
+
+
+async def test_what_was_not_applied_is_sent_again_after_the_last_look(base, monkeypatch):
+    monkeypatch.setattr(doubts, "LOOKS", (0.0, 0.4))
+    await fault(base, kind="drop", when="before", method="POST")
+    assert (await post(base, "lost")).status_code == 502
+    later = await settled(base, "lost")
+    assert later.status_code == 200
+    assert await asyncio.to_thread(names, base) == ["lost"]
+
+
+async def test_a_record_that_another_call_made_is_not_taken_for_the_lost_one(base, monkeypatch):
+    monkeypatch.setattr(doubts, "LOOKS", (0.0, 0.4))
+    await post(base, "twin", None)
+    await fault(base, kind="drop", when="before", method="POST")
+    assert (await post(base, "twin")).status_code == 502
+    later = await settled(base, "twin")
+    assert later.status_code == 200
+    assert await asyncio.to_thread(names, base) == ["twin", "twin"]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, '""', "caf\xc3\xa9"])
+async def test_a_key_that_is_none_is_refused_by_name(base, key):
+    answer = await post(base, "bad", key)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_header")
+    assert "Idempotency-Key" in answer.json()["detail"]
+    assert await asyncio.to_thread(names, base) == []
+
+
+async def test_the_stored_answer_survives_a_restart(database_dsn, tmp_path):
+    async with open_airtable(database_dsn, tmp_path) as base:
+        first = await post(base, "once")
+        async with open_house(database_dsn, tmp_path, base.apis.upstreams) as other:
+            door = other.door(base.sync).url("api.airtable.com")
+            path = base.table_url().partition("/api.airtable.com")[2]
+            again = await asyncio.to_thread(
+                requests.post,
+                door + path,
+                json={"fields": {"Name": "once"}},
+                headers={"Authorization": f"Bearer {base.token}", "Idempotency-Key": KEY},
+                timeout=20,
+            )
+        assert again.content == first.content
+        assert again.headers["Idempotency-Replayed"] == "true"
