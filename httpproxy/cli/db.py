@@ -14,7 +14,9 @@ from httpproxy.cli.output import as_json, as_table
 from httpproxy.cli.running import run
 from httpproxy.office import database_dsn
 from httpproxy.settings.reading import Settings
+from httpproxy.store.database import Database
 from httpproxy.store.embedded.server import running_dsn
+from httpproxy.store.epochs import Epochs
 
 
 @click.group()
@@ -44,6 +46,29 @@ def url(invocation: Invocation) -> None:
             " `httpproxy serve`, or set DATABASE_URL"
         )
     click.echo(dsn)
+
+
+@db.command()
+@click.pass_obj
+def epoch(invocation: Invocation) -> None:
+    """Say that the database has lost the end of its history: after a restore.
+
+    A promoted standby and another cluster are noticed by themselves. A backup that was put
+    back in place (a snapshot of the disk) is not: run this before anything else does.
+    What was read before is not committed any more, and all collections are listed anew.
+
+    \b
+    Example
+      httpproxy db epoch
+    """
+    settings = invocation.settings()
+    number = run(settings, _begin_epoch(settings))
+    click.echo(f"epoch {number} begins; all collections are listed anew")
+
+
+async def _begin_epoch(settings: Settings) -> int:
+    async with database_dsn(settings) as dsn, Database(dsn) as database:
+        return await Epochs(database).begin()
 
 
 @db.command()

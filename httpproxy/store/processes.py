@@ -58,6 +58,8 @@ class Processes:
         Raises Fenced if this process itself has been declared gone, or was not registered
         here: a database that was put back may have given its number to another.
         """
+        # First, as whoever comes back to a promoted standby is given time to do so.
+        await self._rows("follow_history")
         rows = await self._rows("beat", **self._named(number), lease=LEASE)
         if not rows[0]["mine"]:
             self._incarnations.pop(number, None)

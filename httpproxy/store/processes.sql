@@ -6,6 +6,10 @@ INSERT INTO httpproxy.process (name, roles, expires_at)
 VALUES (%(name)s, %(roles)s, now() + make_interval(secs => %(lease)s))
 RETURNING number, incarnation
 
+-- name: follow_history
+-- Whether this is still the history that it was; a new epoch begins if it is not.
+SELECT httpproxy.follow_history(0, true)
+
 -- name: beat
 -- A process is still there, and with that word declares gone whoever has not been heard of.
 -- When the server has just begun, or another one has just taken its place, nobody could be

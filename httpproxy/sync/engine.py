@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from httpproxy.exchange.live import Directory, Live, tables_of
 from httpproxy.exchange.rediscovery import Rediscovery
+from httpproxy.store.epochs import Epochs
 from httpproxy.store.errors import Forgotten
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Registry
@@ -59,6 +60,7 @@ class Jobs:
 
     registry: Registry
     progress: Progress
+    epochs: Epochs
     listening: Listening
     rereading: Rereading
     listing: Listing
@@ -270,6 +272,7 @@ class Engine:
         """Wakes what marks ask for, and keeps the accounts. Never fails."""
         self._ticks += 1
         try:
+            await self._jobs.epochs.follow()
             await self._wake_marked(now)
             if self._ticks % TALLY == 0:
                 await self._keep_account()

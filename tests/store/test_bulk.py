@@ -469,7 +469,11 @@ async def test_a_database_that_was_put_back_is_told_the_time(
     await world.ask(KILL)
     with pytest.raises(Unavailable):
         await load(world, loader, *numbered(10, 20))
-    await load(world, loader, *numbered(10, 20))
+    # It was read while the database was of another history: it is to be read again.
+    assert (await load(world, loader, *numbered(10, 20))).rows == 0
+    began = committer.clock()
+    assert began > seen
+    assert await load(world, loader, *numbered(10, 20), start=began) == Applied(10)
     ends = await world.ask("SELECT end_seq FROM httpproxy.meta WHERE record_id = 'rec0010'")
     assert ends[0]["end_seq"] > seen
 

@@ -145,7 +145,8 @@ class Loader:
         """What loads a table's images. Raises UNREADABLE."""
         layout = self._layout(table)
         page = Jsonb(encoded(rows(table, layout, images)), dumps=_as_is)
-        return layout.statement, (page, commit.read_at, commit.origin, commit.request_id)
+        named = (commit.read_at, commit.origin, commit.request_id)
+        return layout.statement, (page, *named, commit.start, self._committer.clock())
 
     def _layout(self, table: Table) -> PageLayout:
         known = self._layouts.get(table.number)

@@ -7,10 +7,12 @@
 -- type than ours: an assignment would round its values, or reword them.
 -- $1 is an array of records, each an array: record id · upstream version · the record as the
 -- API spelled it · what no column holds · the columns' values, in their order. $2 when the
--- exchange began, in seconds since 1970 · $3 origin · $4 request id.
+-- exchange began, in seconds since 1970 · $3 origin · $4 request id · $5 the clock when it
+-- began, which is to be of this epoch · $6 the clock as it was seen last.
 -- Answers with the clock, and the records that were left alone.
 WITH _now AS MATERIALIZED (
-    SELECT nextval('httpproxy.clock') AS _tick
+    SELECT nextval('httpproxy.clock') AS _tick, _floor
+    FROM (SELECT httpproxy.follow_history($6::bigint, false) AS _floor OFFSET 0) _history
 ), _given AS MATERIALIZED (
     SELECT r->>0 AS _r, r FROM jsonb_array_elements($1) r
 ), _granted AS (
@@ -19,7 +21,7 @@ WITH _now AS MATERIALIZED (
     SELECT {number}, _r, _tick, (r->>1)::timestamptz, false, false,
         least(coalesce(to_timestamp($2::float8), now() - interval '2 minutes'), now())
     FROM _now, _given
-    WHERE httpproxy.require_layout({number}, {version})
+    WHERE $5::bigint >= _floor AND httpproxy.require_layout({number}, {version})
         AND ARRAY[{types_found}] = ARRAY[{types_ours}]
     ORDER BY _r
     ON CONFLICT (collection, record_id) DO NOTHING

@@ -19,12 +19,10 @@ SELECT set_config('lock_timeout', '250ms', false),
     set_config('datestyle', 'ISO, YMD', false)
 
 -- name: forward_clock
--- A database that was put back (a lagging standby, a backup) has a clock that has been
--- put back too; what this process has seen is never given out again.
-WITH held AS MATERIALIZED (SELECT pg_advisory_xact_lock(7304519282161402)),
-now AS MATERIALIZED (SELECT nextval('httpproxy.clock') AS tick FROM held)
-SELECT CASE WHEN tick < $1::bigint THEN setval('httpproxy.clock', $1::bigint) ELSE tick END AS tick
-FROM now
+-- A new value of the clock, beyond what this process has seen: a database that was put back
+-- (a lagging standby, a backup) has a clock that was put back too, and begins a new epoch.
+SELECT nextval('httpproxy.clock') AS tick
+FROM (SELECT httpproxy.follow_history($1::bigint, true) OFFSET 0) history
 
 -- name: guard
 -- The interval rule. An image is let through if no image of its record was obtained
@@ -32,11 +30,15 @@ FROM now
 -- anything in the row. $1: c collection · r record id · s start · u version · f whole ·
 -- d deleted · t when the exchange began, in seconds since 1970 · i the exchange's intent.
 -- Intents none of whose images is refused end here, and those of $2, which have no images.
+-- What began before this epoch is refused: the row may lack an image that was newer. $3 is
+-- the clock as the connection saw it last.
 -- Answers with the clock, and the images that were refused.
-WITH now AS MATERIALIZED (
-    SELECT nextval('httpproxy.clock') AS tick
+WITH history AS MATERIALIZED (
+    SELECT httpproxy.follow_history($3::bigint, false) AS floor
+), now AS MATERIALIZED (
+    SELECT floor, nextval('httpproxy.clock') AS tick FROM history
 ), given AS MATERIALIZED (
-    SELECT g.*, now.tick
+    SELECT g.*, now.tick, now.floor
     FROM now, jsonb_to_recordset($1) AS g(
         c integer, r text, s bigint, u timestamptz, f boolean, d boolean, t float8, i bigint)
 ), granted AS (
@@ -44,7 +46,7 @@ WITH now AS MATERIALIZED (
         (collection, record_id, start_seq, end_seq, updated_at, deleted, partial, read_at)
     SELECT c, r, s, tick, u, d, NOT f,
         least(coalesce(to_timestamp(t), now() - interval '2 minutes'), now())
-    FROM given ORDER BY c, r
+    FROM given WHERE s >= floor ORDER BY c, r
     ON CONFLICT (collection, record_id) DO UPDATE
     SET start_seq = excluded.start_seq, end_seq = excluded.end_seq,
         updated_at = excluded.updated_at, deleted = excluded.deleted,

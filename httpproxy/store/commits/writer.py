@@ -62,6 +62,7 @@ class Writer:
     def __init__(self, connection: AsyncConnection[TupleRow]) -> None:
         self._connection = connection
         self._statements: dict[int, tuple[int, Statements]] = {}
+        self._seen = 0  # the clock
 
     async def close(self) -> None:
         await self._connection.close()
@@ -69,8 +70,8 @@ class Writer:
     async def forward_clock(self, seen: int) -> int:
         """A new value of the clock, beyond what has been seen."""
         rows = await (await self._connection.execute(SQL["forward_clock"], [seen])).fetchall()
-        tick: int = rows[0][0]
-        return tick
+        self._seen = rows[0][0]
+        return self._seen
 
     async def ping(self) -> None:
         """Raises psycopg.Error if the database is away."""
@@ -105,10 +106,10 @@ class Writer:
         if marks:
             written.append((SQL["mark"], (_jsonb(marks, careful=True),)))
         written += _answers(items)
-        guarded = (SQL["guard"], (guard, _ids(batch.ending(items))))
+        guarded = (SQL["guard"], (guard, _ids(batch.ending(items)), self._seen))
         answers = await self.pipeline([guarded, *written], [(SQL["token"], ())])
         rows, token = await answers[0].fetchall(), (await answers[-1].fetchall())[0][0]
-        tick = rows[0][0]
+        tick = self._seen = rows[0][0]
         refused = {(number, record) for _, number, record in rows if number is not None}
         if not refused:
             return Outcome(tick, frozenset(), token)
