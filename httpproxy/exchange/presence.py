@@ -77,8 +77,8 @@ class Presence:
     def trusted(self) -> bool:
         """Whether this process may act on what it holds.
 
-        Its lease holds; or it was alone, and the database is away, where nobody else could
-        have taken anything. A process that wakes up after its lease has to beat first.
+        Its lease holds; or it was alone, and has found the database away ever since, where
+        nobody else could have taken anything. A process that slept has to beat first.
         """
         now = self._clock()
         return now < self._until or (self._alone and now - self._missed < PATIENCE + BEAT)
@@ -110,10 +110,14 @@ class Presence:
         """Beats until it is cancelled. Never fails: what goes wrong is tried again."""
         while True:
             await asyncio.sleep(BEAT)
+            began, held = self._clock(), self.trusted()
             try:
                 await self._beat_or_return()
             except OSError as error:
-                self._missed = self._clock()
+                ended = self._clock()
+                # After a gap, in which it slept, it cannot tell who has come meanwhile.
+                awake = held and ended - began < PATIENCE + BEAT
+                self._missed = ended if awake else float("-inf")
                 log.warning("the database hears nothing of this process: %s", error)
             except Exception:  # a query that an administrator cancels ends no service
                 log.exception("the database was not told that this process is there")
