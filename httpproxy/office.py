@@ -28,6 +28,7 @@ from httpproxy.store.sync.progress import Progress
 from httpproxy.store.vault import Vault, open_vault
 from httpproxy.sync.reading import Reading
 from httpproxy.sync.usage import Usage
+from httpproxy.telemetry.tally import Tally
 from httpproxy.upstream.client import UpstreamClient
 from httpproxy.upstream.limiter import Limiter
 from providers.catalog import PROVIDERS
@@ -56,8 +57,9 @@ def api_root(gateway_url: str, sync: Sync) -> str:
 
 
 @asynccontextmanager
-async def open_office(settings: Settings) -> AsyncIterator[Office]:
-    """Opens the database (embedded if none is set), the registry and our own calls."""
+async def open_office(settings: Settings, tally: Tally | None = None) -> AsyncIterator[Office]:
+    """Opens the database (embedded if none is set), the registry and our own calls, whose
+    answers `tally` counts."""
     async with AsyncExitStack() as stack:
         embedded = await stack.enter_async_context(_embedded(settings))
         dsn = _dsn(settings, embedded)
@@ -76,7 +78,7 @@ async def open_office(settings: Settings) -> AsyncIterator[Office]:
         )
         limiter = Limiter()
         stack.callback(limiter.close)
-        calls = Calls(client, limiter, registry, wall_clock)
+        calls = Calls(client, limiter, registry, wall_clock, tally)
         yield Office(
             settings=settings,
             embedded=embedded,

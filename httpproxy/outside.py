@@ -10,14 +10,12 @@ The door is opened before the gateway and so closes after it.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from itertools import count
 from typing import Final
 
 from httpproxy.api import checks
@@ -27,7 +25,7 @@ from httpproxy.api.readiness import Readiness
 from httpproxy.api.server import Outside, open_api
 from httpproxy.api.siblings import Siblings
 from httpproxy.exchange.presence import Presence
-from httpproxy.office import Office
+from httpproxy.office import Office, request_ids
 from httpproxy.settings.reading import Settings, SettingsError
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.intents.book import Intents
@@ -108,7 +106,7 @@ async def open_outside(
             ),
             replicas=replicas,
             keys=Keys(office.database, time.monotonic),
-            new_request_id=_request_ids(),
+            new_request_id=request_ids(),
             siblings=inside.siblings,
         )
         async with open_api(outside, settings.api_host, settings.api_port, sock) as url:
@@ -128,9 +126,3 @@ def _of_replicas(replicas: Replicas) -> Iterator[Sample]:
         replica = replicas.get(name)
         if replica is not None:
             yield Sample("replica_waiters", (name,), replica.waiting)
-
-
-def _request_ids() -> Callable[[], str]:
-    """A random start, then a count: other than the gateway's, by its first letter."""
-    start, numbers = secrets.token_hex(6), count(1)
-    return lambda: f"v{start}-{next(numbers):x}"

@@ -15,6 +15,7 @@ from typing import Final
 
 from aiohttp import web
 
+from httpproxy.api.readiness import Readiness
 from httpproxy.assembly import Core, make_doubts, make_engine, make_gateway
 from httpproxy.exchange.live import Directory
 from httpproxy.exchange.presence import Presence, process_name
@@ -22,6 +23,7 @@ from httpproxy.exchange.rediscovery import Rediscovery
 from httpproxy.exchange.settle import Settlement
 from httpproxy.gateway.server import GatewayServer
 from httpproxy.office import Office, api_root, open_office
+from httpproxy.outside import Inside, open_outside, readiness_of, watching
 from httpproxy.settings.reading import Settings
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
@@ -42,12 +44,16 @@ DRAIN_SECONDS: Final = 60.0  # for calls that are under way when the gateway sto
 
 @dataclass(frozen=True)
 class Service:
-    """A running service. `gateway_url` is where it really listens."""
+    """A running service. `gateway_url` is where it really listens, and `api_url`, if it
+    has that role, where it is looked at."""
 
     office: Office
     directory: Directory
     committer: Committer
+    watch: Watch
+    readiness: Readiness
     gateway_url: str
+    api_url: str | None
 
     def api_root(self, sync: Sync) -> str:
         return api_root(self.gateway_url, sync)
@@ -70,7 +76,8 @@ async def _inherit(server: EmbeddedPostgres) -> None:
 async def open_service(settings: Settings) -> AsyncIterator[Service]:
     """Opens everything and listens. On leaving, calls that are under way are finished."""
     async with AsyncExitStack() as stack:
-        office = await stack.enter_async_context(open_office(settings))
+        watch = await stack.enter_async_context(watching(settings))
+        office = await stack.enter_async_context(open_office(settings, watch.tally))
         await Sealing(office.database, office.vault).require_keys()
         # Left last: what is still under way at the end is this process's until then.
         presence = await stack.enter_async_context(
@@ -87,7 +94,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             presence=presence,
             intents=intents,
             settlement=Settlement(office.calls, committer),
-            watch=Watch(access_log=settings.access_log),
+            watch=watch,
             spawn=tasks.start,
         )
         await core.directory.refresh()
@@ -96,16 +103,19 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         tasks.start(make_doubts(core).keep(), "doubts")
         if office.embedded is not None:
             tasks.start(_inherit(office.embedded), "embedded database")
-        url = await stack.enter_async_context(_serving(core))
-        yield Service(office, core.directory, committer, url)
+        yield await stack.enter_async_context(_serving(core))
 
 
 @asynccontextmanager
-async def _serving(core: Core) -> AsyncIterator[str]:
-    """Runs the roles of this process; yields where the gateway is found."""
+async def _serving(core: Core) -> AsyncIterator[Service]:
+    """Runs the roles of this process."""
     settings, roles = core.office.settings, core.office.settings.roles
+    inside = Inside(core.office, core.watch, core.presence, core.committer, core.intents)
+    readiness = readiness_of(inside)
     async with AsyncExitStack() as stack:
-        url, engine = settings.gateway_url, None
+        url, api_url, engine = settings.gateway_url, None, None
+        if "api" in roles:  # before the gateway, and so until after it
+            api_url = await stack.enter_async_context(open_outside(inside, readiness))
         if "sync" in roles:
             loader = await stack.enter_async_context(Loader(core.office.dsn, core.committer))
             engine = make_engine(core, loader)
@@ -115,7 +125,10 @@ async def _serving(core: Core) -> AsyncIterator[str]:
             url = await stack.enter_async_context(_listening(server, settings))
         if engine is not None:  # others go on with its syncs while the gateway drains
             stack.push_async_callback(engine.stop)
-        yield url
+        readiness.serve()
+        stack.callback(readiness.drain)
+        office, watch = core.office, core.watch
+        yield Service(office, core.directory, core.committer, watch, readiness, url, api_url)
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from httpproxy.exchange.apis import APIS
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import failed
 from httpproxy.store.registry import Registry
+from httpproxy.telemetry.tally import Tally
 from httpproxy.upstream.client import UpstreamClient
 from httpproxy.upstream.errors import UpstreamError
 from httpproxy.upstream.lane import Priority
@@ -54,12 +55,15 @@ class Calls:
         limiter: Limiter,
         registry: Registry,
         wall_clock: Callable[[], float],
+        tally: Tally | None = None,
     ) -> None:
-        """`wall_clock` gives seconds since the epoch (for Retry-After)."""
+        """`wall_clock` gives seconds since the epoch (for Retry-After); `tally` counts the
+        answers."""
         self._client = client
         self._limiter = limiter
         self._registry = registry
         self._wall_clock = wall_clock
+        self._tally = tally
 
     async def converse(
         self,
@@ -128,6 +132,11 @@ class Calls:
         budget = match.route.budget if match else api.provider.budgets[0].name
         provider, allotment = api.provider, caller.allotment
 
+        def observe(answer: Response) -> None:
+            allotment.heed(budget, answer, self._wall_clock())
+            if self._tally is not None:
+                self._tally.heard(provider.name, answer.status)
+
         # Asked before every attempt: a repeated read is another call under the limit.
         async def admit() -> Permit:
             return await permit_for(allotment, budget, caller.priority, caller.patience)
@@ -135,7 +144,7 @@ class Calls:
         rules = ReadRules(
             admit=admit,
             count=caller.tally,
-            observe=lambda answer: allotment.heed(budget, answer, self._wall_clock()),
+            observe=observe,
             terminal=lambda answer: answer.status == 429 and provider.pause(answer) is None,
         )
         try:
