@@ -63,8 +63,7 @@ async def test_a_write_is_not_sent_while_the_database_is_away_and_reads_go_on(
 ) -> None:
     assert (await ask(door)).get("Httpproxy-Commit").startswith("applied; rows=1; ")
     cable.cut()
-    # Who does not know yet that it is away sends one write, and says that it is deferred.
-    assert (await ask(door)).get("Httpproxy-Commit").startswith("deferred; ")
+    # Nobody has noticed yet, but no intent can be kept: not even the first write is sent.
     answer = await ask(door)
     assert answer.status == 502
     problem = assert_problem(answer)
@@ -72,13 +71,43 @@ async def test_a_write_is_not_sent_while_the_database_is_away_and_reads_go_on(
     assert problem["retry_safe"] is True
     assert int(answer.get("Retry-After")) >= 1
     assert (await ask(door, "GET")).body == RECORD
-    assert [seen.method for seen in api.seen] == ["POST", "POST", "GET"]
+    assert [seen.method for seen in api.seen] == ["POST", "GET"]
     cable.mend()
     for _ in range(50):
         if (await ask(door)).status == 200:
             break
         await asyncio.sleep(0.1)
     assert (await ask(door)).get("Httpproxy-Commit").startswith("applied; rows=")
+
+
+async def test_who_prefers_to_go_on_has_writes_sent_and_committed_later(
+    database_dsn: str, cable: Cable, api: Recorder, tmp_path: Path
+) -> None:
+    at = urlsplit(database_dsn)
+    through = at._replace(netloc=at.netloc.replace(f":{at.port}", f":{cable.port}")).geturl()
+    forward = {"commit_timeout": 0.3, "on_database_down": "forward"}
+    async with open_house(through, tmp_path, api.url, **forward) as house:
+        door = house.door(await add_sync(house, "airtable"))
+        assert (await ask(door)).get("Httpproxy-Commit").startswith("applied")
+        cable.cut()
+        changed = RECORD.replace(b'"x"', b'"sent blind"')
+        api.replies.append(http(200, JSON_TYPE, body=changed))
+        answer = await ask(door)
+        assert (answer.status, answer.body) == (200, changed)
+        assert answer.get("Httpproxy-Commit").startswith("deferred; ")
+        key = ("Idempotency-Key", "only with an intent")
+        keyed = request_bytes("POST", door.root(AIRTABLE) + TASKS, [JSON_TYPE, key], PAYLOAD)
+        async with connect(door.host, door.port) as client:
+            refused = await client.exchange(keyed)
+        assert assert_problem(refused)["sent"] == "no"
+        assert len(api.seen) == 2
+        cable.mend()
+        async with asyncio.timeout(8):
+            while True:
+                row = (await asyncio.to_thread(found, database_dsn))[RECORD_ID]
+                if row["name"] == "sent blind":
+                    break
+                await asyncio.sleep(0.1)
 
 
 async def test_what_the_api_accepted_is_answered_as_its_own_and_committed_later(
