@@ -230,7 +230,7 @@ class Lane:
         self.resize(budget.allowed_requests if slots is None else slots)
 
     def resize(self, slots: int) -> None:
-        """So many of the limit's slots are this lane's from now on, and that part of its cap."""
+        """So many of the limit's slots are this lane's from now on, and so much of its cap."""
         whole, cap = self._budget.allowed_requests, self._budget.max_concurrent_requests
         self._slots = slots = min(slots, whole)
         self._cap = cap * slots // whole if cap else slots
