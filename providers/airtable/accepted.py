@@ -44,6 +44,8 @@ def drafted(field: Field, value: JSON, *, typecast: bool) -> JSON:
         raise Refusable(f"{quoted(field.name)} takes {takes.said}{cast}.")
     if not typecast:
         _refuse_unknown_option(field, value)
+    elif takes is _TAKES[LINK] and not _are_ids(value):
+        raise Unsure  # names of records, which may have to be made
     if value is False or value in ("", []):
         return field.empty
     try:
@@ -92,6 +94,15 @@ def _is_link(value: JSON) -> bool:
     return isinstance(value, str) or _has("id")(value)
 
 
+def _are_ids(value: JSON) -> bool:
+    return all(str(each).startswith("rec") for each in _ids(value))
+
+
+def _ids(value: JSON) -> list[JSON]:
+    links = value if isinstance(value, list) else []
+    return [each["id"] if isinstance(each, dict) else each for each in links]
+
+
 def _moment(value: JSON) -> JSON:
     """As Airtable answers. Without an offset the time zone of the field decides."""
     try:
@@ -112,8 +123,7 @@ def _distinct(value: JSON) -> JSON:
 
 
 def _linked(value: JSON) -> JSON:
-    ids = value if isinstance(value, list) else []
-    return _distinct([each["id"] if isinstance(each, dict) else each for each in ids])
+    return _distinct(_ids(value))
 
 
 def _rating(value: JSON) -> JSON:

@@ -262,9 +262,7 @@ def _with_record(
             yield _added(ends, Link(record_id, to_id))
 
 
-def ends_by_type(
-    schema: Schema, origin: Collection, wanted: Mapping[str, JSON]
-) -> Ends | None:
+def ends_by_type(schema: Schema, origin: Collection, wanted: Mapping[str, JSON]) -> Ends | None:
     """The ends of an association that only its type tells."""
     for each in objects_of(wanted.get("types")):
         alias = type_alias(

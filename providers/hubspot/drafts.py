@@ -91,7 +91,7 @@ def gdpr_deleted(request: Request, variables: Variables, schema: Schema) -> Draf
     if not faults:
         told = _named(DraftKind.DELETE, collection, given.get("objectId"), by, names)
         if _is_missing(given.get("objectId")):
-            told = replace(told, faults=(_missing("objectId"),))
+            told = replace(told, kind=DraftKind.DELETE, faults=(_missing("objectId"),))
     return (told, *_pairs(schema, collection))
 
 
@@ -187,7 +187,9 @@ def _input(kind: DraftKind, collection: Collection, given: Given, names: Names |
     """The draft of an input, without its values."""
     by = id_of(given.get("idProperty"))
     told = _named(kind, collection, given.get("id"), by, names)
-    return replace(told, faults=(_missing("id"),)) if _is_missing(given.get("id")) else told
+    if not _is_missing(given.get("id")):
+        return told
+    return replace(told, kind=kind, faults=(_missing("id"),))
 
 
 def _named(
@@ -195,18 +197,23 @@ def _named(
 ) -> Draft:
     """The draft of a record that is named by its id, or by a unique property.
 
-    A property that is not known is a fault if `names` can say which there are.
+    A property that is not known is a fault if `names` can say which there are. What names
+    no record that we know how to find touches all of them.
     """
     text = storable_text(id_of(spelled))
     if by in ("", "hs_object_id"):
-        return Draft(collection.id, kind, (text,) if text else None)
+        return Draft(collection.id, kind, (text,)) if text else _unnamed(collection)
     if by not in collection.by_name:
         where = f"`idProperty`: {collection.name}"
-        faults = (names.unknown(by, collection.by_name, where),) if names else ()
-        return Draft(collection.id, kind, faults=faults)
+        fault = names.unknown(by, collection.by_name, where) if names else ""
+        return Draft(collection.id, kind, faults=(fault,)) if fault else _unnamed(collection)
     # HubSpot keeps emails in lower case, whatever case they are asked for in.
     value = text.lower() if by == "email" else text
-    return Draft(collection.id, kind, match=(by, value) if value else None)
+    return Draft(collection.id, kind, match=(by, value)) if value else _unnamed(collection)
+
+
+def _unnamed(collection: Collection) -> Draft:
+    return Draft(collection.id, DraftKind.TOUCH)
 
 
 def _record(named: Draft, collection: Collection, given: Given, names: Names) -> Draft:
