@@ -101,10 +101,12 @@ class Stroke:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """All rows at rest. `excused` are records that are marked to be read again, which
-    counts at `rest`, and not any more at the `end`, after a full cycle of the sync."""
+    """All rows at rest. `excused` are records that are marked to be read again ("": all of
+    a provider's), which counts at `rest`, and not any more at the `end`, after a full
+    cycle of the sync."""
 
     when: str
+    at: float
     rows: Mapping[Place, Values]
     excused: frozenset[Place] = frozenset()
     intents: int = 0

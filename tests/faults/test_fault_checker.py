@@ -69,7 +69,7 @@ def good() -> History:
         Stroke(CONTACT, 5.9, {**three, "archived": False}),
     ]
     received = [Received(n, f"o{n}", f"head o{n}", "body", 200, f"a o{n}") for n in range(1, 6)]
-    tables = [Tables("end of the act", {CONTACT: {**three, "archived": False}})]
+    tables = [Tables("end of the act", 9.0, {CONTACT: {**three, "archived": False}})]
     return History(received, changes, calls, looks, strokes, tables)
 
 
@@ -161,16 +161,16 @@ def refused_and_done(history: History) -> None:
 
 def different_at_the_end(history: History) -> None:
     rows = {CONTACT: {**contact(4, "o4", "o4"), "archived": False}}
-    history.tables = [Tables("end", rows)]
+    history.tables = [Tables("end", 9.0, rows)]
 
 
 def lost_at_rest(history: History) -> None:
-    history.tables = [Tables("at rest", {})]
+    history.tables = [Tables("at rest", 9.0, {})]
 
 
 def more_at_the_end(history: History) -> None:
     rows = {**history.tables[0].rows, TASK: task(2, "o2")}
-    history.tables = [Tables("end", rows)]
+    history.tables = [Tables("end", 9.0, rows)]
 
 
 def intents_left(history: History) -> None:
@@ -217,7 +217,7 @@ def test_a_planted_violation_is_found(plant):
 
 def test_a_marked_record_is_excused_at_rest_and_not_at_the_end():
     history = good()
-    history.tables = [Tables("at rest", {}, excused=frozenset({CONTACT}), marks=1)]
+    history.tables = [Tables("at rest", 9.0, {}, excused=frozenset({CONTACT}), marks=1)]
     assert found(history) == set()
     history.tables = [replace(history.tables[0], when="end", marks=0)]
     assert found(history) == {"I1"}

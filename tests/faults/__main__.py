@@ -1,0 +1,80 @@
+"""The whole fault suite: `make faults`, or python -m tests.faults.
+
+Prints what was done and what came of it, writes build/faults.json, and ends with 1 and the
+history of the record if an invariant does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from tests.benchmarks.processes import ROOT
+from tests.faults.play import Act, Verdict, play
+from tests.faults.removed_guards import GUARDS
+
+BOTH: Final = ("gateway", "sync")
+
+
+def acts(kills: int, seconds: float) -> dict[int, list[Act]]:
+    """What is played with one gateway, and what with two."""
+    return {
+        1: [
+            Act("gateway alone", ("gateway",), kills // 6, seconds),
+            Act("gateway and sync", BOTH, kills // 6, seconds, trouble=2.0),
+        ],
+        2: [
+            Act("two gateways", ("gateway",), kills // 4, seconds),
+            Act("two gateways and syncs", BOTH, kills // 2, seconds, trouble=1.0, freezes=3),
+        ],
+    }
+
+
+def main() -> int:
+    """Plays; 0 if no invariant was violated."""
+    options = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    options.add_argument("--kills", type=int, default=320, help="of the whole run")
+    options.add_argument("--seconds", type=float, default=300, help="of one act, at most")
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--logs", type=Path, help="a folder to keep the logs in")
+    options.add_argument("--without", default="", choices=("", *GUARDS), help="a guard")
+    options.add_argument("--processes", type=int, choices=(1, 2), help="only with so many")
+    chosen = options.parse_args()
+    began, code = time.monotonic(), 0
+
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - began:6.1f} s] {text}", flush=True)
+
+    figures: dict[str, Any] = {"seed": chosen.seed}
+    for processes, parts in acts(chosen.kills, chosen.seconds).items():
+        if chosen.processes not in (None, processes):
+            continue
+        verdict: Verdict = uvloop.run(
+            play(
+                parts,
+                processes,
+                chosen.seed + processes,
+                say,
+                logs=chosen.logs,
+                without=chosen.without,
+            )
+        )
+        figures[f"{processes} gateways"] = verdict.figures
+        print(json.dumps(verdict.figures, indent=2))
+        if verdict.violations:
+            print(verdict)
+            code = 1
+    target = ROOT / "build" / "faults.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(figures, indent=2) + "\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

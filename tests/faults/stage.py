@@ -1,0 +1,195 @@
+"""Everything that a run needs, opened in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from httpproxy.settings.reading import environment
+from providers.catalog import PROVIDERS
+from tests.benchmarks.processes import ROOT, Run
+from tests.faults.authority import TABLE
+from tests.faults.callers import Door, Ledger
+from tests.faults.database import Book, Postgres, small_disk
+from tests.faults.history import Change, History, Received
+from tests.faults.proxies import Nursery, Proxy, Tally
+from tests.faults.troubles import side_api
+
+# Short, so that an outage is over before the next one begins.
+SETTINGS: Final[Mapping[str, Any]] = {
+    "permit_timeout": 5.0,
+    "connect_timeout": 2.0,
+    "upstream_timeout": 8.0,
+    "commit_timeout": 2.0,
+    "sync_interval": 2.0,
+    "sweep_interval": 12.0,
+    "verify_interval": 5.0,
+    "discovery_interval": 30.0,
+    "mass_delete_share": 1.0,
+    "mass_delete_minimum": 1_000_000,
+}
+_RATES: Final = {
+    "airtable": ("--rate", "400/1"),
+    "hubspot": ("--rate", "4000/10", "--rate", "search=50/1"),
+}
+# The last look at a call in doubt comes after five minutes: here the APIs are never later
+# than some seconds.
+CONSTANTS: Final[Mapping[str, Any]] = {
+    "httpproxy.exchange.doubts:LOOKS": [0.0, 1.0, 2.0, 4.0, 8.0]
+}
+_CYCLE: Final = 120.0  # seconds until a resync must be done
+
+
+@dataclass
+class Stage:
+    """An open run."""
+
+    postgres: Postgres
+    book: Book
+    proxies: list[Proxy]
+    doors: list[Door]
+    ledger: Ledger
+    tally: Tally
+    api: int
+    disk: bool
+    log: Path
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def settle(self, roles: tuple[str, ...]) -> None:
+        """What the next processes do."""
+        for proxy in self.proxies:
+            dsn = self.postgres.through(proxy.to_postgres.port)
+            proxy.settle({**SETTINGS, "database_url": dsn, "roles": list(roles)})
+
+    async def history(self) -> History:
+        """All that was seen so far."""
+        found = self.ledger.history
+        found.received, found.changes = read_log(self.log)
+        found.strokes = await self.book.strokes()
+        return found
+
+    def keep_logs(self, folder: Path) -> None:
+        """Copies what the processes, Postgres and the authority have written."""
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.log, folder)
+        shutil.copy(self.postgres.log, folder / "postgres.log")
+        for proxy in self.proxies:
+            shutil.copy(proxy.log, folder / f"{proxy.name}.log")
+
+    async def full_cycle(self) -> float:
+        """Has every collection listed anew, and what is marked read; the seconds it took."""
+        began = time.monotonic()
+        for provider in PROVIDERS:
+            await command(self.proxies[0].log.parent, "sync", "resync", provider)
+        asked = "SELECT bool_and(NOT wants_thorough AND listed_at > asked_at) AS yes FROM"
+        query = f"{asked} httpproxy.progress"
+        while time.monotonic() < began + _CYCLE:
+            await asyncio.sleep(0.3)
+            if not (await self.book.ask(query))[0]["yes"]:
+                continue
+            if not await self.book.marks() and not await self.book.intents():
+                break
+        return time.monotonic() - began
+
+
+@asynccontextmanager
+async def open_stage(count: int, seed: int, without: str = "") -> AsyncIterator[Stage]:
+    """A run with so many gateways on one Postgres; none of them serves yet. `without`
+    names a guard that they do not have."""
+    async with AsyncExitStack() as stack:
+        folder, disk = stack.enter_context(small_disk())
+        logs = Path(stack.enter_context(TemporaryDirectory(prefix="httpproxy-faults-")))
+        processes = stack.enter_context(Run(logs))
+        log = logs / "authority.jsonl"
+        api = processes.child("tests.faults.authority", f"{log}", f"{seed}").port
+        (folder / "postgres").mkdir()
+        postgres = stack.enter_context(Postgres(folder / "postgres"))
+        nursery = await stack.enter_async_context(Nursery(CONSTANTS, without))
+        tally = Tally()
+        proxies = [Proxy("AB"[n], nursery, logs, tally) for n in range(count)]
+        for proxy in proxies:
+            await proxy.open(stack, api, postgres.port)
+            dsn = postgres.through(proxy.to_postgres.port)
+            proxy.settle({**SETTINGS, "database_url": dsn})
+        made = {name: await _create(proxies[0], name) for name in PROVIDERS}
+        tables = {n: (each["schema"], each["tables"][0]["name"]) for n, each in made.items()}
+        book = Book(postgres, tables)
+        await book.audit()
+        roots = {name: _path(each["api_root"]) for name, each in made.items()}
+        doors = [Door(proxy.to_us.port, roots) for proxy in proxies]
+        ledger = Ledger(await _table_id(api), History())
+        yield Stage(postgres, book, proxies, doors, ledger, tally, api, disk, log)
+
+
+async def _create(proxy: Proxy, provider: str) -> dict[str, Any]:
+    kit = PROVIDERS[provider].sandbox
+    what = {
+        "airtable": ("--base", kit.account, "--table", TABLE),
+        "hubspot": ("--object", "contacts"),
+    }[provider]
+    text = await command(
+        proxy.log.parent, "sync", "create", provider, *what, *_RATES[provider],
+        "--name", provider, "--json", token=kit.token,
+    )  # fmt: skip
+    made: dict[str, Any] = json.loads(text)
+    return made
+
+
+async def command(folder: Path, *arguments: str, token: str = "") -> str:
+    """Runs `httpproxy` in a folder; its output. It must end well."""
+    kept = {n: v for n, v in environment().items() if n in ("PATH", "HOME", "LANG")}
+    kept["PYTHONPATH"] = f"{ROOT}"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "httpproxy", *arguments, cwd=folder, env=kept,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate(token.encode())
+    assert process.returncode == 0, (arguments, out.decode(), err.decode())
+    return out.decode()
+
+
+async def _table_id(api: int) -> str:
+    state = await side_api(api, "state", None, method="GET")
+    kit = PROVIDERS["airtable"].sandbox
+    tables = state["airtable"]["bases"][kit.account]["tables"]
+    return next(i for i, table in tables.items() if table["name"] == TABLE)
+
+
+def _path(url: str) -> str:
+    return "/" + url.split("/", 3)[3]
+
+
+def read_log(file: Path) -> tuple[list[Received], list[Change]]:
+    """The authority's log."""
+    return parsed(file.read_text().splitlines())
+
+
+def parsed(lines: Iterable[str]) -> tuple[list[Received], list[Change]]:
+    """Lines of the authority's log, the last of which may be half written."""
+    received: dict[int, Received] = {}
+    changes: list[Change] = []
+    for line in lines:
+        if not line.endswith("}"):
+            continue
+        word = json.loads(line)
+        if "got" in word:
+            order = word["got"]
+            received[order] = Received(order, word["op"], word["head"], word["body"])
+        elif "said" in word:
+            received[word["said"]].status = word["status"]
+            received[word["said"]].answer = word["answer"]
+        else:
+            provider, record = word["place"]
+            place, values = (provider, record), word["values"]
+            changes.append(Change(place, word["made"], word["op"], word["at"], values))
+    return list(received.values()), changes
