@@ -52,7 +52,7 @@ async def main(dsn):
         for n in range(1000):
             print(await intents.begin(call(f"r{n}", f"key {n}")), flush=True)
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(sys.stdin.readline().strip()))
 """
 
 
@@ -63,9 +63,13 @@ async def test_what_was_begun_survives_a_kill_of_us_and_a_crash_of_postgres_at_o
         pass
     await live(server.dsn, 5)
     victim = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", VICTIM, server.dsn, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", VICTIM),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
+    assert victim.stdin is not None
     assert victim.stdout is not None
+    victim.stdin.write(f"{server.dsn}\n".encode())
     told = [int(await victim.stdout.readline()) for _ in range(20)]
     victim.send_signal(signal.SIGKILL)
     await crash(server.dsn)
@@ -313,6 +317,61 @@ async def test_an_idle_connection_that_is_lost_is_noticed(
         begun = await intents.begin(call())
         assert await states(database_dsn) == {begun: "sent"}
         assert intents._pen._task is first
+
+
+async def test_a_lost_connection_leaves_the_next_owner_of_its_descriptor_alone(
+    database_dsn: str,
+) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(100):
+            writer.write(data)
+        writer.close()
+        await writer.wait_closed()
+        ended.release()
+
+    ended = asyncio.Semaphore(0)
+
+    async with await asyncio.start_server(echo, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        wire = await open_wire(database_dsn)
+        number = wire._pgconn.socket
+        await ask(database_dsn, KILL)
+
+        async def is_lost() -> bool:
+            return wire._pgconn.status == psycopg.pq.ConnStatus.BAD
+
+        await until(is_lost)
+        streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(8)]
+        numbers = [writer.get_extra_info("socket").fileno() for _, writer in streams]
+        await wire.close()
+        for reader, writer in streams:
+            writer.write(b"still here")
+            async with asyncio.timeout(2):
+                assert await reader.read(100) == b"still here"
+            writer.close()
+            await writer.wait_closed()
+            await ended.acquire()
+        assert number in numbers, "libpq has given its descriptor back"
+
+
+async def test_whatever_comes_out_of_the_wire_counts_as_a_lost_connection(
+    database_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush, broken = Wire._flush, []
+
+    def break_once(self: Wire) -> None:
+        if len(broken) < 3:
+            broken.append(self)
+            raise (RuntimeError("used by a transport"), OSError("bad descriptor"))[
+                len(broken) % 2
+            ]
+        flush(self)
+
+    async with Intents(database_dsn, lambda: 7) as intents, asyncio.timeout(5):
+        monkeypatch.setattr(Wire, "_flush", break_once)
+        begun = await intents.begin(call())
+        assert len(broken) == 3
+        assert await states(database_dsn) == {begun: "sent"}
 
 
 async def test_a_pooler_that_knows_nothing_of_statements_is_put_up_with(

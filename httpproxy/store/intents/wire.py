@@ -13,6 +13,7 @@ psycopg makes the connection and names its errors. What it does beside, per stat
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -38,13 +39,17 @@ Step = tuple[str, Sequence[bytes]]  # a statement's name and its parameters
 
 
 class Wire:
-    """A connection in pipeline mode. Made by `open_wire`; one group at a time."""
+    """A connection in pipeline mode. Made by `open_wire`; one group at a time.
+
+    The event loop watches a descriptor of our own. libpq closes its own as soon as the
+    connection is lost, and the number may be another transport's before we hear of it.
+    """
 
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self._connection = connection
         self._pgconn = connection.pgconn
         self._loop = asyncio.get_running_loop()
-        self._socket = connection.fileno()
+        self._socket = os.dup(connection.fileno())
         self._waiting: asyncio.Future[list[pq.abc.PGresult]] | None = None
         self._results: list[pq.abc.PGresult] = []
         self._writing = False
@@ -57,6 +62,7 @@ class Wire:
         self._loop.remove_reader(self._socket)
         if self._writing:
             self._loop.remove_writer(self._socket)
+        os.close(self._socket)
         await self._connection.close()
 
     async def prepare(self) -> None:
@@ -94,9 +100,11 @@ class Wire:
         self._results = []
         self._pgconn.pipeline_sync()
         self._waiting = self._loop.create_future()
-        self._flush()
         try:
+            self._flush()
             return await self._waiting
+        except (OSError, RuntimeError) as error:
+            raise psycopg.OperationalError(f"the connection broke: {error}") from error
         finally:
             self._waiting = None
 
@@ -158,8 +166,10 @@ async def open_wire(dsn: str) -> Wire:
     try:
         await connection.execute(SQL["settle_session"])
         wire = Wire(connection)
-    except BaseException:
+    except BaseException as error:
         await connection.close()
+        if isinstance(error, OSError):  # no descriptor is left
+            raise psycopg.OperationalError(str(error)) from error
         raise
     try:
         await wire.prepare()
