@@ -13,9 +13,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import web
-
 from httpproxy.api.readiness import Readiness
+from httpproxy.api.siblings import Siblings
 from httpproxy.assembly import Core, make_doubts, make_engine, make_gateway
 from httpproxy.exchange.live import Directory
 from httpproxy.exchange.presence import Presence, process_name
@@ -24,6 +23,7 @@ from httpproxy.exchange.settle import Settlement
 from httpproxy.gateway.server import GatewayServer
 from httpproxy.office import Office, api_root, open_office
 from httpproxy.outside import Inside, open_outside, readiness_of, watching
+from httpproxy.ports import Handed, accepting, listen, port_of
 from httpproxy.settings.reading import Settings
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
@@ -73,8 +73,11 @@ async def _inherit(server: EmbeddedPostgres) -> None:
 
 
 @asynccontextmanager
-async def open_service(settings: Settings) -> AsyncIterator[Service]:
-    """Opens everything and listens. On leaving, calls that are under way are finished."""
+async def open_service(
+    settings: Settings, handed: Handed | None = None
+) -> AsyncIterator[Service]:
+    """Opens everything and listens, on its own sockets where none were handed in. On
+    leaving, calls that are under way are finished."""
     async with AsyncExitStack() as stack:
         watch = await stack.enter_async_context(watching(settings))
         office = await stack.enter_async_context(open_office(settings, watch.tally))
@@ -103,26 +106,34 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         tasks.start(make_doubts(core).keep(), "doubts")
         if office.embedded is not None:
             tasks.start(_inherit(office.embedded), "embedded database")
-        yield await stack.enter_async_context(_serving(core))
+        yield await stack.enter_async_context(_serving(core, handed or Handed()))
 
 
 @asynccontextmanager
-async def _serving(core: Core) -> AsyncIterator[Service]:
+async def _serving(core: Core, handed: Handed) -> AsyncIterator[Service]:
     """Runs the roles of this process."""
     settings, roles = core.office.settings, core.office.settings.roles
-    inside = Inside(core.office, core.watch, core.presence, core.committer, core.intents)
+    inside = Inside(
+        core.office,
+        core.watch,
+        core.presence,
+        core.committer,
+        core.intents,
+        siblings=Siblings(handed.folder, handed.worker),
+    )
     readiness = readiness_of(inside)
     async with AsyncExitStack() as stack:
         url, api_url, engine = settings.gateway_url, None, None
         if "api" in roles:  # before the gateway, and so until after it
-            api_url = await stack.enter_async_context(open_outside(inside, readiness))
+            sock = next(iter(handed.sockets.get("api", ())), None)
+            api_url = await stack.enter_async_context(open_outside(inside, readiness, sock))
         if "sync" in roles:
             loader = await stack.enter_async_context(Loader(core.office.dsn, core.committer))
             engine = make_engine(core, loader)
             core.spawn(engine.run(), "sync")
         if "gateway" in roles:
             server = GatewayServer(make_gateway(core), settings.max_request_bytes)
-            url = await stack.enter_async_context(_listening(server, settings))
+            url = await stack.enter_async_context(_listening(server, settings, handed))
         if engine is not None:  # others go on with its syncs while the gateway drains
             stack.push_async_callback(engine.stop)
         readiness.serve()
@@ -132,13 +143,14 @@ async def _serving(core: Core) -> AsyncIterator[Service]:
 
 
 @asynccontextmanager
-async def _listening(server: GatewayServer, settings: Settings) -> AsyncIterator[str]:
-    runner = web.ServerRunner(server, shutdown_timeout=DRAIN_SECONDS)
-    await runner.setup()
+async def _listening(
+    server: GatewayServer, settings: Settings, handed: Handed
+) -> AsyncIterator[str]:
+    """Listens, and yields where; on leaving, no call that has begun is left unanswered."""
+    given = handed.sockets.get("gateway")
+    sockets = given or listen(settings.gateway_host, settings.gateway_port)
     try:
-        site = web.TCPSite(runner, settings.gateway_host, settings.gateway_port, backlog=1024)
-        await site.start()
-        port = runner.addresses[0][1]
-        yield settings.model_copy(update={"gateway_port": port}).gateway_url
+        async with accepting(server, sockets, ours=given is None):
+            yield settings.model_copy(update={"gateway_port": port_of(sockets)}).gateway_url
     finally:
-        await runner.cleanup()
+        await server.drain(DRAIN_SECONDS)

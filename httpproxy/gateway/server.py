@@ -33,6 +33,7 @@ from httpproxy.exchange.problems import Refusal, Rejected, body
 from httpproxy.exchange.write import NOTHING, Call, Receipt, Writes
 from httpproxy.gateway.address import Address, parse
 from httpproxy.gateway.answer import Answer
+from httpproxy.gateway.draining import DrainingConnection, DrainingServer
 from httpproxy.gateway.headers import (
     MAX_FORWARDS,
     PROXY_STATUS,
@@ -226,7 +227,7 @@ def _no_such_address(host: str) -> str:
     )
 
 
-class _Connection(web.RequestHandler):
+class _Connection(DrainingConnection):
     """aiohttp's connection, answering what its parser refuses in our form."""
 
     __slots__ = ("_gateway",)
@@ -251,7 +252,7 @@ class _Connection(web.RequestHandler):
         return self._gateway.unreadable(status, request.method)
 
 
-class GatewayServer(web.Server):
+class GatewayServer(DrainingServer):
     """Makes a connection for each client, with our limits."""
 
     def __init__(self, gateway: Gateway, max_body: int) -> None:
