@@ -16,11 +16,23 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from httpproxy.gateway import draining
 from httpproxy.store.database import migrate
 from httpproxy.store.embedded.server import EmbeddedPostgres
 
+# Reads every log of the suite; a test in which one tells a secret fails.
+pytest_plugins = ("neighbours.logwatch",)
+
 _NUMBERS = count()
 _TEMPLATE = "template_migrated"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _impatience() -> Iterator[None]:
+    """Hundreds of houses close while a client of theirs still keeps a connection."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(draining, "QUIET", 0.02)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from neighbours.logwatch import WATCH
 from programs import Ended, Programs
 
 from httpproxy.cli import root
@@ -53,6 +54,7 @@ def told(
         with pytest.raises(SystemExit) as ended:
             root.main(arguments)
         said = capsys.readouterr()
+        WATCH.look(said.err, "standard error")
         return Ended(int(ended.value.code or 0), said.out, said.err)
 
     logger = logging.getLogger()

@@ -50,6 +50,10 @@ _SETTINGS: Final[Mapping[str, str]] = {
     "shared_buffers": "128MB",
     "log_timezone": "UTC",
     "timezone": "UTC",
+    # What fails for a statement is told to whoever sent it. The log would quote values
+    # of records; it keeps what happens to the server.
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
 }
 
 
