@@ -15,6 +15,7 @@ from httpproxy.cli import logs
 from httpproxy.cli.db import db
 from httpproxy.cli.doctor.command import doctor
 from httpproxy.cli.failures import FAILED, explained
+from httpproxy.cli.intents import intents
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.keys import keys
 from httpproxy.cli.schema.command import schema
@@ -62,7 +63,7 @@ def command(context: click.Context, config: Path | None, data_dir: Path | None) 
     context.obj = Invocation(config, {"data_dir": data_dir})
 
 
-for part in (serve, sync, schema, keys, secrets, db, doctor, sandbox, demo, settings):
+for part in (serve, sync, intents, schema, keys, secrets, db, doctor, sandbox, demo, settings):
     command.add_command(part)
 
 
