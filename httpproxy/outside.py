@@ -24,6 +24,7 @@ from httpproxy.api.metrics.standing import StandingReader
 from httpproxy.api.readiness import Readiness
 from httpproxy.api.server import Outside, open_api
 from httpproxy.api.siblings import Siblings
+from httpproxy.exchange.leasing import Leasing
 from httpproxy.exchange.presence import Presence
 from httpproxy.office import Office, request_ids
 from httpproxy.settings.reading import Settings, SettingsError
@@ -39,14 +40,14 @@ VERSION: Final = version("httpproxy")
 
 @dataclass(frozen=True)
 class Inside:
-    """What is looked at. `more` are metrics of parts that only some processes have."""
+    """What is looked at. `leasing` None: this process shares its limits with nobody."""
 
     office: Office
     watch: Watch
     presence: Presence
     committer: Committer
     intents: Intents
-    more: tuple[Part, ...] = ()
+    leasing: Leasing | None = None
     siblings: Siblings = field(default_factory=Siblings)
 
 
@@ -100,7 +101,7 @@ async def open_outside(
         outside = Outside(
             version=VERSION,
             readiness=readiness,
-            parts=(*_parts(inside), lambda: _of_replicas(replicas), *inside.more),
+            parts=(*_parts(inside), lambda: _of_replicas(replicas)),
             standing=StandingReader(
                 Lags(office.database), inside.intents.count, time.monotonic
             ),
@@ -118,7 +119,13 @@ def _parts(inside: Inside) -> tuple[Part, ...]:
         lambda: of_tally(inside.watch.tally),
         lambda: of_limiter(inside.office.limiter),
         lambda: of_commits(inside.committer),
+        lambda: _of_leasing(inside.leasing),
     )
+
+
+def _of_leasing(leasing: Leasing | None) -> Iterator[Sample]:
+    if leasing is not None:
+        yield Sample("leasing_calls", (), leasing.calls)
 
 
 def _of_replicas(replicas: Replicas) -> Iterator[Sample]:

@@ -55,6 +55,8 @@ async def _serve(settings: Settings) -> None:
     ):
         async with open_service(settings) as service:
             click.echo(f"gateway on {service.gateway_url}")
+            if service.api_url:
+                click.echo(f"health, metrics and /v1 on {service.api_url}")
             syncs = await service.office.registry.syncs()
             for sync in syncs:
                 click.echo(f"  {sync.name}: {service.api_root(sync)}")

@@ -90,7 +90,7 @@ def of_limiter(limiter: Limiter) -> Iterator[Sample]:
     for state in limiter.states():
         provider, budget = state.key[0], state.key[-1]
         running[provider, budget] += state.running
-        slots[provider, budget] += state.budget.allowed_requests
+        slots[provider, budget] += state.slots
         paused[provider] += state.paused > 0
         for priority, number in state.waiting.items():
             waiting[provider, budget, _class(priority)] += number
