@@ -23,8 +23,11 @@ from httpproxy.exchange.presence import Presence
 from httpproxy.exchange.rediscovery import Rediscovery
 from httpproxy.exchange.settle import Settlement
 from httpproxy.exchange.write import Timeouts, Writes
+from httpproxy.gateway.callers import TrustedProxies
+from httpproxy.gateway.connection import Limits
 from httpproxy.gateway.server import Doorway, Gateway
 from httpproxy.office import Office, make_reading, request_ids, wall_clock
+from httpproxy.settings.reading import Settings
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.epochs import Epochs
@@ -84,8 +87,20 @@ def make_gateway(core: Core) -> Gateway:
             pseudonym=settings.pseudonym,
             max_body=settings.max_request_bytes,
             new_request_id=request_ids(),
+            trusted=TrustedProxies(settings.trusted_proxies),
             watch=core.watch,
         )
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What the gateway bears of its clients."""
+    return Limits(
+        max_body=settings.max_request_bytes,
+        head=settings.head_timeout,
+        idle=settings.idle_timeout,
+        connections=settings.max_client_connections,
+        trusted=TrustedProxies(settings.trusted_proxies),
     )
 
 

@@ -15,12 +15,12 @@ from typing import Final
 
 from httpproxy.api.readiness import Readiness
 from httpproxy.api.siblings import Siblings
-from httpproxy.assembly import Core, make_doubts, make_engine, make_gateway
+from httpproxy.assembly import Core, limits_of, make_doubts, make_engine, make_gateway
 from httpproxy.exchange.live import Directory
 from httpproxy.exchange.presence import Presence, process_name
 from httpproxy.exchange.rediscovery import Rediscovery
 from httpproxy.exchange.settle import Settlement
-from httpproxy.gateway.server import GatewayServer
+from httpproxy.gateway.connection import GatewayServer
 from httpproxy.office import Office, api_root, open_office
 from httpproxy.outside import Inside, open_outside, readiness_of, watching
 from httpproxy.ports import Handed, accepting, listen, port_of
@@ -132,7 +132,7 @@ async def _serving(core: Core, handed: Handed) -> AsyncIterator[Service]:
             engine = make_engine(core, loader)
             core.spawn(engine.run(), "sync")
         if "gateway" in roles:
-            server = GatewayServer(make_gateway(core), settings.max_request_bytes)
+            server = GatewayServer(make_gateway(core), limits_of(settings))
             url = await stack.enter_async_context(_listening(server, settings, handed))
         if engine is not None:  # others go on with its syncs while the gateway drains
             stack.push_async_callback(engine.stop)

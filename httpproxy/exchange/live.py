@@ -18,6 +18,7 @@ from typing import Final
 
 from httpproxy.exchange.allotment import Allotment
 from httpproxy.exchange.apis import APIS, Api
+from httpproxy.exchange.problems import Rejected
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.upstream.limiter import Limiter
@@ -27,7 +28,7 @@ from providers.spec import Provider
 log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 1.0
-LOOKUPS_PER_SECOND: Final = 20
+LOOKUPS_PER_SECOND: Final = 50
 
 
 @dataclass(slots=True, eq=False)
@@ -95,9 +96,16 @@ class Directory:
         return self._by_digest.values()
 
     async def look_up(self, unique_id: str) -> Live | None:
-        """The sync with a unique id that is not known here, None if there is none."""
+        """The sync with a unique id that is not known here, None if there is none.
+
+        Raises Rejected (429) rather than deny a sync that the next poll will find.
+        """
         if not await self._lookups.allows(None):
-            return None
+            raise Rejected(
+                "too_many_requests",
+                "Too many calls name a sync that nobody has; this one was not looked up.",
+                retry_after=POLL_SECONDS,
+            )
         digest = sha256(unique_id.encode()).digest()
         sync = await self._registry.sync_by_digest(digest)
         if sync is None:

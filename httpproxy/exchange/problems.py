@@ -10,6 +10,7 @@ not "unknown error".
     403                   the token or the account is not the sync's
     404                   no such unique id, host or path
     409, 422              what an Idempotency-Key stands for is not settled, or another call
+    429, 503              too many calls to addresses that nobody has, or connections
     502                   transport, protocol or our database
     504                   time ran out
 """
@@ -54,7 +55,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "unknown_address": Kind(404, "No sync and API at this address", "destination_not_found"),
     "unsupported_path": Kind(404, "The API path is not supported", "destination_not_found"),
     "method_not_allowed": Kind(405, "The method is not allowed"),
-    "request_timeout": Kind(408, "The request body did not arrive in time", _REQUEST),
+    "request_timeout": Kind(408, "The request did not arrive in time", _REQUEST),
     "idempotency_in_flight": Kind(409, "The first call with this key is under way"),
     "idempotency_uncertain": Kind(409, "The first call with this key is being looked into"),
     "already_applied": Kind(409, "The first call with this key was applied"),
@@ -64,6 +65,9 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "expectation_failed": Kind(417, "The expectation cannot be met", _REQUEST),
     "idempotency_key_reused": Kind(422, "The key belongs to another call"),
     "headers_too_large": Kind(431, "The request headers are too large", _REQUEST),
+    "too_many_requests": Kind(
+        429, "Too many calls from one address", "connection_limit_reached"
+    ),
     "not_implemented": Kind(501, "The transfer coding or method is not implemented", _REQUEST),
     "version_not_supported": Kind(505, "Only HTTP/1.0 and HTTP/1.1 are served", _REQUEST),
     "loop_detected": Kind(502, "The request came round to this proxy", "proxy_loop_detected"),
@@ -71,6 +75,9 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "account_unknown": Kind(502, "The API would not say whose token this is"),
     "database_unavailable": Kind(502, "The database is unavailable", "proxy_internal_error"),
     "internal_error": Kind(502, "The proxy failed", "proxy_internal_error"),
+    "too_many_connections": Kind(
+        503, "Too many connections are open", "connection_limit_reached"
+    ),
     "permit_timeout": Kind(
         504, "The rate limit left no room in time", "connection_limit_reached"
     ),

@@ -39,6 +39,13 @@ class Answer(web.StreamResponse):
     def keep_alive(self) -> bool | None:
         return self._stays_open
 
+    def whole(self) -> bytes:
+        """The answer as it is written where there is no request; the connection ends."""
+        self.fields[CONNECTION] = "close"
+        lines = [f"HTTP/1.1 {self.status} {self.reason}"]
+        lines += [f"{name}: {value}" for name, value in self.fields.items()]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode() + self.body
+
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         fields = self.fields
         # Who expects a 100 and reads a refusal may send the body still, or may not.

@@ -13,17 +13,13 @@ is under way: its write is finished and committed.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Any, Final
+from typing import Final, cast
 
-from aiohttp import StreamReader, web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import RawRequestMessage
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp import web
 from multidict import CIMultiDict
 
 from httpproxy.exchange.account import Accounts
@@ -33,7 +29,8 @@ from httpproxy.exchange.problems import Refusal, Rejected, body
 from httpproxy.exchange.write import NOTHING, Call, Receipt, Writes
 from httpproxy.gateway.address import Address, parse
 from httpproxy.gateway.answer import Answer
-from httpproxy.gateway.draining import DrainingConnection, DrainingServer
+from httpproxy.gateway.callers import X_FORWARDED_FOR, TrustedProxies
+from httpproxy.gateway.connection import Connection
 from httpproxy.gateway.headers import (
     MAX_FORWARDS,
     PROXY_STATUS,
@@ -45,21 +42,17 @@ from httpproxy.gateway.headers import (
 from httpproxy.gateway.incoming import asks_about_us, check_head, read_body
 from httpproxy.telemetry.course import Course
 from httpproxy.telemetry.watch import Watch
+from httpproxy.upstream.pacing import Pace
 from providers.http import Request, Response
 
 log = logging.getLogger(__name__)
 
 MAX_TARGET: Final = 17_000  # Airtable takes URLs of 16,000, and our prefix comes on top
-MAX_LINE: Final = 40_000  # the parser's own limit, above ours so that ours answers
-MAX_FIELD: Final = 32_768
-MAX_HEADERS: Final = 256
+# What a client may name in vain: 100 calls at once, then some every minute. An address that
+# is known is never counted, so nobody is slowed down by who shares an address with them.
+STRANGER_CALLS: Final = 100
+STRANGER_SECONDS: Final = 60.0
 _ALLOW: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-_PARSER_PROBLEMS: Final = {
-    400: "bad_request",
-    414: "target_too_long",
-    431: "headers_too_large",
-    505: "version_not_supported",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +65,7 @@ class Doorway:
     pseudonym: str
     max_body: int
     new_request_id: Callable[[], str]
+    trusted: TrustedProxies
     watch: Watch
 
 
@@ -80,6 +74,7 @@ class Gateway:
 
     def __init__(self, doorway: Doorway) -> None:
         self._d = doorway
+        self._strangers = Pace(STRANGER_CALLS, STRANGER_SECONDS)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request; the API's answer or a problem of ours, never an exception."""
@@ -92,10 +87,7 @@ class Gateway:
                 return self._own_options(request_id)
             address = parse(request.raw_path, MAX_TARGET)
             refusal = REFUSALS.get(address.host)
-            directory = self._d.directory
-            unique_id = address.unique_id
-            found = directory.known(unique_id) or await directory.look_up(unique_id)
-            live = _serving(found, address.host)
+            live = await self._serving(request, address)
             course.belongs(live.sync.id, live.provider.name)
             response, receipt = await self._exchange(request, address, live, course)
         except Rejected as rejected:
@@ -139,6 +131,28 @@ class Gateway:
             course,
         )
         return await self._d.writes.carry(call)
+
+    async def _serving(self, request: web.BaseRequest, address: Address) -> Live:
+        """The sync that is called. Who asks for what nobody has may not do so often.
+
+        The answer is the same whether the unique id exists or not: who guesses ids learns
+        nothing from it. Raises Rejected (404, 429).
+        """
+        live = self._d.directory.known(address.unique_id)
+        if live is not None and address.host in live.provider.hosts:
+            return live
+        peer = cast("Connection", request.protocol).peer
+        told = request.headers.getall(X_FORWARDED_FOR, ())
+        if not await self._strangers.allows(self._d.trusted.caller(peer, told)):
+            raise Rejected(
+                "too_many_requests",
+                "Too many calls from your address name a sync or an API host that nobody has.",
+                retry_after=STRANGER_SECONDS / STRANGER_CALLS,
+            )
+        live = live or await self._d.directory.look_up(address.unique_id)
+        if live is not None and address.host in live.provider.hosts:
+            return live
+        raise Rejected("unknown_address", _no_such_address(address.host))
 
     def _relayed(self, response: Response, receipt: Receipt, request_id: str) -> Answer:
         headers = returned(response.headers)
@@ -199,10 +213,8 @@ class Gateway:
         )
         return Answer(204, "No Content", headers, b"")
 
-    def unreadable(self, status: int, method: str) -> Answer:
-        """Our form of what aiohttp's parser refused; nothing of the input is echoed."""
-        code = _PARSER_PROBLEMS.get(status, "bad_request")
-        rejected = Rejected(code, "The request could not be read as HTTP/1.1.")
+    def refuse(self, rejected: Rejected, method: str) -> Answer:
+        """Our answer to what never became a request; nothing of the input is echoed."""
         return self.problem(rejected, method, self._d.new_request_id())
 
 
@@ -211,82 +223,10 @@ def _receipt(receipt: Receipt, request_id: str) -> str:
     return f"{told}; token={receipt.token}" if receipt.token else told
 
 
-def _serving(live: Live | None, host: str) -> Live:
-    if live is not None and host in live.provider.hosts:
-        return live
-    raise Rejected("unknown_address", _no_such_address(host))
-
-
 def _no_such_address(host: str) -> str:
-    """The same whether the unique id exists or not: who guesses ids learns nothing."""
     if host in HOST_HINTS:
         return f"Use {HOST_HINTS[host]} in place of {host} after the unique id."
     return (
         "No sync has this unique id, or it is not for this API host."
         " `httpproxy sync show` prints the API root to prepend."
     )
-
-
-class _Connection(DrainingConnection):
-    """aiohttp's connection, answering what its parser refuses in our form."""
-
-    __slots__ = ("_gateway",)
-
-    def __init__(self, gateway: Gateway, server: web.Server, **options: Any) -> None:
-        super().__init__(server, **options)
-        self._gateway = gateway
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        if isinstance(exc, LineTooLong):
-            status = 414 if str(exc.args[1]) == str(MAX_LINE) else 431
-        elif message is not None and "many headers" in message:
-            status = 431
-        elif "Invalid HTTP version" in str(exc):
-            status = 505
-        return self._gateway.unreadable(status, request.method)
-
-
-class GatewayServer(DrainingServer):
-    """Makes a connection for each client, with our limits."""
-
-    def __init__(self, gateway: Gateway, max_body: int) -> None:
-        super().__init__(gateway.handle, request_factory=self._new_request)
-        self._gateway = gateway
-        self._max_body = max_body
-        self._running_loop = asyncio.get_running_loop()
-
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(
-            self._gateway,
-            self,
-            loop=self._running_loop,
-            access_log=None,
-            auto_decompress=False,
-            max_line_size=MAX_LINE,
-            max_field_size=MAX_FIELD,
-            max_headers=MAX_HEADERS,
-        )
-
-    def _new_request(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: web.RequestHandler,
-        writer: AbstractStreamWriter,
-        task: asyncio.Task[None],
-    ) -> web.BaseRequest:
-        return web.BaseRequest(
-            message,
-            payload,
-            protocol,
-            writer,
-            task,
-            self._running_loop,
-            client_max_size=self._max_body,
-        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -84,6 +85,17 @@ def _roles(value: Any) -> Any:
     return tuple(role for role in ROLES if role in chosen)
 
 
+def _networks(value: Any) -> Any:
+    """Addresses and networks in a list, or in a text with commas."""
+    written = value.split(",") if isinstance(value, str) else value
+    if not isinstance(written, list | tuple):
+        raise ValueError  # noqa: TRY004 - a TypeError would not become the setting's problem
+    found = [str(each).strip() for each in written if str(each).strip()]
+    for each in found:
+        ip_network(each)  # raises ValueError
+    return tuple(found)
+
+
 def _endpoint(value: Any) -> Any:
     """A collector's address; OTLP's own path is added to one that has none."""
     found = _public(value)
@@ -127,6 +139,7 @@ OnDatabaseDown = Annotated[Literal["refuse", "forward"], BeforeValidator(_lower)
 Roles = Annotated[
     tuple[Literal["gateway", "sync", "api"], ...], NoDecode, BeforeValidator(_roles)
 ]
+Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_networks)]
 Endpoint = Annotated[str | None, BeforeValidator(_endpoint)]
 Replicas = Annotated[dict[str, SecretStr], BeforeValidator(_replicas)]
 Port = Annotated[int, Field(ge=0, le=65_535)]

@@ -14,8 +14,8 @@ set and what it takes. A misspelled key of the file is refused; an unknown varia
 of the environment is not, because others set those too (Kubernetes makes
 HTTPPROXY_PORT for a service called httpproxy): `misspelled_variables` finds them.
 
-What there is to set is described in `service`, `outside` and `sync`; docs/settings.md is
-made from those descriptions.
+What there is to set is described in `service`, `clients`, `outside` and `sync`;
+docs/settings.md is made from those descriptions.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from pydantic_settings import (
     SettingsError as UnparsedSetting,
 )
 
+from httpproxy.settings.clients import ClientSettings
 from httpproxy.settings.kinds import EXPECTED
 from httpproxy.settings.outside import OutsideSettings
 from httpproxy.settings.service import ServiceSettings
@@ -58,7 +59,7 @@ class SettingsError(Exception):
         self.problems = tuple(problems)
 
 
-class Settings(SyncSettings, OutsideSettings, ServiceSettings, BaseSettings):
+class Settings(SyncSettings, OutsideSettings, ClientSettings, ServiceSettings, BaseSettings):
     """Every setting, checked and frozen.
 
     `Settings(gateway_port=0)` reads the environment but no file: use it in tests, and

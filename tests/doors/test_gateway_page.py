@@ -8,7 +8,7 @@ from pathlib import Path
 from cases import ANSWER_REMOVED, REQUEST_REMOVED
 
 from httpproxy.exchange.problems import PROBLEMS
-from httpproxy.gateway import server
+from httpproxy.gateway import connection, server
 from httpproxy.upstream import client
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text()
@@ -30,5 +30,10 @@ def test_every_field_that_is_removed_is_on_the_page() -> None:
 
 def test_the_limits_on_the_page_are_the_codes() -> None:
     limits = PAGE.split("\n## Limits\n")[1].split("\n## ")[0]
-    for number in (server.MAX_TARGET, server.MAX_FIELD, server.MAX_HEADERS, client.MAX_LINE):
+    for number in (
+        server.MAX_TARGET,
+        connection.MAX_FIELD,
+        connection.MAX_HEADERS,
+        client.MAX_LINE,
+    ):
         assert re.search(rf"(?<![\d,]){number:,}(?![\d,])", limits), number

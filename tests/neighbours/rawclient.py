@@ -116,10 +116,12 @@ class RawClient:
 
 @asynccontextmanager
 async def connect(
-    host: str, port: int, tls: ssl.SSLContext | None = None
+    host: str, port: int, tls: ssl.SSLContext | None = None, source: str | None = None
 ) -> AsyncIterator[RawClient]:
-    """A connection to a door, closed at the end."""
-    reader, writer = await asyncio.open_connection(host, port, limit=READ_LIMIT, ssl=tls)
+    """A connection to a door, closed at the end; `source` is the address to come from."""
+    reader, writer = await asyncio.open_connection(
+        host, port, limit=READ_LIMIT, ssl=tls, local_addr=(source, 0) if source else None
+    )
     try:
         yield RawClient(reader, writer)
     finally:
