@@ -20,6 +20,7 @@ import orjson
 BACKLOG: Final = 1024
 SHARES_PORTS: Final = hasattr(socket, "SO_REUSEPORT")
 
+Sockets = tuple[socket.socket, ...]
 Factory = Callable[[], asyncio.BaseProtocol]
 
 
@@ -33,7 +34,7 @@ class Handed:
              no more to say, we are to end; None: there is no parent
     """
 
-    sockets: Mapping[str, Sequence[socket.socket]] = field(default_factory=dict)
+    sockets: Mapping[str, Sockets] = field(default_factory=dict)
     worker: str = "0"
     folder: Path | None = None
     parent: socket.socket | None = None
@@ -64,7 +65,17 @@ def handed(spelled: str) -> Handed:
     )
 
 
-def adopted(descriptors: Sequence[int]) -> tuple[socket.socket, ...]:
+def given(descriptors: Mapping[str, Sequence[int]]) -> dict[str, Sockets]:
+    """Sockets from systemd, by its names, as those of our doors: what is called "api" is
+    the second one's, everything else the gateway's. Raises OSError."""
+    found: dict[str, Sockets] = {}
+    for name, numbers in descriptors.items():
+        door = "api" if name == "api" else "gateway"
+        found[door] = (*found.get(door, ()), *adopted(numbers))
+    return found
+
+
+def adopted(descriptors: Sequence[int]) -> Sockets:
     """Inherited descriptors as the sockets that they are. Raises OSError."""
     found = tuple(socket.socket(fileno=number) for number in descriptors)
     for each in found:
@@ -72,7 +83,7 @@ def adopted(descriptors: Sequence[int]) -> tuple[socket.socket, ...]:
     return found
 
 
-def listen(host: str, port: int, *, shared: bool = False) -> tuple[socket.socket, ...]:
+def listen(host: str, port: int, *, shared: bool = False) -> Sockets:
     """Sockets that listen on all addresses of a host name, on one port.
 
     Port 0 is one that is free. With `shared`, others may listen on the same port, each with
@@ -103,9 +114,10 @@ def _listening(made: socket.socket, where: tuple[object, ...], shared: bool) -> 
         made.setblocking(False)
         made.bind(where)
         made.listen(BACKLOG)
-    except OSError:
+    except OSError as error:
         made.close()
-        raise
+        said = f"error while attempting to bind on address {where!r}: {error.strerror}"
+        raise OSError(error.errno, said) from error
     return made
 
 

@@ -23,6 +23,7 @@ from httpproxy.exchange.problems import Rejected
 from httpproxy.sandbox.simulators import BadState
 from httpproxy.settings.reading import SettingsError
 from httpproxy.store.errors import NameTaken, StoreError, Unavailable
+from httpproxy.workers.fleet import WorkersFailed
 from providers.spec import ListingExpired, Refused, UnknownCollection, Unrecognised
 
 FAILED: Final = 1
@@ -120,6 +121,7 @@ _EXPLAINED: Final[Mapping[type[BaseException], Callable[[Any], Failure]]] = {
     UnknownCollection: _unknown_collection,
     Unavailable: _database,
     StoreError: lambda error: Failure(str(error)),
+    WorkersFailed: lambda error: Failure(str(error)),
     Unrecognised: _unrecognised,
     Refused: lambda error: Failure(f"the API refused: {error}"),
     Rejected: lambda error: Failure(error.detail),

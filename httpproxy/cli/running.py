@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import socket
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 import click
 
 from httpproxy.settings.reading import Settings
+from httpproxy.workers.child import say_ready, when_dismissed
 
 T = TypeVar("T")
 
@@ -48,6 +50,14 @@ async def until_stopped(said: str = "stopping; again ends at once") -> None:
     """Wait for Ctrl-C or SIGTERM. A second one is no longer caught."""
     await stop_event().wait()
     click.echo(f"\n{said}", err=True)
+
+
+async def until_dismissed(parent: socket.socket) -> None:
+    """Tell the parent that this worker serves; wait for its word, its end, or a signal."""
+    stopped = stop_event()
+    when_dismissed(parent, stopped)
+    say_ready(parent)
+    await stopped.wait()
 
 
 def stop_event() -> asyncio.Event:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from httpproxy import ports
 from httpproxy.cli import logs
 from httpproxy.cli.failures import explaining_port
 from httpproxy.cli.invocation import Invocation
-from httpproxy.cli.running import run, settle_memory, until_stopped
+from httpproxy.cli.running import run, settle_memory, until_dismissed, until_stopped
 from httpproxy.demo import invite, open_demo, present
+from httpproxy.office import Office, api_root
+from httpproxy.ports import Handed, Sockets
 from httpproxy.sandbox.server import SandboxServer
 from httpproxy.sandbox.simulators import Simulators
 from httpproxy.service import open_service
-from httpproxy.settings.reading import Settings
+from httpproxy.settings.reading import Settings, systemd_sockets
+from httpproxy.workers.child import same_program
+from httpproxy.workers.parent import supervise
 from providers.catalog import PROVIDERS
 
 gateway_host = click.option("--gateway-host", help="The address to listen on.")
@@ -32,40 +40,92 @@ sandbox_port = click.option("--sandbox-port", type=int, help="The port the sandb
 @api_host
 @api_port
 @click.option("--roles", help="What to run, with commas. Default: gateway,sync,api.")
-@click.pass_obj
-def serve(invocation: Invocation, /, **options: Any) -> None:
+@click.option("--workers", type=int, help="How many processes share the port. Default: 1.")
+@click.option("--handed", hidden=True, help="What a worker is handed by its parent.")
+@click.pass_context
+def serve(context: click.Context, /, handed: str | None, **options: Any) -> None:
     """Run the gateway and the sync, until Ctrl-C or SIGTERM.
 
-    Calls that are under way at the end are finished and committed first.
+    Calls that are under way at the end are finished and committed first. With several
+    workers SIGHUP replaces them one by one, and no call is refused.
 
     \b
     Examples
       httpproxy serve
-      DATABASE_URL=postgresql://… httpproxy serve --gateway-host 0.0.0.0
+      DATABASE_URL=postgresql://… httpproxy serve --gateway-host 0.0.0.0 --workers 4
       DATABASE_URL=postgresql://… httpproxy serve --roles gateway
     """
+    invocation: Invocation = context.obj
     settings = invocation.settings(**options)
-    run(settings, _serve(settings))
+    if handed is not None:
+        run(settings, _work(settings, ports.handed(handed)))
+        return
+    given = ports.given(systemd_sockets())
+    if settings.workers == 1:
+        run(settings, _serve(settings, Handed(given)))
+    else:
+        run(settings, _supervise(settings, given, _typed(context)))
 
 
-async def _serve(settings: Settings) -> None:
-    with (
-        explaining_port("gateway_port", settings.gateway_host, settings.gateway_port),
-        explaining_port("api_port", settings.api_host, settings.api_port),
-    ):
-        async with open_service(settings) as service:
-            click.echo(f"gateway on {service.gateway_url}")
-            if service.api_url:
-                click.echo(f"health, metrics and /v1 on {service.api_url}")
-            syncs = await service.office.registry.syncs()
-            for sync in syncs:
-                click.echo(f"  {sync.name}: {service.api_root(sync)}")
-            if not syncs:
-                click.echo("  no sync yet: `httpproxy sync create --help`")
+async def _serve(settings: Settings, handed: Handed) -> None:
+    with _explaining_ports(settings):
+        async with open_service(settings, handed) as service:
+            await _present(service.office, service.gateway_url, service.api_url)
             settle_memory()
             await until_stopped(
                 "stopping when the calls under way are done; again ends at once"
             )
+
+
+async def _work(settings: Settings, handed: Handed) -> None:
+    """A worker: its parent says what there is to say."""
+    async with open_service(settings, handed):
+        settle_memory()
+        if handed.parent is not None:
+            await until_dismissed(handed.parent)
+
+
+async def _supervise(
+    settings: Settings, given: Mapping[str, Sockets], typed: Sequence[str]
+) -> None:
+    def command(handed: Handed) -> Sequence[str]:
+        return same_program([*typed, "--handed", handed.spelled()])
+
+    with _explaining_ports(settings):
+        await supervise(settings, given, command, _present)
+
+
+async def _present(office: Office, gateway_url: str, api_url: str | None) -> None:
+    click.echo(f"gateway on {gateway_url}")
+    if api_url:
+        click.echo(f"health, metrics and /v1 on {api_url}")
+    syncs = await office.registry.syncs()
+    for sync in syncs:
+        click.echo(f"  {sync.name}: {api_root(gateway_url, sync)}")
+    if not syncs:
+        click.echo("  no sync yet: `httpproxy sync create --help`")
+
+
+@contextmanager
+def _explaining_ports(settings: Settings) -> Iterator[None]:
+    with (
+        explaining_port("gateway_port", settings.gateway_host, settings.gateway_port),
+        explaining_port("api_port", settings.api_host, settings.api_port),
+    ):
+        yield
+
+
+def _typed(context: click.Context) -> list[str]:
+    """The command line of this run, option by option. What was not typed is looked up
+    again by whoever runs it again."""
+    typed: list[str] = []
+    for each in filter(None, (context.parent, context)):
+        typed += [] if each is not context else [str(each.info_name)]
+        for parameter in each.command.params:
+            name = str(parameter.name)
+            if each.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                typed += [parameter.opts[0], str(each.params[name])]
+    return typed
 
 
 @click.command(short_help="Serve the simulated APIs, for your own tests.")

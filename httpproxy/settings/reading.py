@@ -117,6 +117,21 @@ def in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def systemd_sockets() -> dict[str, list[int]]:
+    """The descriptors of listening sockets that systemd opened for this process, by the
+    names that its unit gives them (sd_listen_fds(3): they begin at 3). Empty without."""
+    found = environment()
+    if found.get("LISTEN_PID") != str(os.getpid()):
+        return {}
+    count = int(found.get("LISTEN_FDS", "0"))
+    names = found.get("LISTEN_FDNAMES", "").split(":")
+    given: dict[str, list[int]] = {}
+    for place in range(count):
+        name = names[place] if place < len(names) else ""
+        given.setdefault(name, []).append(3 + place)
+    return given
+
+
 def environment() -> Mapping[str, str]:
     """The process's environment; nobody else reads it."""
     return os.environ  # noqa: TID251 - the one place

@@ -62,6 +62,12 @@ class ServiceSettings(BaseModel):
         " a rate limit: each process keeps it by itself.",
         "gateway, sync, api (health, metrics, `/v1`), with commas between them",
     )
+    workers: Annotated[int, Field(ge=1, le=256)] = setting(
+        1,
+        "How many processes `httpproxy serve` starts, to share the gateway's port on one"
+        " machine: about one per core ([processes.md](processes.md)).",
+        "a whole number from 1 to 256",
+    )
     gateway_host: str = setting(
         "127.0.0.1",
         "The address that the gateway listens on.",
