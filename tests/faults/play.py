@@ -18,21 +18,25 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+import psycopg
+
 from providers.catalog import PROVIDERS
 from tests.faults.callers import Caller, ThirdParty
 from tests.faults.checker import Violation, check
-from tests.faults.database import Reader
+from tests.faults.database import Book, Reader
 from tests.faults.failpoints import POINTS, Point
 from tests.faults.history import History
 from tests.faults.proxies import NOTHING, Armed, Proxy
-from tests.faults.stage import Stage, open_stage
+from tests.faults.stage import USUAL, Pace, Stage, open_stage
 from tests.faults.telling import told
 from tests.faults.troubles import Troubles
 
 ANY_MOMENT: Final = "at any moment"
 DRAINING: Final = 90.0  # seconds within which intents must have drained
 FROZEN: Final = 13.0  # seconds; longer than a lease
-_QUIET: Final = 4.0  # seconds after which no call is under way at the APIs
+# Seconds after which no call is under way at the APIs, whatever was ordered of them.
+_QUIET: Final = 2.0
+_QUIET_AFTER_TROUBLE: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class Act:
 
     `pause`: the mean of the seconds between the calls of one caller, and `trouble` between
     one trouble and the next, 0 for none. `freezes`: how often a process is frozen.
+    `patience`: seconds in which a process is to come to the step that it dies at.
     """
 
     name: str
@@ -51,6 +56,7 @@ class Act:
     pause: float = 0.1
     trouble: float = 0.0
     freezes: int = 0
+    patience: tuple[float, float] = (2.0, 5.0)
 
     @property
     def syncs(self) -> bool:
@@ -70,6 +76,38 @@ class Verdict:
 
 
 @dataclass
+class Doubts:
+    """Watches the calls whose outcome is not known: how many, and until when."""
+
+    ages: dict[int, float] = field(default_factory=dict)
+    gone: set[int] = field(default_factory=set)
+
+    async def watch(self, book: Book, stop: asyncio.Event) -> None:
+        """Notes them until it is told to stop."""
+        query = (
+            "SELECT id, extract(epoch FROM now() - began_at)::float8 AS age"
+            " FROM httpproxy.intent WHERE state = 'uncertain'"
+        )
+        while not stop.is_set():
+            await asyncio.sleep(0.25)
+            try:
+                found = {row["id"]: row["age"] for row in await book.ask(query)}
+            except psycopg.Error:
+                continue  # the database is being restarted
+            self.ages |= found
+            self.gone = self.ages.keys() - found.keys()
+
+    def figures(self) -> dict[str, Any]:
+        """How many there were, and the seconds from their beginning to their settlement."""
+        ages = sorted(self.ages[each] for each in self.gone)
+        if not ages:
+            return {"seen": len(self.ages), "settled": 0}
+        shares = {"half": 0.5, "nine tenths": 0.9, "all": 1.0}
+        at = {n: round(ages[int(s * (len(ages) - 1))], 1) for n, s in shares.items()}
+        return {"seen": len(self.ages), "settled": len(ages), "after seconds": at}
+
+
+@dataclass
 class Play:
     """Plays acts on a stage."""
 
@@ -78,6 +116,7 @@ class Play:
     say: Callable[[str], None]
     seconds: Counter[str] = field(default_factory=Counter)
     troubles: Counter[str] = field(default_factory=Counter)
+    doubts: Doubts = field(default_factory=Doubts)
 
     def __post_init__(self) -> None:
         self._decks: dict[tuple[str, ...], Iterator[Point]] = {}
@@ -121,6 +160,7 @@ class Play:
                 yield f"third party {provider}", third.run(stop)
         if act.trouble:
             yield "troubles", self._trouble(act, stop)
+        yield "intents", self.doubts.watch(stage.book, stop)
 
     async def _calls(self, caller: Caller, stop: asyncio.Event) -> None:
         reader = Reader(self.stage.book)
@@ -159,17 +199,17 @@ class Play:
                 await asyncio.sleep(self.dice.uniform(0.5, 2))
                 await proxy.stop()
                 continue
-            await self._one_life(proxy, self._draw(act), stop)
+            await self._one_life(proxy, act, stop)
 
-    async def _one_life(self, proxy: Proxy, armed: Armed, stop: asyncio.Event) -> None:
-        life = await proxy.live(armed)
-        patience = self.dice.uniform(2.0, 5.0)
+    async def _one_life(self, proxy: Proxy, act: Act, stop: asyncio.Event) -> None:
+        life = await proxy.live(self._draw(act))
+        patience = self.dice.uniform(*act.patience)
         watching = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait(
                 [watching, life.ended], timeout=patience, return_when="FIRST_COMPLETED"
             )
-            await proxy.dies(life, 0.0, ANY_MOMENT)
+            await proxy.dies(life, ANY_MOMENT)
         finally:
             watching.cancel()
 
@@ -190,11 +230,19 @@ class Play:
     async def _rest(self, act: Act) -> None:
         stage, began = self.stage, time.monotonic()
         for proxy in stage.proxies:
+            await proxy.kill()
+        if stage.pace.hurry:
+            await stage.postgres.run("DELETE FROM httpproxy.process")
+        for proxy in stage.proxies:
             await proxy.live(NOTHING)
-        await asyncio.sleep(_QUIET)
+        await asyncio.sleep(_QUIET_AFTER_TROUBLE if act.trouble else _QUIET)
+        drained = asyncio.Event()
+        watching = asyncio.ensure_future(self.doubts.watch(stage.book, drained))
         until = began + DRAINING
         while await stage.book.intents() and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.25)  # a table
+        drained.set()
+        await watching
         self.seconds[f"{act.name}: draining"] = round(time.monotonic() - began)
         when = f"at rest after {act.name}"
         if act.syncs:
@@ -207,7 +255,8 @@ class Play:
     async def ended(self) -> Verdict:
         """The verdict over all acts."""
         history = await self.stage.history()
-        violations = check(history)
+        surprises = [Violation("I16", text) for text in self.stage.tally.surprises]
+        violations = [*surprises, *check(history)]
         return Verdict(self._figures(history, violations), violations, history)
 
     def _figures(self, history: History, violations: Sequence[Violation]) -> dict[str, Any]:
@@ -222,6 +271,8 @@ class Play:
             "calls by outcome": dict(sorted(calls.items())),
             "acknowledged writes": ledger.acknowledged,
             "deferred": ledger.deferred,
+            "calls in doubt": self.doubts.figures(),
+            "records marked at rest": sum(len(t.excused) for t in history.tables),
             "requests at the APIs": len(history.received),
             "versions": len(history.changes),
             "row changes": len(history.strokes),
@@ -237,12 +288,13 @@ async def play(
     seed: int,
     say: Callable[[str], None],
     *,
+    pace: Pace = USUAL,
     logs: Path | None = None,
     without: str = "",
 ) -> Verdict:
     """Plays acts with so many gateways; the verdict. `logs`: where to keep all logs;
     `without`: a guard that is taken away."""
-    async with open_stage(processes, seed, without) as stage:
+    async with open_stage(processes, seed, pace, without) as stage:
         run = Play(stage, Random(seed), say)
         try:
             for act in acts:

@@ -25,6 +25,7 @@ from tests.benchmarks.processes import ROOT, free_port
 from tests.faults.failpoints import Point
 from tests.faults.wires import Wire
 
+DRAIN: Final = 90.0  # seconds until a process that was asked to end must have
 READY: Final = 20.0  # seconds until a process that can start listens
 KEY: Final = "the secret key of the fault suite, 32 characters at least"
 _POLL: Final = 0.02
@@ -109,10 +110,11 @@ NOTHING: Final = Armed()
 
 @dataclass
 class Tally:
-    """How processes ended: kills by the step, and other ends."""
+    """How processes ended: kills by the step, other ends, and those that nobody wanted."""
 
     kills: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
+    surprises: list[str] = field(default_factory=list)
 
 
 class Proxy:
@@ -134,7 +136,7 @@ class Proxy:
         self.to_api = await stack.enter_async_context(Wire(api))
         self.to_postgres = await stack.enter_async_context(Wire(postgres))
         self.to_us = await stack.enter_async_context(Wire(self._listening))
-        stack.push_async_callback(self.kill, "at the end")
+        stack.push_async_callback(self.kill)
 
     def settle(self, settings: Mapping[str, Any]) -> None:
         """Writes the settings that the next process will have."""
@@ -180,9 +182,8 @@ class Proxy:
                 await life.ended
         return False
 
-    async def dies(self, life: Life, seconds: float, otherwise: str) -> None:
-        """Waits for a process to die of what it was armed with; else it is killed."""
-        await asyncio.wait([life.ended], timeout=seconds)
+    async def dies(self, life: Life, otherwise: str) -> None:
+        """Notes what a process has died of; one that lives is killed."""
         if not life.ended.done():
             await self.kill(otherwise)
             return
@@ -190,24 +191,31 @@ class Proxy:
         if fired:
             self._tally.kills[fired] += 1
         else:
-            self._tally.ends[f"by itself ({status})"] += 1
+            self._tally.surprises.append(f"{self.name} ended by itself with {status}")
 
-    async def kill(self, why: str) -> None:
-        """Ends the process, hard."""
+    async def kill(self, why: str = "") -> None:
+        """Ends the process, hard. Without a reason it does not count."""
         life = self.life
         if life is None or life.ended.done():
             return
         self.signal(signal.SIGKILL)
         await life.ended
-        self._tally.kills[why] += 1
+        if why:
+            self._tally.kills[why] += 1
 
-    async def stop(self) -> int:
-        """SIGTERM: the process drains; its exit code."""
+    async def stop(self) -> None:
+        """SIGTERM: the process drains."""
         assert self.life is not None
         self.signal(signal.SIGTERM)
-        status, _ = await asyncio.wait_for(self.life.ended, 90)
+        try:
+            status, _ = await asyncio.wait_for(asyncio.shield(self.life.ended), DRAIN)
+        except TimeoutError:
+            self._tally.surprises.append(f"{self.name} does not end in {DRAIN:.0f} s")
+            await self.kill()
+            return
         self._tally.ends["stopped"] += 1
-        return status
+        if status:
+            self._tally.surprises.append(f"{self.name} was stopped, and ended with {status}")
 
     async def freeze(self, seconds: float) -> None:
         """SIGSTOP, and after a while SIGCONT."""

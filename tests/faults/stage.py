@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -29,7 +29,7 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "permit_timeout": 5.0,
     "connect_timeout": 2.0,
     "upstream_timeout": 8.0,
-    "commit_timeout": 2.0,
+    "commit_timeout": 1.0,
     "sync_interval": 2.0,
     "sweep_interval": 12.0,
     "verify_interval": 5.0,
@@ -41,12 +41,28 @@ _RATES: Final = {
     "airtable": ("--rate", "400/1"),
     "hubspot": ("--rate", "4000/10", "--rate", "search=50/1"),
 }
-# The last look at a call in doubt comes after five minutes: here the APIs are never later
-# than some seconds.
-CONSTANTS: Final[Mapping[str, Any]] = {
-    "httpproxy.exchange.doubts:LOOKS": [0.0, 1.0, 2.0, 4.0, 8.0]
-}
 _CYCLE: Final = 120.0  # seconds until a resync must be done
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a run has no time for.
+
+    looks  the product's last look at a call in doubt comes after five minutes; here the
+           APIs are never later than some seconds
+    hurry  processes that were killed are declared gone at the end of an act, without
+           waiting for their leases to run out
+    """
+
+    looks: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 8.0)
+    hurry: bool = False
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        return {"httpproxy.exchange.doubts:LOOKS": self.looks}
+
+
+USUAL: Final = Pace()
 
 
 @dataclass
@@ -62,7 +78,7 @@ class Stage:
     api: int
     disk: bool
     log: Path
-    figures: dict[str, Any] = field(default_factory=dict)
+    pace: Pace
 
     def settle(self, roles: tuple[str, ...]) -> None:
         """What the next processes do."""
@@ -102,7 +118,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(count: int, seed: int, without: str = "") -> AsyncIterator[Stage]:
+async def open_stage(
+    count: int, seed: int, pace: Pace = USUAL, without: str = ""
+) -> AsyncIterator[Stage]:
     """A run with so many gateways on one Postgres; none of them serves yet. `without`
     names a guard that they do not have."""
     async with AsyncExitStack() as stack:
@@ -113,7 +131,7 @@ async def open_stage(count: int, seed: int, without: str = "") -> AsyncIterator[
         api = processes.child("tests.faults.authority", f"{log}", f"{seed}").port
         (folder / "postgres").mkdir()
         postgres = stack.enter_context(Postgres(folder / "postgres"))
-        nursery = await stack.enter_async_context(Nursery(CONSTANTS, without))
+        nursery = await stack.enter_async_context(Nursery(pace.constants, without))
         tally = Tally()
         proxies = [Proxy("AB"[n], nursery, logs, tally) for n in range(count)]
         for proxy in proxies:
@@ -127,7 +145,7 @@ async def open_stage(count: int, seed: int, without: str = "") -> AsyncIterator[
         roots = {name: _path(each["api_root"]) for name, each in made.items()}
         doors = [Door(proxy.to_us.port, roots) for proxy in proxies]
         ledger = Ledger(await _table_id(api), History())
-        yield Stage(postgres, book, proxies, doors, ledger, tally, api, disk, log)
+        yield Stage(postgres, book, proxies, doors, ledger, tally, api, disk, log, pace)
 
 
 async def _create(proxy: Proxy, provider: str) -> dict[str, Any]:

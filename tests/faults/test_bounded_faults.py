@@ -1,0 +1,31 @@
+"""A bounded part of the fault suite: every step is killed at once or nearly so, seeded."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.faults.failpoints import POINTS, Point, found
+from tests.faults.play import Act, play
+from tests.faults.stage import Pace
+
+BRISK = Pace(looks=(0.0, 0.5, 1.0, 2.0, 3.0), hurry=True)
+BOTH = ("gateway", "sync")
+
+
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name)
+def test_every_step_is_still_there(point: Point):
+    owner, name = found(point)
+    assert callable(getattr(owner, name))
+
+
+def test_two_gateways_that_are_killed_lose_nothing_and_send_nothing_twice():
+    acts = [
+        Act("gateways", ("gateway",), 8, 12, patience=(0.8, 1.2)),
+        Act("gateways and syncs", BOTH, 8, 12, trouble=0.5, patience=(0.8, 1.2)),
+    ]
+    verdict = asyncio.run(play(acts, 2, 7, lambda _: None, pace=BRISK))
+    assert not verdict.violations, f"{verdict}"
+    assert verdict.figures["kills"] >= 12
+    assert verdict.figures["acknowledged writes"] > 300
