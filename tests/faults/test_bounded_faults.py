@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
-from tests.faults.failpoints import POINTS, Point, found
 from tests.faults.play import Act, play
 from tests.faults.stage import Pace
 
 BRISK = Pace(looks=(0.0, 0.5, 1.0, 2.0, 3.0), hurry=True)
 BOTH = ("gateway", "sync")
-
-
-@pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name)
-def test_every_step_is_still_there(point: Point):
-    owner, name = found(point)
-    assert callable(getattr(owner, name))
 
 
 def test_two_gateways_that_are_killed_lose_nothing_and_send_nothing_twice():
