@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench trial format clean
+.PHONY: help demo test check bench trial faults format clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ bench: $(STAMP) ## the benchmarks: a table, and build/bench.json
 
 trial: $(STAMP) ## 70,000 records, writers, a kill in the middle; compared at the end
 	@$(BIN)/python -m tests.trial
+
+faults: $(STAMP) ## 300 kills, failing wires, disks and databases under load: some minutes
+	@$(BIN)/python -m tests.faults
 
 model: $(STAMP) ## 50,000 random schedules against the interval rule: some minutes
 	@$(BIN)/python -m tests.model
