@@ -29,12 +29,29 @@ ADDRESS: Final = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Nginx:
-    """A running nginx: where it listens, how to trust it, where it writes."""
+    """A running nginx: where it listens, how to trust it, where its logs are."""
 
     port: int
     tls: ssl.SSLContext
-    access_log: Path
-    error_log: Path
+    folder: Path
+
+    @property
+    def authority(self) -> Path:
+        """The certificate to trust."""
+        return self.folder / "authority.pem"
+
+    @property
+    def access_log(self) -> Path:
+        return self.folder / "access.log"
+
+    @property
+    def error_log(self) -> Path:
+        return self.folder / "error.log"
+
+    @property
+    def start_log(self) -> Path:
+        """What nginx says before it has read its configuration."""
+        return self.folder / "start.log"
 
 
 def changed(text: str, changes: Mapping[str, str]) -> str:
@@ -89,7 +106,7 @@ async def open_nginx(
             pass_fds=(listener.fileno(),),
         )
     try:
-        yield Nginx(port, tls, folder / "access.log", folder / "error.log")
+        yield Nginx(port, tls, folder)
     finally:
         process.terminate()
         await process.wait()
