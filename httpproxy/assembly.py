@@ -18,6 +18,7 @@ from typing import Any
 
 from httpproxy.exchange.account import Accounts
 from httpproxy.exchange.doubts import Doubts
+from httpproxy.exchange.dryrun import DryRun
 from httpproxy.exchange.live import Directory
 from httpproxy.exchange.presence import Presence
 from httpproxy.exchange.rediscovery import Rediscovery
@@ -34,6 +35,7 @@ from httpproxy.store.epochs import Epochs
 from httpproxy.store.events import Events
 from httpproxy.store.intents.book import Intents
 from httpproxy.store.sync.owners import Owners
+from httpproxy.store.sync.rows import Rows
 from httpproxy.sync.engine import Engine, Jobs
 from httpproxy.sync.listening import Listening
 from httpproxy.sync.listing import Listing
@@ -84,6 +86,7 @@ def make_gateway(core: Core) -> Gateway:
             directory=core.directory,
             accounts=accounts,
             writes=writes,
+            dry_run=DryRun(accounts, office.registry, Rows(office.database)),
             pseudonym=settings.pseudonym,
             max_body=settings.max_request_bytes,
             new_request_id=request_ids(),
@@ -111,6 +114,7 @@ def make_doubts(core: Core) -> Doubts:
         directory=core.directory,
         registry=core.office.registry,
         events=Events(core.office.database),
+        rows=Rows(core.office.database),
         settlement=core.settlement,
         committer=core.committer,
         spawn=core.spawn,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from hmac import compare_digest
 from typing import Final
 
 from multidict import MultiMapping
@@ -75,6 +76,21 @@ class Accounts:
                 " Use that account's own API root.",
             )
         return True
+
+    async def proven(self, live: Live, headers: MultiMapping[str]) -> bool:
+        """Whether the token is the account's own, for a call that the API will not see: it
+        cannot say no itself.
+
+        The sync's own credential is that without a call. Raises what `verified` raises,
+        and OSError if the database is away.
+        """
+        token = _bearer(headers)
+        if token is None:
+            return False
+        own = await self._calls.secret(live) if live.sync.credential_id else ""
+        if compare_digest(*(each.encode(errors="surrogateescape") for each in (own, token))):
+            return True
+        return live.provider.identify is not None and await self.verified(live, headers)
 
     async def _account_of(self, live: Live, token: str) -> str | None:
         mark, now = self._fingerprint(token), self._clock()

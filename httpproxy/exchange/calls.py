@@ -75,7 +75,7 @@ class Calls:
         tally: Callable[[], None] | None = None,
     ) -> T:
         """Holds a conversation for a sync, with its stored credential: see `Caller`."""
-        secret = await self._secret(live)
+        secret = await self.secret(live)
         caller = Caller(live.allotment, secret, priority, patience, tally)
         return await self.converse_as(caller, conversation)
 
@@ -120,8 +120,9 @@ class Calls:
         finally:
             allotment.give_back()
 
-    async def _secret(self, live: Live) -> str:
-        """The sync's stored credential, decrypted once."""
+    async def secret(self, live: Live) -> str:
+        """The sync's stored credential, decrypted once. Raises LookupError if it has none,
+        KeyMismatch, OSError."""
         if live.secret is None:
             live.secret = await self._registry.secret(live.sync)
         return live.secret

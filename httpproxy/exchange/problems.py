@@ -51,6 +51,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "bad_header": Kind(400, "A request header is not valid", _REQUEST),
     "bad_host": Kind(400, "The Host header is not valid", _REQUEST),
     "token_of_another_account": Kind(403, "The token belongs to another account"),
+    "token_unproven": Kind(403, "The token cannot be told to be the account's own"),
     "path_of_another_account": Kind(403, "The path names another account"),
     "unknown_address": Kind(404, "No sync and API at this address", "destination_not_found"),
     "unsupported_path": Kind(404, "The API path is not supported", "destination_not_found"),

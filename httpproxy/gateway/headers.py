@@ -3,7 +3,8 @@
 Everything does, in order and repeated as it came, except
 
     request   hop-by-hop fields and those that Connection names (RFC 9110 §7.6.1), Host,
-              Expect, and what proxies in front of us say of our own clients
+              Expect, what proxies in front of us say of our own clients, and what is
+              meant for us alone (Httpproxy-*)
     answer    hop-by-hop fields, Alt-Svc (it would speak for our origin), X-Accel-*
               (nginx would obey it), and names that only we may use
 
@@ -27,6 +28,7 @@ PROXY_STATUS: Final = istr("Proxy-Status")  # RFC 9209
 RECEIPT: Final = istr("Httpproxy-Commit")
 MAX_FORWARDS: Final = istr("Max-Forwards")
 VIA: Final = istr("Via")
+DRY_RUN: Final = istr("Httpproxy-Dry-Run")
 TRANSFER_ENCODING: Final = istr("Transfer-Encoding")
 
 
@@ -51,7 +53,7 @@ _HOP_BY_HOP: Final = frozenset(
 )
 _OF_REQUESTS: Final = _Rule(
     _HOP_BY_HOP | {"expect", "host", "http2-settings", "forwarded", "x-real-ip"},
-    ("x-forwarded-",),
+    ("x-forwarded-", "httpproxy-"),
 )
 _OF_ANSWERS: Final = _Rule(
     _HOP_BY_HOP | {"proxy-authenticate", "alt-svc"}, ("x-accel-", "httpproxy-")
@@ -121,6 +123,19 @@ def forwarded(
     out[VIA] = mark
     _refuse_undecodable(out)
     return out
+
+
+def asks_for_dry_run(incoming: MultiMapping[str]) -> bool:
+    """Whether the call is only to be tried out: a boolean of RFC 8941, `?1` or `?0`.
+
+    Raises Rejected (400) for anything else: who asks for a dry run never gets a real one.
+    """
+    values = incoming.getall(DRY_RUN, ())
+    if not values:
+        return False
+    if len(values) > 1 or values[0] not in ("?0", "?1"):
+        raise Rejected("bad_header", f"{DRY_RUN} is ?1 for a dry run, or ?0.")
+    return values[0] == "?1"
 
 
 def hops_left(headers: MultiMapping[str]) -> int | None:

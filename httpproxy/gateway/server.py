@@ -19,11 +19,13 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Final, cast
 
+import orjson
 from aiohttp import web
 from multidict import CIMultiDict
 
 from httpproxy.exchange.account import Accounts
 from httpproxy.exchange.apis import HOST_HINTS, REFUSALS
+from httpproxy.exchange.dryrun import DryRun
 from httpproxy.exchange.live import Directory, Live
 from httpproxy.exchange.problems import Refusal, Rejected, body
 from httpproxy.exchange.write import NOTHING, Call, Receipt, Writes
@@ -35,6 +37,7 @@ from httpproxy.gateway.headers import (
     MAX_FORWARDS,
     PROXY_STATUS,
     RECEIPT,
+    asks_for_dry_run,
     forwarded,
     hops_left,
     returned,
@@ -44,6 +47,7 @@ from httpproxy.telemetry.course import Course
 from httpproxy.telemetry.watch import Watch
 from httpproxy.upstream.pacing import Pace
 from providers.http import Request, Response
+from providers.record import JSON
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +66,7 @@ class Doorway:
     directory: Directory
     accounts: Accounts
     writes: Writes
+    dry_run: DryRun
     pseudonym: str
     max_body: int
     new_request_id: Callable[[], str]
@@ -89,7 +94,11 @@ class Gateway:
             refusal = REFUSALS.get(address.host)
             live = await self._serving(request, address)
             course.belongs(live.sync.id, live.provider.name)
-            response, receipt = await self._exchange(request, address, live, course)
+            dry = asks_for_dry_run(request.headers)
+            call = await self._call(request, address, live, course, dry=dry)
+            if dry:
+                return self._previewed(await self._d.dry_run.preview(call), call)
+            response, receipt = await self._d.writes.carry(call)
         except Rejected as rejected:
             return self._refused(rejected, request.method, course, refusal)
         except Exception:
@@ -103,9 +112,19 @@ class Gateway:
         self._d.watch.answered(course, request.method, response.status, receipt.outcome)
         return self._relayed(response, receipt, request_id)
 
-    async def _exchange(
-        self, request: web.BaseRequest, address: Address, live: Live, course: Course
-    ) -> tuple[Response, Receipt]:
+    async def _call(
+        self,
+        request: web.BaseRequest,
+        address: Address,
+        live: Live,
+        course: Course,
+        *,
+        dry: bool,
+    ) -> Call:
+        """The call as the exchange takes it. Raises Rejected if it may not be sent.
+
+        A dry run is not verified here: more is asked of its token.
+        """
         match = live.api.router.match(request.method, address.host, address.path)
         if match is None:
             raise Rejected(
@@ -115,14 +134,13 @@ class Gateway:
             )
         course.routed(match.route)
         accounts, incoming = self._d.accounts, request.headers
-        verified = accounts.named(live, match.variables) or await accounts.verified(
-            live, incoming
-        )
+        named = accounts.named(live, match.variables)
+        verified = named or dry or await accounts.verified(live, incoming)
         sent_body = await read_body(request, self._d.max_body)
         headers = forwarded(incoming, len(sent_body), self._d.pseudonym)
         if request.method == "OPTIONS" and (hops := hops_left(headers)):
             headers[MAX_FORWARDS] = str(hops - 1)
-        call = Call(
+        return Call(
             live,
             match,
             Request(request.method, address.host, address.target, headers, sent_body),
@@ -130,7 +148,6 @@ class Gateway:
             verified,
             course,
         )
-        return await self._d.writes.carry(call)
 
     async def _serving(self, request: web.BaseRequest, address: Address) -> Live:
         """The sync that is called. Who asks for what nobody has may not do so often.
@@ -162,6 +179,22 @@ class Gateway:
         headers.add(PROXY_STATUS, status)
         headers[RECEIPT] = _receipt(receipt, request_id)
         return Answer(response.status, response.reason, headers, response.body)
+
+    def _previewed(self, told: dict[str, JSON], call: Call) -> Answer:
+        """The answer to a dry run; it is ours, and says so."""
+        self._d.watch.answered(call.course, call.request.method, 200, NOTHING.outcome)
+        content = orjson.dumps(told)
+        headers = CIMultiDict(
+            {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(content)),
+                "Cache-Control": "no-store",
+                "Date": formatdate(usegmt=True),
+                PROXY_STATUS: f'{self._d.pseudonym}; details="dry-run"',
+                RECEIPT: _receipt(NOTHING, call.request_id),
+            }
+        )
+        return Answer(200, "OK", headers, content)
 
     def _refused(
         self, rejected: Rejected, method: str, course: Course, refusal: Refusal | None

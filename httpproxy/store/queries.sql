@@ -1,8 +1,17 @@
 -- The house's own statements, by name. Parameters are psycopg's.
 
 -- name: lock_migrations
--- One process migrates at a time; the lock goes with the transaction.
-SELECT pg_advisory_xact_lock(7304519282161401)
+-- One process migrates at a time; the lock goes with the transaction, as does the path, which
+-- leads to nothing but Postgres' own.
+SELECT pg_advisory_xact_lock(7304519282161401), set_config('search_path', '', true)
+
+-- name: own_process
+-- The server process that runs this.
+SELECT pg_backend_pid()
+
+-- name: settle_session
+-- What a frozen process holds in a transaction that is half done, others get all the same.
+SELECT set_config('idle_in_transaction_session_timeout', '20s', false)
 
 -- name: find_migrations
 -- Whether this database has ever been migrated.
@@ -179,6 +188,12 @@ WHERE id IN (
     ORDER BY id FOR NO KEY UPDATE
 )
 
+-- name: read_discovered_at
+-- Since when what is known of these collections stands, all of them taken together.
+SELECT CASE WHEN pg_catalog.count(discovered_at) = count(*) THEN min(discovered_at) END AS at
+FROM httpproxy.collection
+WHERE sync_id = %(sync_id)s AND upstream_id = ANY(%(collections)s)
+
 -- name: read_fields
 -- The fields of a sync's collections, removed ones included.
 SELECT f.collection_id AS number, f.upstream_id, f.name, f.type, f.column_type,
@@ -203,7 +218,8 @@ WHERE n.nspname = %(schema_name)s AND c.relkind IN ('r', 'p') AND a.attnum > 0
 -- What of the user's shows a column of a schema's tables, by column: Postgres changes no
 -- type under it.
 SELECT c.relname AS table_name, a.attname AS name,
-    array_agg(DISTINCT quote_ident(shown_in.nspname) || '.' || quote_ident(shown.relname))
+    pg_catalog.array_agg(DISTINCT pg_catalog.quote_ident(shown_in.nspname) || '.' ||
+        pg_catalog.quote_ident(shown.relname))
         AS dependents
 FROM pg_namespace n
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p')

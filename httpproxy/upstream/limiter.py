@@ -150,6 +150,11 @@ class Limiter:
         if self._lessor is not None:
             self._lessor.wanted(line)
 
+    def expected_wait(self, key: Key, priority: Priority) -> float:
+        """Seconds that a call of this class would wait if it came now: an estimate."""
+        line = self._lines.get(key)
+        return 0.0 if line is None else line.lane.expected_wait(priority, self._clock())
+
     def states(self) -> Iterator[LaneState]:
         """The lanes in use, for metrics."""
         now = self._clock()

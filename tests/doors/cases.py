@@ -31,7 +31,7 @@ REQUEST_REMOVED = frozenset(
         "connection", "keep-alive", "proxy-connection", "proxy-authorization", "te", "trailer",
         "transfer-encoding", "upgrade", "http2-settings", "expect", "forwarded", "x-real-ip",
         "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port",
-        "x-forwarded-server",
+        "x-forwarded-server", "httpproxy-dry-run",
     }
 )  # fmt: skip
 REQUEST_SET = frozenset({"host", "content-length", "via"})
@@ -132,6 +132,7 @@ REQUEST_HEADERS = (
             ("baggage", "userId=alice,serverNode=DF%2028"),
         ),
     ),
+    Case("R4 header: no dry run", headers=(("Httpproxy-Dry-Run", "?0"), ("X-A", "1"))),
     Case("R4 header: cookies of the client", headers=(("Cookie", "a=1; b=2"),)),
     Case("R4 header: of 20000 characters", headers=(("X-Long", "v" * 20000),)),
     Case(

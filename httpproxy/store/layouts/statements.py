@@ -17,7 +17,11 @@ from httpproxy.store.layouts.tables import EXTRA, INSERTED_AT, UPDATED_AT, Colum
 from httpproxy.store.queries import load
 from providers.record import ColumnType
 
-_TEMPLATES: Final = {**load("layouts/tables.sql"), **load("sync/comparing.sql")}
+_TEMPLATES: Final = {
+    **load("layouts/tables.sql"),
+    **load("sync/comparing.sql"),
+    **load("sync/rows.sql"),
+}
 
 TYPES: Final[Mapping[ColumnType, SQL]] = {
     ColumnType.TEXT: SQL("text"),
@@ -185,7 +189,7 @@ _SPECIAL: Final[Mapping[tuple[ColumnType, ColumnType], SQL]] = {
 def _conversion(old: ColumnType, to: ColumnType, name: Identifier) -> Composed:
     if (old, to) in _SPECIAL:
         return _SPECIAL[old, to].format(name)
-    value = SQL("to_jsonb({})").format(name)
+    value = SQL("pg_catalog.to_jsonb({})").format(name)
     if to is ColumnType.TEXT_ARRAY and old not in (to, ColumnType.JSONB):
         return SQL("CASE WHEN {0} IS NOT NULL THEN ARRAY[httpproxy.as_text({1})] END").format(
             name, value

@@ -57,9 +57,9 @@ class Comparing:
         """
         named = {**parts_of(table), "table_name": Literal(_quoted(table))}
         async with self._database.connection() as connection:
-            rows = await _ask(connection, compose("sample", named).as_bytes(None), n)
+            rows = await ask(connection, compose("sample", named).as_bytes(None), n)
             if not rows:  # a large table of empty pages, in which few rows are left
-                rows = await _ask(connection, _next_keys(table, following=False), n)
+                rows = await ask(connection, _next_keys(table, following=False), n)
         return _keys(table, rows)
 
     async def all_keys(self, table: Table) -> AsyncIterator[list[tuple[str, ...]]]:
@@ -72,7 +72,7 @@ class Comparing:
             parameters = [jsonb(list(keys[-1]))] if keys else []
             statement = _next_keys(table, following=bool(keys))
             async with self._database.connection() as connection:
-                rows = await _ask(connection, statement, KEYS_AT_ONCE, *parameters)
+                rows = await ask(connection, statement, KEYS_AT_ONCE, *parameters)
             keys = _keys(table, rows)
             if keys:
                 yield keys
@@ -111,7 +111,7 @@ async def _compare(
         "archived": SQL("t.{}").format(Identifier(archived)) if archived else SQL("false"),
     }
     statement = compose("compare", named).as_bytes(None)
-    found = await _ask(connection, statement, jsonb(list(rows)), start)
+    found = await ask(connection, statement, jsonb(list(rows)), start)
     return {row["record_id"]: Verdict(row["verdict"]) for row in found}
 
 
@@ -126,7 +126,7 @@ async def _fitting(connection: Connection, table: Table, image: Image) -> Image:
     async def takes(table: Table, values: dict[str, Any]) -> bool:
         statement = compose("try_values", parts_of(table)).as_bytes(None)
         try:
-            await _ask(connection, statement, jsonb(values))
+            await ask(connection, statement, jsonb(values))
         except psycopg.DataError:
             return False
         return True
@@ -154,7 +154,7 @@ def _keys(table: Table, rows: Iterable[DictRow]) -> list[tuple[str, ...]]:
     return [tuple(str(row[name]) for name in names) for row in rows]
 
 
-async def _ask(connection: Connection, statement: bytes, *parameters: Any) -> list[DictRow]:
+async def ask(connection: Connection, statement: bytes, *parameters: Any) -> list[DictRow]:
     """Rows of a statement with numbered parameters. Raises Stale for another layout."""
     cursor = AsyncRawCursor(connection)
     try:
