@@ -24,14 +24,17 @@ def standby_of(primary_dsn: str) -> Iterator[str]:
     folder.chmod(0o755)
     try:
         premises = settle(folder)
-        premises.password_file.write_text(f"{urlsplit(primary_dsn).password}\n")
+        at = urlsplit(primary_dsn)
+        premises.password_file.write_text(f"{at.password}\n")
+        without = primary_dsn.replace(f":{at.password}@", "@")  # others read command lines
         programs = within_reach(premises.servant, find_binaries(None, None)).folder
         subprocess.run(
-            [programs / "pg_basebackup", "-D", premises.data, "-d", primary_dsn,
+            [programs / "pg_basebackup", "-D", premises.data, "-d", without,
              "--write-recovery-conf", "--checkpoint=fast", "--no-sync"],
             check=True,
             capture_output=True,
             cwd="/",
+            env={"PGPASSWORD": f"{at.password}"},
             **premises.servant.popen(),
         )  # fmt: skip
         with EmbeddedPostgres(folder, settings={"fsync": "off"}) as server:
