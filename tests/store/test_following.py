@@ -454,3 +454,28 @@ async def test_values_of_fields_without_a_column_are_kept(
         await own.apply(committer, Image("c", ("r",), ImageKind.REPLACE, values))
     rows = await world.ask(f'SELECT a, _extra FROM "{sync.schema_name}".wide')
     assert rows == [{"a": "1", "_extra": {"B": "2"}}]
+
+
+async def test_the_options_of_a_field_are_known_and_follow(world: World) -> None:
+    async def options() -> tuple[str, ...] | None:
+        tables = await world.registry.tables(world.sync)
+        return tables.tables[TASKS.id].collection.by_id["f_name"].options
+
+    def with_options(*names: str) -> Collection:
+        return replace(
+            TASKS,
+            fields=tuple(
+                replace(f, options=names or None) if f.id == "f_name" else f
+                for f in TASKS.fields
+            ),
+        )
+
+    assert await options() is None
+    assert (
+        await world.registry.following.follow(world.sync.id, [with_options("a", "b")])
+    ).changed
+    assert await options() == ("a", "b")
+    same = await world.registry.following.follow(world.sync.id, [with_options("a", "b")])
+    assert not same.changed
+    await world.registry.follow(world.sync, [with_options("b", "c")])
+    assert await options() == ("b", "c")
