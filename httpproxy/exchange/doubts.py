@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from httpproxy.exchange.evidence import Verdict, judge
@@ -25,12 +25,13 @@ from httpproxy.exchange.live import Directory, Live, tables_of
 from httpproxy.exchange.problems import Rejected
 from httpproxy.exchange.settle import Settlement
 from httpproxy.store.commits.commit import Commit, Committer
-from httpproxy.store.errors import Forgotten, SetAside
+from httpproxy.store.errors import Forgotten, SetAside, Stale
 from httpproxy.store.events import Events
 from httpproxy.store.intents.book import Intents
 from httpproxy.store.intents.values import Doubt
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Registry
+from httpproxy.store.sync.rows import Rows
 from httpproxy.upstream.lane import Priority
 from providers.record import Change, Dirty, Image
 from providers.spec import Draft, DraftKind, Refused, Unreadable, Unrecognised
@@ -72,6 +73,7 @@ class Doubts:
     directory: Directory
     registry: Registry
     events: Events
+    rows: Rows
     settlement: Settlement
     committer: Committer
     spawn: Spawn
@@ -120,13 +122,14 @@ class Doubts:
 
     async def _look(self, doubt: Doubt, live: Live) -> None:
         tables = await tables_of(live, self.registry)
-        drafts = _drafts(doubt, live, tables)
+        drafts: Sequence[Draft] = _drafts(doubt, live, tables)
         last = doubt.looks + 1 >= len(LOOKS)
-        if doubt.looks == 0:
-            await self._mark(live, _unnamed(drafts))
         try:
+            drafts = await self._named(tables, drafts)
+            if doubt.looks == 0:
+                await self._mark(live, _unnamed(drafts))
             seen = await self._read(doubt, live, tables, drafts)
-        except (Refused, Rejected, Unrecognised, SetAside, LookupError) as error:
+        except (Refused, Rejected, Unrecognised, SetAside, Stale, LookupError) as error:
             if last:
                 await self._mark(live, _everything(drafts))
                 await self._settle(doubt, Verdict("unclear"), f"marked, as {error}")
@@ -139,6 +142,21 @@ class Doubts:
             return
         await self._mark(live, (*_unnamed(drafts), *seen.open))
         await self._settle(doubt, verdict, verdict.outcome)
+
+    async def _named(self, tables: SyncTables, drafts: Iterable[Draft]) -> list[Draft]:
+        """The drafts; those that name their record by a value with its key, if our row has
+        that value."""
+        found: list[Draft] = []
+        for draft in drafts:
+            table, row = tables.tables[draft.collection], None
+            if draft.key is None and draft.match is not None:
+                row = await self.rows.of_value(table, *draft.match)
+            if row is not None:
+                key = tuple(str(row[column.name]) for column in table.key)
+                found.append(replace(draft, key=key))
+            else:
+                found.append(draft)
+        return found
 
     async def _read(
         self, doubt: Doubt, live: Live, tables: SyncTables, drafts: Sequence[Draft]
