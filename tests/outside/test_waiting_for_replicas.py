@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 import pytest
@@ -15,7 +15,9 @@ from neighbours.deadends import refusing
 from outside.opened import open_door
 from outside.standing_by import replay_paused, standby_of
 
+from httpproxy.api.problems import Declined
 from httpproxy.api.server import Route
+from httpproxy.api.waiting import read_wait
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.keys import Keys
 from httpproxy.store.replicas import Replicas, position
@@ -180,16 +182,25 @@ async def test_a_replica_that_is_away_is_waited_for_in_vain_and_its_password_kep
         ("token=0/1&replica=eu&tiemout=1", 400, "bad_parameter", "tiemout"),
     ],
 )
-async def test_what_cannot_be_waited_for_is_said_by_its_parameter(
-    door, query: str, status: int, code: str, member: str
+def test_what_cannot_be_waited_for_is_said_by_its_parameter(
+    query: str, status: int, code: str, member: str
 ):
-    opened, key = door
-    answer = await opened.ask(f"/v1/wait?{query}", Authorization=key)
-    said = answer.json()
-    assert (answer.status_code, said["code"], said["member"]) == (status, code, member)
+    replicas = Replicas({"main": "postgresql://x", "eu": "postgresql://y"})
+    with pytest.raises(Declined) as declined:
+        read_wait(dict(parse_qsl(query, keep_blank_values=True)), replicas)
+    said = declined.value
+    assert (said.kind.status, said.code, said.members["member"]) == (status, code, member)
     if code == "unknown_replica":
-        assert said["replicas"] == ["eu", "main"]
-        assert "eu, main" in said["detail"]
+        assert said.members["replicas"] == ["eu", "main"]
+        assert "eu, main" in said.detail
+
+
+async def test_a_declined_wait_is_a_problem_that_names_its_member(door):
+    opened, key = door
+    answer = await opened.ask("/v1/wait?token=x&replica=eu", Authorization=key)
+    said = answer.json()
+    assert (answer.status_code, said["code"], said["member"]) == (400, "bad_parameter", "token")
+    assert answer.headers["Content-Type"] == "application/problem+json"
 
 
 @pytest.fixture
