@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +314,27 @@ async def test_a_database_that_is_away_is_said_so(
     answer = await ask(door, "POST", TASKS, {"fields": {}})
     assert (answer.status, answer.json()["code"]) == (502, "database_unavailable")
     assert upstream.seen == []
+
+
+async def test_a_column_that_has_just_been_renamed_is_told_by_its_new_name(
+    database_dsn: str, tmp_path: Path, recorder: Recorder
+) -> None:
+    async with open_house(database_dsn, tmp_path, recorder.url) as house:
+        sync = await add_sync(house, "airtable")
+        door, registry = house.door(sync), house.service.office.registry
+        with psycopg.connect(database_dsn) as connection:
+            connection.execute(
+                "INSERT INTO airtable_house.tasks (id, name) VALUES ('rec1', 'Old')"
+            )
+        patch = ("PATCH", f"{TASKS}/rec1", {"fields": {"fldName0000000001": "New"}})
+        assert (await told(door, *patch))["changes"][0]["new"] == {"name": "New"}
+        (tasks,) = (await registry.tables(sync)).schema.collections
+        renamed = [
+            replace(f, name="Title") if f.id == "fldName0000000001" else f for f in tasks.fields
+        ]
+        await registry.follow(sync, [replace(tasks, fields=tuple(renamed))])
+        change = (await told(door, *patch))["changes"][0]
+    assert (change["current"], change["new"]) == ({"title": "Old"}, {"title": "New"})
 
 
 # --- against the sandboxes --------------------------------------------------------------

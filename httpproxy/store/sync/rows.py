@@ -8,7 +8,7 @@ from typing import Any
 from psycopg.sql import Identifier
 
 from httpproxy.store.database import QUERIES, Database
-from httpproxy.store.layouts.statements import compose, names, parts_of
+from httpproxy.store.layouts.statements import compose, parts_of
 from httpproxy.store.layouts.tables import Table
 from httpproxy.store.sync.comparing import ask
 from httpproxy.store.sync.marks import jsonb
@@ -40,7 +40,7 @@ class Rows:
         column = table.names.get(field_id)
         if column is None:
             return None
-        named = {**names(table), "match": Identifier(column)}
+        named = {**parts_of(table), "match": Identifier(column)}
         found = await self._ask(compose("rows_of_value", named).as_bytes(None), value)
         return found[0] if len(found) == 1 else None
 
