@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, LiteralString, Self
 
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
@@ -40,6 +40,24 @@ def connect_parameters(*, prepare: bool) -> dict[str, Any]:
     }
 
 
+async def settle(connection: AsyncConnection[Any], session: LiteralString) -> bool:
+    """Makes a new connection ready, and tells whether it is pooled.
+
+    Behind a pooler in transaction mode (pgbouncer) every transaction may run on another
+    server connection, which others use before and after. So nothing is prepared there, and
+    `session`, a statement of settings, is not run: they would be lost, and found by others.
+    A pooler gives itself away: it has its own word for the process that it speaks for.
+    Raises psycopg.Error.
+    """
+    row = await (await connection.execute(QUERIES["own_process"])).fetchone()
+    found = row if row is None or isinstance(row, tuple) else tuple(row.values())
+    if found == (connection.info.backend_pid,):
+        await connection.execute(session)
+        return False
+    connection.prepare_threshold = None
+    return True
+
+
 class Database:
     """A pool for ordinary queries. Opened with `async with`, which also migrates.
 
@@ -61,6 +79,7 @@ class Database:
             timeout=5.0,
             open=False,
             name="httpproxy",
+            configure=_settle,
             check=AsyncConnectionPool.check_connection,
         )
 
@@ -93,6 +112,10 @@ class Database:
         """A connection inside a transaction that commits when the block ends well."""
         async with self.connection() as connection, connection.transaction():
             yield connection
+
+
+async def _settle(connection: Connection) -> None:
+    await settle(connection, QUERIES["settle_session"])
 
 
 async def next_revision(connection: Connection) -> int:

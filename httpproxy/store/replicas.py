@@ -118,7 +118,7 @@ class Replica:
             return
         if self._connection is None:
             self._connection = await AsyncConnection.connect(
-                self._dsn, autocommit=True, **connect_parameters(prepare=True)
+                self._dsn, autocommit=True, **connect_parameters(prepare=False)
             )
         row = await (await self._connection.execute(_SQL["position"])).fetchone()
         self._at, self._why = (row[0] if row else None), None

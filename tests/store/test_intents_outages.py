@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from httpproxy.store.database import Database
+from httpproxy.store.database import Database, settle
 from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.intents import pen
@@ -374,16 +374,16 @@ async def test_whatever_comes_out_of_the_wire_counts_as_a_lost_connection(
         assert await states(database_dsn) == {begun: "sent"}
 
 
-async def test_a_pooler_that_knows_nothing_of_statements_is_put_up_with(
+async def test_behind_a_pooler_nothing_is_prepared_and_settings_go_with_each_group(
     database_dsn: str,
 ) -> None:
     connection = await psycopg.AsyncConnection.connect(database_dsn, autocommit=True)
-    wire = Wire(connection)  # as if what it prepared were on another connection
-    await wire.run([("ping", ())])
-    assert not wire._named
+    wire = Wire(connection, pooled=True)
+    await wire.prepare()
+    assert len(await wire.run([("ping", ())])) == 1
     await wire.close()
-    known = await open_wire(database_dsn)
-    await known.prepare()  # as if somebody else had prepared on it
-    assert not known._named
-    await known.run([("ping", ())])
-    await known.close()
+    connection = await psycopg.AsyncConnection.connect(database_dsn, autocommit=True)
+    assert not await settle(connection, "SET lock_timeout = '250ms'"), "this one is direct"
+    row = await (await connection.execute("SHOW lock_timeout")).fetchone()
+    assert row == ("250ms",)
+    await connection.close()

@@ -18,6 +18,14 @@ SELECT set_config('lock_timeout', '250ms', false),
     set_config('timezone', 'UTC', false),
     set_config('datestyle', 'ISO, YMD', false)
 
+-- name: settle_transaction
+-- The same, where the connection is not ours alone.
+SELECT set_config('lock_timeout', '250ms', true),
+    set_config('enable_seqscan', 'off', true),
+    set_config('jit', 'off', true),
+    set_config('timezone', 'UTC', true),
+    set_config('datestyle', 'ISO, YMD', true)
+
 -- name: forward_clock
 -- A new value of the clock, beyond what this process has seen: a database that was put back
 -- (a lagging standby, a backup) has a clock that was put back too, and begins a new epoch.

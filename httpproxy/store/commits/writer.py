@@ -21,21 +21,23 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import psycopg
-from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
 from httpproxy.store.commits import batch
 from httpproxy.store.commits.batch import Layouts, Pending, Place, Step
 from httpproxy.store.commits.encoding import encoded, encoded_with_care
-from httpproxy.store.database import connect_parameters
+from httpproxy.store.database import connect_parameters, settle
 from httpproxy.store.intents.columns import head_of
 from httpproxy.store.layouts.statements import Statements, find_match
 from httpproxy.store.layouts.tables import Row, Table
 from httpproxy.store.queries import load
 from providers.record import Image
 
-SQL: Final = {name: text.encode() for name, text in load("commits/commit.sql").items()}
+_TEXTS: Final = load("commits/commit.sql")
+SQL: Final = {name: text.encode() for name, text in _TEXTS.items()}
+SESSION: Final = _TEXTS["settle_session"]
 _ANSWER: Final = load("intents/intents.sql")["answer"].encode()
 UNREADABLE: Final = (TypeError, ValueError, RecursionError)  # of encoding a value
 REFUSED: Final = "the table refused it"  # why a record is to be read again
@@ -57,10 +59,14 @@ class Outcome:
 
 
 class Writer:
-    """One connection and what is prepared on it. Made by `open_writer`."""
+    """One connection and what is prepared on it. Made by `open_writer`.
 
-    def __init__(self, connection: AsyncConnection[TupleRow]) -> None:
-        self._connection = connection
+    `pooled`: it is shared with others, transaction by transaction, so that each brings its
+    own settings.
+    """
+
+    def __init__(self, connection: AsyncConnection[TupleRow], *, pooled: bool) -> None:
+        self._connection, self._pooled = connection, pooled
         self._statements: dict[int, tuple[int, Statements]] = {}
         self._seen = 0  # the clock
 
@@ -69,7 +75,7 @@ class Writer:
 
     async def forward_clock(self, seen: int) -> int:
         """A new value of the clock, beyond what has been seen."""
-        rows = await (await self._connection.execute(SQL["forward_clock"], [seen])).fetchall()
+        rows = await (await self._execute(SQL["forward_clock"], [seen])).fetchall()
         self._seen = rows[0][0]
         return self._seen
 
@@ -80,12 +86,12 @@ class Writer:
     async def mark(self, marks: list[Row]) -> None:
         """Remembers what is to be read again (`batch.mark`)."""
         if marks:
-            await self._connection.execute(SQL["mark"], [_jsonb(marks, careful=True)])
+            await self._execute(SQL["mark"], [_jsonb(marks, careful=True)])
 
     async def mark_for_later(self, place: Place, key: Sequence[str], seconds: float) -> None:
         """Remembers a record that the table refused; it is read again after `seconds`."""
         parameters = (*place, list(key), REFUSED, seconds)
-        await self._connection.execute(SQL["mark_for_later"], parameters)
+        await self._execute(SQL["mark_for_later"], parameters)
 
     async def quarantine(
         self, place: Place, image: Row, why: tuple[str | None, str], request_id: str
@@ -93,7 +99,7 @@ class Writer:
         """Keeps an image that a table refuses; `why` is a SQLSTATE and a message."""
         kept = _jsonb(image, careful=True)
         parameters = (*place, kept, *why, request_id)
-        await self._connection.execute(SQL["quarantine"], parameters)
+        await self._execute(SQL["quarantine"], parameters)
 
     async def transact(self, items: Sequence[Pending], layouts: Layouts) -> Outcome:
         """Commits a batch. Raises psycopg.Error, or what encoding a value raises."""
@@ -148,8 +154,17 @@ class Writer:
     ) -> AsyncRawCursor[TupleRow]:
         """Runs one statement as a transaction. What a pipeline takes beside the work itself
         is twice as much."""
+        if self._pooled:
+            return (await self.pipeline([(statement, parameters)]))[0]
         cursor = AsyncRawCursor(self._connection)
         return await cursor.execute(statement, parameters, prepare=True)
+
+    async def _execute(
+        self, statement: bytes, parameters: Sequence[Any]
+    ) -> AsyncCursor[TupleRow]:
+        if self._pooled:
+            return (await self.pipeline([(statement, parameters)]))[0]
+        return await self._connection.execute(statement, parameters)
 
     async def pipeline(
         self, statements: Sequence[Statement], after: Sequence[Statement] = ()
@@ -159,6 +174,8 @@ class Writer:
         try:
             async with connection.pipeline():
                 await connection.execute(SQL["begin"])
+                if self._pooled:
+                    await connection.execute(SQL["settle_transaction"])
                 for part in (statements, after):
                     for statement, parameters in part:
                         cursor = AsyncRawCursor(connection)
@@ -202,7 +219,7 @@ class Writer:
             table = layouts(item.commit.tables.tables[image.collection])
             rows: list[TupleRow] = []
             if field_id in table.names:
-                cursor = await self._connection.execute(find_match(table, field_id), [value])
+                cursor = await self._execute(find_match(table, field_id), [value])
                 rows = await cursor.fetchall()
             if len(rows) == 1:
                 key = tuple(str(part) for part in rows[0])
@@ -216,7 +233,7 @@ class Writer:
     async def takes(self, table: Table, values: dict[str, Any]) -> bool:
         """Whether the table's columns take these values."""
         try:
-            await self._connection.execute(
+            await self._execute(
                 self.statements(table).try_values, [_jsonb(values, careful=True)]
             )
         except psycopg.DataError:
@@ -226,7 +243,7 @@ class Writer:
     async def takes_version(self, updated_at: str) -> bool:
         """Whether Postgres reads this as a moment."""
         try:
-            await self._connection.execute(SQL["try_version"], [updated_at])
+            await self._execute(SQL["try_version"], [updated_at])
         except psycopg.DataError:
             return False
         return True
@@ -267,6 +284,9 @@ async def open_writer(dsn: str) -> Writer:
         tcp_user_timeout=_NETWORK_PATIENCE_MS,
         **connect_parameters(prepare=True),
     )
-    connection.prepared_max = _PREPARED
-    await connection.execute(SQL["settle_session"])
-    return Writer(connection)
+    try:
+        connection.prepared_max = _PREPARED
+        return Writer(connection, pooled=await settle(connection, SESSION))
+    except BaseException:
+        await connection.close()
+        raise

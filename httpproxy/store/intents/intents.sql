@@ -8,6 +8,12 @@ SELECT set_config('lock_timeout', '250ms', false),
     set_config('enable_seqscan', 'off', false),
     set_config('jit', 'off', false)
 
+-- name: settle_transaction
+-- The same, where the connection is not ours alone (`database.settle`).
+SELECT set_config('lock_timeout', '250ms', true),
+    set_config('enable_seqscan', 'off', true),
+    set_config('jit', 'off', true)
+
 -- name: ping
 -- Whether the database is there.
 SELECT

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg.rows import DictRow, dict_row
 
-from httpproxy.store.database import connect_parameters
+from httpproxy.store.database import connect_parameters, settle
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.intents.columns import request_of, response_of, text
 from httpproxy.store.intents.values import Doubt, Kept, OpenIntent, Outcome
@@ -151,7 +151,7 @@ class Ledger:
             **connect_parameters(prepare=True),
         )
         try:
-            await connection.execute(SQL["settle_session"])
+            await settle(connection, SQL["settle_session"])
         except BaseException:
             await connection.close()
             raise

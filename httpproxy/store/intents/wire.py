@@ -21,7 +21,7 @@ import psycopg
 from psycopg import AsyncConnection, pq
 from psycopg.errors import error_from_result
 
-from httpproxy.store.database import connect_parameters
+from httpproxy.store.database import connect_parameters, settle
 from httpproxy.store.queries import load
 
 SQL: Final = load("intents/intents.sql")
@@ -31,7 +31,7 @@ _WRITTEN: Final = (
     "ping", "end", "free", "doubt", "answer", "claim", "begin", "withdraw", "won",
 )  # fmt: skip
 _NAMES: Final = {name: f"intents_{name}".encode() for name in _WRITTEN}
-_TEXTS: Final = {name: SQL[name].encode() for name in _WRITTEN}
+_TEXTS: Final = {name: text.encode() for name, text in SQL.items()}
 _FORMATS: Final = tuple([1] * count for count in range(9))  # by the number of parameters
 _NETWORK_PATIENCE_MS: Final = 10_000
 
@@ -45,7 +45,7 @@ class Wire:
     connection is lost, and the number may be another transport's before we hear of it.
     """
 
-    def __init__(self, connection: AsyncConnection[Any]) -> None:
+    def __init__(self, connection: AsyncConnection[Any], *, pooled: bool) -> None:
         self._connection = connection
         self._pgconn = connection.pgconn
         self._loop = asyncio.get_running_loop()
@@ -53,7 +53,7 @@ class Wire:
         self._waiting: asyncio.Future[list[pq.abc.PGresult]] | None = None
         self._results: list[pq.abc.PGresult] = []
         self._writing = False
-        self._named = True
+        self._pooled = pooled
         self._pgconn.enter_pipeline_mode()
         self._loop.add_reader(self._socket, self._readable)
 
@@ -67,12 +67,11 @@ class Wire:
 
     async def prepare(self) -> None:
         """Prepares what `run` may be asked for. Raises psycopg.Error."""
+        if self._pooled:
+            return
         for name in _WRITTEN:
             self._pgconn.send_prepare(_NAMES[name], _TEXTS[name])
-        try:
-            await self._sync()
-        except psycopg.errors.DuplicatePreparedStatement:
-            self._named = False  # a pooler in between, which knows nothing of statements
+        await self._sync()
 
     async def run(self, steps: Sequence[Step]) -> list[pq.abc.PGresult]:
         """Runs statements as one transaction; their results, once it is durable.
@@ -80,17 +79,16 @@ class Wire:
         Raises psycopg.Error: nothing was done then, unless the connection was lost.
         """
         connection = self._pgconn
+        if self._pooled:
+            connection.send_query_params(_TEXTS["settle_transaction"], None)
         for name, parameters in steps:
             binary = _FORMATS[len(parameters)]
-            if self._named:
-                connection.send_query_prepared(_NAMES[name], parameters, binary)
-            else:
+            if self._pooled:
                 connection.send_query_params(_TEXTS[name], parameters, None, binary)
-        try:
-            return await self._sync()
-        except psycopg.errors.InvalidSqlStatementName:
-            self._named = False
-            return await self.run(steps)
+            else:
+                connection.send_query_prepared(_NAMES[name], parameters, binary)
+        results = await self._sync()
+        return results[1:] if self._pooled else results
 
     def give_up(self) -> None:
         """Takes the connection for lost: no answer came for too long."""
@@ -164,8 +162,8 @@ async def open_wire(dsn: str) -> Wire:
         **connect_parameters(prepare=False),
     )
     try:
-        await connection.execute(SQL["settle_session"])
-        wire = Wire(connection)
+        pooled = await settle(connection, SQL["settle_session"])
+        wire = Wire(connection, pooled=pooled)
     except BaseException as error:
         await connection.close()
         if isinstance(error, OSError):  # no descriptor is left
