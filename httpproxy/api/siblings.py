@@ -16,7 +16,7 @@ from typing import Final
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = 1.0  # seconds for a sibling's answer
+PATIENCE: Final = 0.5  # seconds for a sibling's answer: a probe often has but one
 _SUFFIX: Final = ".sock"
 LONGEST: Final = 107  # bytes of a socket's path
 
@@ -79,7 +79,7 @@ def _told(path: Path, question: str) -> Awaitable[bytes | None]:
                 finally:
                     writer.close()
         except (OSError, TimeoutError) as error:
-            log.info("worker %s does not answer: %s", path.stem, error or "too late")
+            log.info("worker %s does not answer: %s", path.stem, str(error) or "too late")
             return None
 
     return told()
