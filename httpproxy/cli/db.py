@@ -17,6 +17,7 @@ from httpproxy.settings.reading import Settings
 from httpproxy.store.database import Database
 from httpproxy.store.embedded.server import running_dsn
 from httpproxy.store.epochs import Epochs
+from httpproxy.store.grants import grants
 
 
 @click.group()
@@ -69,6 +70,28 @@ def epoch(invocation: Invocation) -> None:
 async def _begin_epoch(settings: Settings) -> int:
     async with database_dsn(settings) as dsn, Database(dsn) as database:
         return await Epochs(database).begin()
+
+
+@db.command()
+@click.argument("role")
+@click.option("--readers", metavar="ROLE", help="A role that reads the syncs' tables.")
+@click.option(
+    "--schema",
+    "schemas",
+    multiple=True,
+    help="A schema of yours that a sync is to keep its tables in. Can be repeated.",
+)
+def grant(role: str, readers: str | None, schemas: tuple[str, ...]) -> None:
+    """Print the SQL that lets ROLE run httpproxy in a database, and nothing else there.
+
+    For a database that belongs to somebody else: he reads it, and runs it. It asks no
+    database.
+
+    \b
+    Example
+      httpproxy db grant httpproxy --readers reporting > grants.sql
+    """
+    click.echo(grants(role, readers, schemas), nl=False)
 
 
 @db.command()

@@ -29,7 +29,7 @@ WITH mine AS (
 SELECT (SELECT count(*) FROM mine) AS mine,
     (SELECT count(*) FROM httpproxy.process p WHERE p.number <> %(number)s)
         - (SELECT count(*) FROM gone) AS others,
-    (SELECT array_agg(gone.name ORDER BY gone.number) FROM gone) AS gone
+    (SELECT pg_catalog.array_agg(gone.name ORDER BY gone.number) FROM gone) AS gone
 
 -- name: leave
 -- A process that ends well; what it holds is free at once.

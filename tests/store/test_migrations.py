@@ -14,20 +14,26 @@ from httpproxy.store.errors import NotMigratable
 MIGRATE = """
 import asyncio, sys
 from httpproxy.store.database import migrate
-print(asyncio.run(migrate(sys.argv[1])))
+print(asyncio.run(migrate(sys.stdin.read())))
 """
 
 
 def test_four_processes_that_start_at_once_migrate_once(empty_database_dsn: str) -> None:
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", MIGRATE, empty_database_dsn],
+            [sys.executable, "-c", MIGRATE],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         for _ in range(4)
     ]
+    for process in processes:  # not as an argument, which everybody can read
+        assert process.stdin is not None
+        process.stdin.write(empty_database_dsn)
+        process.stdin.close()
+        process.stdin = None
     told = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, told
     applied = sorted(int(out) for out, _ in told)

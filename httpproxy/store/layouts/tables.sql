@@ -23,7 +23,7 @@ WITH _given AS MATERIALIZED (
     LEFT JOIN LATERAL (
         SELECT t.*, t AS _row, true AS _found FROM {table} t WHERE {is_row} OFFSET 0
     ) t ON true
-    CROSS JOIN LATERAL jsonb_populate_record(
+    CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(
         CASE WHEN g.f THEN NULL::{table} ELSE t._row END, g.v) n
 ), _written AS (
     INSERT INTO {table} ({columns}, {extra})
@@ -97,7 +97,7 @@ WITH _given AS MATERIALIZED (
     LEFT JOIN LATERAL (
         SELECT t.*, t AS _row, true AS _found FROM {table} t WHERE {is_row} OFFSET 0
     ) t ON true
-    CROSS JOIN LATERAL jsonb_populate_record(
+    CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(
         CASE WHEN g.f THEN NULL::{table} ELSE t._row END, g.v) n
 ), _advanced AS (
     UPDATE httpproxy.meta m SET end_seq = greatest(m.end_seq, $2::bigint),
@@ -109,7 +109,7 @@ SELECT r, verdict FROM _judged
 
 -- name: try_values
 -- Whether the columns take these values: an error says no.
-SELECT FROM jsonb_populate_record(NULL::{table}, $1)
+SELECT FROM pg_catalog.jsonb_populate_record(NULL::{table}, $1)
 
 -- name: find_match
 -- The keys of the rows that hold a value; two tell that it is not unique.
@@ -143,14 +143,14 @@ ALTER TABLE {table} RENAME COLUMN {column} TO {new_name}
 
 -- name: count_unfit
 -- What a column holds, and what of it another type could not; what waits beside it.
-SELECT count({column}) AS held,
-    count({column}) FILTER (WHERE {converted} IS NULL) AS unfit,
+SELECT pg_catalog.count({column}) AS held,
+    pg_catalog.count({column}) FILTER (WHERE {converted} IS NULL) AS unfit,
     count(*) FILTER (WHERE {extra} ? {field_name}) AS beside
 FROM {table}
 
 -- name: keep_unfit
 -- Before a column changes its type: values that the new type cannot hold, set aside.
-UPDATE {table} SET {extra} = {extra} || jsonb_build_object({field_name}, to_jsonb({column}))
+UPDATE {table} SET {extra} = {extra} || pg_catalog.jsonb_build_object({field_name}, pg_catalog.to_jsonb({column}))
 WHERE {column} IS NOT NULL AND {converted} IS NULL
 
 -- name: change_type
@@ -168,7 +168,7 @@ WHERE {extra} ? {field_name} AND {fits} AND {converted} IS NOT NULL
 -- was said under a new name already is the later word.
 UPDATE {table}
 SET {extra} = ({extra} - {old_names}) || (
-    SELECT coalesce(jsonb_object_agg(name.new, {extra} -> name.old), '{{}}')
+    SELECT coalesce(pg_catalog.jsonb_object_agg(name.new, {extra} -> name.old), '{{}}')
     FROM unnest({old_names}, {new_names}) AS name(old, new)
     WHERE {extra} ? name.old AND (name.new = ANY ({old_names}) OR NOT {extra} ? name.new))
 WHERE {extra} ?| {old_names}

@@ -15,3 +15,16 @@ CREATE TABLE httpproxy.api_key (
 -- A name is free again once its key is revoked.
 CREATE UNIQUE INDEX api_key_name ON httpproxy.api_key (name) WHERE revoked_at IS NULL;
 CREATE INDEX ON httpproxy.api_key (sync_id) WHERE sync_id IS NOT NULL;
+
+-- Functions of ours find nothing but what Postgres itself has and what they name in full,
+-- whatever search_path a session has and whoever may put something into it.
+DO $$
+DECLARE
+    ours regprocedure;
+BEGIN
+    FOR ours IN SELECT oid FROM pg_catalog.pg_proc
+        WHERE pronamespace = 'httpproxy'::regnamespace
+    LOOP
+        EXECUTE pg_catalog.format('ALTER FUNCTION %s SET search_path = ''''', ours);
+    END LOOP;
+END $$;

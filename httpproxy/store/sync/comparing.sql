@@ -22,7 +22,7 @@ LEFT JOIN httpproxy.meta m ON m.collection = {number} AND m.record_id = g.r
 LEFT JOIN LATERAL (
     SELECT t.*, t AS _row, true AS _found FROM {table} t WHERE {is_row} OFFSET 0
 ) t ON true
-CROSS JOIN LATERAL jsonb_populate_record(
+CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(
     CASE WHEN g.f THEN NULL::{table} ELSE t._row END, g.v) n
 
 -- name: sample

@@ -58,7 +58,7 @@ WHERE process = %(process)s AND sync_id = ANY(%(sync_ids)s)
 -- name: retire
 -- A process that takes part no more, though it may serve on: it gets no share.
 WITH freed AS (DELETE FROM httpproxy.sync_owner WHERE process = %(process)s)
-UPDATE httpproxy.process SET roles = array_remove(roles, 'sync') WHERE number = %(process)s
+UPDATE httpproxy.process SET roles = pg_catalog.array_remove(roles, 'sync') WHERE number = %(process)s
 
 -- name: read_owners
 -- Which process runs what, for people.

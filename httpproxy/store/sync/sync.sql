@@ -38,7 +38,7 @@ CROSS JOIN LATERAL (
         WHERE d.collection = c.id AND d.record_id <> '' ORDER BY d.since LIMIT 10000) d
 ) d
 CROSS JOIN LATERAL (
-    SELECT coalesce(jsonb_object_agg(q.class, q.requests), '{}') AS requests
+    SELECT coalesce(pg_catalog.jsonb_object_agg(q.class, q.requests), '{}') AS requests
     FROM httpproxy.request q WHERE q.collection = c.id
 ) q
 -- As the planner does: rows per page when it was last looked at, times the pages of now.
@@ -46,7 +46,7 @@ LEFT JOIN LATERAL (
     SELECT (k.reltuples / k.relpages * (pg_relation_size(k.oid)
         / current_setting('block_size')::integer))::bigint AS guessed
     FROM pg_class k
-    WHERE k.oid = to_regclass(format('%%I.%%I', s.schema_name, c.table_name))
+    WHERE k.oid = to_regclass(pg_catalog.format('%%I.%%I', s.schema_name, c.table_name))
         AND k.relpages > 0 AND k.reltuples > 0
 ) t ON true
 LEFT JOIN LATERAL (
@@ -88,14 +88,14 @@ RETURNING number AS run, kind, thorough, start_seq, after, pages, records, mark,
 WITH turned AS (
     UPDATE httpproxy.run
     SET after = %(after)s, pages = pages + 1,
-        records = records + cardinality(%(seen)s::text[])
+        records = records + pg_catalog.cardinality(%(seen)s::text[])
     WHERE number = %(run)s AND collection = %(number)s AND pages = %(pages)s
         AND httpproxy.require_owner(
             (SELECT sync_id FROM httpproxy.collection WHERE id = %(number)s), %(fence)s)
     RETURNING number, pages, records
 ), noted AS (
     INSERT INTO httpproxy.seen (run, record_id)
-    SELECT turned.number, record FROM turned, unnest(%(seen)s::text[]) AS record
+    SELECT turned.number, record FROM turned, pg_catalog.unnest(%(seen)s::text[]) AS record
 )
 SELECT pages, records FROM turned
 
@@ -297,7 +297,7 @@ GROUP BY c.sync_id
 SELECT o.collection, d.record_id, d.key, d.mark
 FROM (
     SELECT n.collection, f.since
-    FROM unnest(%(numbers)s::integer[]) AS n(collection)
+    FROM pg_catalog.unnest(%(numbers)s::integer[]) AS n(collection)
     CROSS JOIN LATERAL (
         SELECT since FROM httpproxy.dirty d
         WHERE d.collection = n.collection AND d.record_id <> '' AND d.since <= now()
@@ -315,7 +315,7 @@ CROSS JOIN LATERAL (
 -- has one of them, least of all a later one of the same record.
 WITH answered AS MATERIALIZED (
     SELECT d.record_id
-    FROM unnest(%(records)s::text[]) AS g(record_id)  -- in their order, one by one
+    FROM pg_catalog.unnest(%(records)s::text[]) AS g(record_id)  -- in their order, one by one
     CROSS JOIN LATERAL (
         SELECT d.record_id FROM httpproxy.dirty d
         WHERE d.collection = %(number)s AND d.record_id = g.record_id
