@@ -15,7 +15,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
+import pytest
 
+from httpproxy.settings import reading as product
 from httpproxy.store.embedded.cluster import environment
 from httpproxy.store.embedded.premises import settle
 
@@ -44,7 +46,9 @@ def program() -> str | None:
 def open_pooler(dsn: str) -> Iterator[str]:
     """The DSN by which the database of `dsn` is reached through a pooler."""
     binary = program()
-    assert binary is not None, "pgbouncer is not installed: apt-get install pgbouncer"
+    if binary is None and "CI" not in product.environment():
+        pytest.skip("pgbouncer is not installed: apt-get install pgbouncer")
+    assert binary is not None, "pgbouncer is not installed: see .ci/run"
     at = urlsplit(dsn)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
