@@ -66,13 +66,14 @@ class Door(Protocol):
 class Connection(DrainingConnection):
     """One client's connection. `peer` is the address at its other end, "" for a socket's."""
 
-    __slots__ = ("_head", "_house", "_leaving", "_since", "_stage", "peer")
+    __slots__ = ("_deaf", "_head", "_house", "_leaving", "_since", "_stage", "peer")
 
     def __init__(self, house: GatewayServer, **options: Any) -> None:
         super().__init__(house, **options)
         self._house = house
         self._head = 0  # bytes of a head that is not whole yet
         self._leaving = False
+        self._deaf = False  # the client will send no more
         self._stage: tuple[str, int] = ("new", 0)
         self._since = house.now()
         self.peer = ""
@@ -101,8 +102,25 @@ class Connection(DrainingConnection):
         elif self._head:
             self._head = 0
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's may return one
+        """A client that has closed its sending side alone gets its answers still."""
+        request = self._current_request
+        payloads = [payload for _, payload in self._messages]
+        if request is not None:
+            payloads.append(request.content)
+        resting = self.idle or self._leaving
+        if resting or not all(payload.is_eof() for payload in payloads):
+            return False
+        self._deaf = True
+        if not self._messages:
+            self.close()
+        return True
+
     def look(self, now: float, limits: Limits) -> None:
         """Ends what has not moved for too long. Called for each connection, once a second."""
+        if self._deaf and self.idle:
+            self.force_close()
+            return
         stage = self._where()
         if stage != self._stage:
             self._stage, self._since = stage, now

@@ -31,7 +31,7 @@ REQUEST_REMOVED = frozenset(
         "connection", "keep-alive", "proxy-connection", "proxy-authorization", "te", "trailer",
         "transfer-encoding", "upgrade", "http2-settings", "expect", "forwarded", "x-real-ip",
         "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port",
-        "x-forwarded-server", "httpproxy-dry-run",
+        "x-forwarded-server", "httpproxy-dry-run", "httpproxy-other",
     }
 )  # fmt: skip
 REQUEST_SET = frozenset({"host", "content-length", "via"})
@@ -190,6 +190,11 @@ REQUEST_HEADERS = (
             ("Forwarded", "for=192.0.2.1"),
         ),
         arrives=(),
+    ),
+    Case(
+        "R10 forwarding: what is meant for us stays here, and a key goes on",
+        headers=(("Httpproxy-Other", "1"), ("Idempotency-Key", '"8e03978e"')),
+        arrives=(("Idempotency-Key", '"8e03978e"'),),
     ),
     Case("R9 forwarding: another proxy's Via", headers=(("Via", "1.1 elsewhere"),)),
     Case("R8 max-forwards: only for trace and options", headers=(("Max-Forwards", "0"),)),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import orjson
 import pytest
+from cases import TASKS
 from neighbours.door import Door
 from neighbours.problem import assert_problem, by_nginx
+from neighbours.rawclient import request_bytes
 from neighbours.recorder import Recorder
 from refusals import REFUSED, Refusal
 
@@ -59,6 +61,24 @@ async def test_what_follows_a_request_with_doubtful_ends_is_never_read_as_anothe
         if not either.behind_nginx or answer.get("Connection") == "close":
             assert await client.rest() == b""
     assert upstream.seen == []
+
+
+KINDS = {(refusal.status, refusal.code): refusal for refusal in REFUSED}
+
+
+@pytest.mark.parametrize("refusal", KINDS.values(), ids=lambda refusal: refusal.name)
+async def test_after_a_refusal_the_connection_serves_on_or_says_that_it_closes(
+    refusal: Refusal, either: Door, upstream: Recorder
+) -> None:
+    async with either.connect() as client:
+        await client.send(refusal.bytes_for(either.unique_id))
+        answer = await client.answer()
+        if "close" in answer.all("Connection"):
+            assert await client.rest() == b""
+        else:
+            good = request_bytes("GET", either.root("api.airtable.com") + TASKS)
+            assert (await client.exchange(good)).status == 200
+            assert len(upstream.seen) == 1
 
 
 async def test_a_request_without_a_version_is_refused(either: Door, upstream: Recorder) -> None:

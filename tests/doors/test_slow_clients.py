@@ -36,6 +36,8 @@ class Desk:
         self.served.append(request.raw_path)
         if request.raw_path == "/wait":
             await self.told.wait()
+        if request.raw_path == "/body":
+            await request.read()
         large = bytes(32 << 20) if request.raw_path == "/large" else b""
         fields = CIMultiDict({"X-Number": str(next(self._numbers))})
         return Answer(200, "OK", fields, large)
@@ -171,6 +173,31 @@ async def test_many_requests_at_once_are_served_one_after_another(open_hall: Ope
         numbers = [(await client.answer()).get("X-Number") for _ in range(300)]
     assert numbers == [str(n + 1) for n in range(300)]
     assert hall.served == [f"/{n}" for n in range(300)]
+
+
+@pytest.mark.parametrize("requests", [1, 3])
+async def test_a_client_that_has_closed_its_sending_side_gets_its_answers(
+    requests: int, open_hall: OpenHall
+) -> None:
+    async with open_hall() as hall, hall.open() as client:
+        await client.send(request_bytes("GET", "/wait") * requests)
+        client.writer.write_eof()
+        await asyncio.sleep(0.1)
+        hall.told.set()
+        for number in range(requests):
+            assert (await client.answer()).get("X-Number") == str(number + 1)
+        assert await client.rest(5) == b""
+
+
+async def test_one_that_closes_it_in_the_middle_of_a_request_is_hung_up_on(
+    open_hall: OpenHall,
+) -> None:
+    for part in (GET[:-2], request_bytes("POST", "/body", body=b"x" * 100)[:-1]):
+        async with open_hall() as hall, hall.open() as client:
+            await client.send(part)
+            await asyncio.sleep(0.05)
+            client.writer.write_eof()
+            assert await client.rest(2) == b""
 
 
 async def test_who_opens_too_many_connections_crowds_out_itself_alone(

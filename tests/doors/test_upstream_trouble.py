@@ -10,7 +10,7 @@ from cases import AIRTABLE, JSON_TYPE, PAYLOAD, TASKS
 from neighbours.deadends import blackhole, refusing
 from neighbours.door import Door
 from neighbours.problem import assert_problem
-from neighbours.rawclient import Answer, connect, request_bytes
+from neighbours.rawclient import Answer, request_bytes
 from neighbours.recorder import DROP, HANG, RESET, End, Recorder, Reply, http, raw
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -21,7 +21,7 @@ RECORD_PATH = f"{TASKS}/rec00000000000001"
 async def ask(door: Door, method: str = "POST") -> Answer:
     target = RECORD_PATH if method in ("PUT", "DELETE", "PATCH") else TASKS
     body = PAYLOAD if method in ("PUT", "POST", "PATCH") else None
-    async with connect(door.host, door.port) as client:
+    async with door.connect() as client:
         sent = request_bytes(method, door.root(AIRTABLE) + target, [JSON_TYPE], body)
         return await client.exchange(sent)
 
@@ -30,13 +30,13 @@ async def ask(door: Door, method: str = "POST") -> Answer:
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST", "PATCH"])
 @pytest.mark.parametrize("pooled", [False, True], ids=["fresh", "pooled"])
 async def test_a_call_whose_answer_is_lost_is_sent_exactly_once(
-    method: str, reply: Reply, pooled: bool, door: Door, upstream: Recorder
+    method: str, reply: Reply, pooled: bool, either: Door, upstream: Recorder
 ) -> None:
     if pooled:
-        await ask(door, "GET")
+        await ask(either, "GET")
         upstream.seen.clear()
     upstream.usual = reply
-    answer = await ask(door, method)
+    answer = await ask(either, method)
     assert [s.method for s in upstream.seen] == [method]
     assert answer.status == 502
     problem = assert_problem(answer)
@@ -46,46 +46,46 @@ async def test_a_call_whose_answer_is_lost_is_sent_exactly_once(
 
 @pytest.mark.parametrize("name", UNSOUND)
 async def test_an_unsound_answer_is_a_502_and_its_connection_is_given_up(
-    name: str, door: Door, upstream: Recorder
+    name: str, either: Door, upstream: Recorder
 ) -> None:
     kept = Reply((*UNSOUND[name].parts,), End.CLOSE)
     upstream.replies.append(kept)
-    answer = await ask(door)
+    answer = await ask(either)
     assert answer.status == 502
     problem = assert_problem(answer)
     assert problem["code"] == "upstream_failed"
     assert problem["sent"] in ("yes", "unknown")
     assert problem["retry_safe"] is False
-    assert (await ask(door)).status == 200
+    assert (await ask(either)).status == 200
     first, second = upstream.seen
     assert first.connection != second.connection
 
 
-async def test_a_folded_header_arrives_unfolded(door: Door, upstream: Recorder) -> None:
+async def test_a_folded_header_arrives_unfolded(either: Door, upstream: Recorder) -> None:
     """RFC 9112 §5.2 lets a gateway do this in place of a 502."""
     folded = b"HTTP/1.1 200 OK\r\nX-A: a\r\n  b\r\nContent-Length: 2\r\n\r\n{}"
     upstream.replies.append(raw(folded))
-    answer = await ask(door)
+    answer = await ask(either)
     assert (answer.status, answer.body) == (200, b"{}")
     assert answer.get("X-A").split() == ["a", "b"]
 
 
 async def test_bytes_after_an_answer_never_become_the_next_one(
-    door: Door, upstream: Recorder
+    either: Door, upstream: Recorder
 ) -> None:
     first = http(200, body=b"mine")
     forged = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
     upstream.replies.append(Reply((*first.parts, forged), End.KEEP))
-    assert (await ask(door)).body == b"mine"
-    assert (await ask(door)).body == b"{}"
+    assert (await ask(either)).body == b"mine"
+    assert (await ask(either)).body == b"{}"
 
 
 async def test_a_pooled_connection_that_closed_meanwhile_costs_no_call(
-    door: Door, upstream: Recorder
+    either: Door, upstream: Recorder
 ) -> None:
     upstream.replies.append(Reply(http(200).parts, End.CLOSE))
-    assert (await ask(door)).status == 200
-    assert (await ask(door)).status == 200
+    assert (await ask(either)).status == 200
+    assert (await ask(either)).status == 200
     assert len(upstream.seen) == 2
 
 
