@@ -19,7 +19,7 @@ import pytest
 
 from httpproxy.settings import reading as product
 from httpproxy.store.embedded.cluster import environment
-from httpproxy.store.embedded.premises import settle
+from httpproxy.store.embedded.premises import _new_servant
 
 SETTINGS = """
 [databases]
@@ -55,7 +55,7 @@ def open_pooler(dsn: str) -> Iterator[str]:
         port = probe.getsockname()[1]
     # It refuses to run as root, and so it runs as whoever the server runs as.
     folder = Path(tempfile.mkdtemp(prefix="httpproxy-pooler-"))
-    servant = settle(folder).servant
+    servant = _new_servant()
     folder.joinpath("users").write_text(f'"{at.username}" "{at.password}"\n')
     folder.joinpath("settings").write_text(
         SETTINGS.format(
