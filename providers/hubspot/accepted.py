@@ -15,7 +15,7 @@ import orjson
 
 from providers.drafting import Refusable, Unsure, listing, quoted
 from providers.hubspot.fields import reader
-from providers.record import JSON, Field
+from providers.record import JSON, ColumnType, Field
 from providers.values import Misfit
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,9 +49,10 @@ def drafted(field: Field, value: JSON) -> JSON:
     if edited_as == "checkbox" and text.startswith(";"):
         raise Unsure  # these are added to what the record has
     try:
-        return reader(field.column_type)(text)
+        value = reader(field.column_type)(text)
     except Misfit as misfit:
         raise Unsure from misfit
+    return _in_utc(value) if field.column_type is ColumnType.TIMESTAMPTZ else value
 
 
 def as_text(value: JSON) -> str:
@@ -59,6 +60,15 @@ def as_text(value: JSON) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else orjson.dumps(value).decode()
+
+
+def _in_utc(value: JSON) -> JSON:
+    """The moment as answers tell it, to the millisecond."""
+    try:
+        moment = datetime.fromisoformat(str(value)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise Unsure from error
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000).isoformat()
 
 
 def _email(text: str) -> str:

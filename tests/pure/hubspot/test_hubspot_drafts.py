@@ -55,7 +55,8 @@ def test_every_spelling_of_a_type_names_it(schema, spelling):
         ("is_partner", True, True),
         ("is_partner", "FALSE", False),
         ("birthday", 86_400_000, "1970-01-02"),
-        ("next_call", "2026-12-01T10:30:00+01:00", "2026-12-01T10:30:00+01:00"),
+        ("next_call", "2026-12-01T10:30:00+01:00", "2026-12-01T09:30:00+00:00"),
+        ("next_call", "2026-12-01T10:30:00.123456", "2026-12-01T10:30:00.123000+00:00"),
         ("next_call", 1000, "1970-01-01T00:00:01+00:00"),
         ("hs_buying_role", "CHAMPION;BLOCKER", ["CHAMPION", "BLOCKER"]),
         ("firstname", 5, "5"),
@@ -73,6 +74,7 @@ def test_values_are_as_the_column_takes_them(schema, name, written, column):
         ("firstname", ["a"]),
         ("score", "1,000"),
         ("score", "1" + "0" * 2_000),  # no column holds that
+        ("next_call", "0001-01-01T00:00:00+02:00"),
         ("Firstname", "x"),  # whether case counts is not said
     ],
 )
