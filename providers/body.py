@@ -27,6 +27,12 @@ from providers.spec import Unreadable
 
 MAX_DECODED: Final = 64 * 1024 * 1024
 MAX_DEPTH: Final = 200
+# Values in a document. A page of records has some ten thousand; 64 MiB of "[]," would be
+# twenty million, and some gigabytes of objects.
+MAX_VALUES: Final = 1_000_000
+MAX_CODINGS: Final = 3  # one is usual; a body may be made that unfolds into itself for ever
+MAX_WINDOW: Final = 8 * 1024 * 1024  # of zstd in HTTP: RFC 9659
+_BETWEEN: Final = (b",", b"[", b"{")
 _STEP: Final = 256 * 1024
 
 
@@ -41,7 +47,10 @@ def content(message: Request | Response, limit: int = MAX_DECODED) -> bytes:
     body = message.body
     if len(body) > limit:
         raise Unreadable(f"body of {len(body)} bytes is over the limit of {limit}")
-    for coding in reversed([c.strip().lower() for c in codings.split(",") if c.strip()]):
+    undone = [c.strip().lower() for c in codings.split(",") if c.strip()]
+    if len(undone) > MAX_CODINGS:
+        raise Unreadable(f"body has more than {MAX_CODINGS} codings")
+    for coding in reversed(undone):
         try:
             body = _undo(coding, body, limit)
         except (zlib.error, brotli.error, zstandard.ZstdError) as error:
@@ -60,10 +69,7 @@ def _undo(coding: str, body: bytes, limit: int) -> bytes:
     if coding == "br":
         return _unbrotli(body, limit)
     if coding == "zstd":
-        stream = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
-            body, read_across_frames=True
-        )
-        return _bounded(stream.read(limit + 1), limit)
+        return _unzstd(body, limit)
     raise Unreadable(f"unknown Content-Encoding {coding!r}")
 
 
@@ -88,6 +94,17 @@ def _unbrotli(body: bytes, limit: int) -> bytes:
     return out
 
 
+def _unzstd(body: bytes, limit: int) -> bytes:
+    stream = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(
+        body, read_across_frames=True
+    )
+    parts, total = [stream.read(_STEP)], 0
+    while parts[-1] and total <= limit:
+        total += len(parts[-1])
+        parts.append(stream.read(_STEP))
+    return _bounded(b"".join(parts), limit)
+
+
 def _bounded(out: bytes, limit: int) -> bytes:
     if len(out) > limit:
         raise Unreadable(f"body unfolds to more than the limit of {limit} bytes")
@@ -99,6 +116,9 @@ def parse(body: bytes) -> JSON:
 
     Numbers beyond double range come back as decimal strings, which numeric takes.
     """
+    # Before anything is made of it. Signs within texts count too, which is no matter.
+    if len(body) > MAX_VALUES and sum(map(body.count, _BETWEEN)) > MAX_VALUES:
+        raise Unreadable(f"JSON has more than {MAX_VALUES:,} values")
     try:
         value: JSON = orjson.loads(body)
     except orjson.JSONDecodeError:
