@@ -26,6 +26,7 @@ from httpproxy.exchange.settle import Settlement
 from httpproxy.exchange.write import Timeouts, Writes
 from httpproxy.gateway.callers import TrustedProxies
 from httpproxy.gateway.connection import Limits
+from httpproxy.gateway.descriptors import room_for
 from httpproxy.gateway.server import Doorway, Gateway
 from httpproxy.office import Office, make_reading, request_ids, wall_clock
 from httpproxy.settings.reading import Settings
@@ -102,7 +103,7 @@ def limits_of(settings: Settings) -> Limits:
         max_body=settings.max_request_bytes,
         head=settings.head_timeout,
         idle=settings.idle_timeout,
-        connections=settings.max_client_connections,
+        connections=room_for(settings.max_client_connections, settings.max_connections),
         trusted=TrustedProxies(settings.trusted_proxies),
     )
 
