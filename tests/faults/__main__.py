@@ -19,6 +19,7 @@ from tests.benchmarks.processes import ROOT
 from tests.faults.play import Act, Verdict, play
 from tests.faults.removed_guards import GUARDS
 
+GATEWAY: Final = ("gateway",)
 BOTH: Final = ("gateway", "sync")
 
 
@@ -26,12 +27,12 @@ def acts(kills: int, seconds: float) -> dict[int, list[Act]]:
     """What is played with one gateway, and what with two."""
     return {
         1: [
-            Act("gateway alone", ("gateway",), kills // 6, seconds),
-            Act("gateway and sync", BOTH, kills // 6, seconds, trouble=2.0),
+            Act("gateway alone", GATEWAY, kills // 5, seconds, trouble=1.5),
+            Act("gateway and sync", BOTH, kills // 5, seconds, trouble=1.5),
         ],
         2: [
-            Act("two gateways", ("gateway",), kills // 4, seconds),
-            Act("two gateways and syncs", BOTH, kills // 2, seconds, trouble=1.0, freezes=3),
+            Act("two gateways", GATEWAY, kills // 4, seconds, trouble=1.5, freezes=1),
+            Act("two gateways and syncs", BOTH, kills // 3, seconds, trouble=1.5, freezes=3),
         ],
     }
 
@@ -40,7 +41,7 @@ def main() -> int:
     """Plays; 0 if no invariant was violated."""
     options = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     options.add_argument("--kills", type=int, default=320, help="of the whole run")
-    options.add_argument("--seconds", type=float, default=300, help="of one act, at most")
+    options.add_argument("--seconds", type=float, default=420, help="of one act, at most")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--logs", type=Path, help="a folder to keep the logs in")
     options.add_argument("--without", default="", choices=("", *GUARDS), help="a guard")

@@ -24,6 +24,8 @@ from tests.faults.operations import Plan, Pool
 from tests.neighbours.wire import READ_LIMIT, Head, read_body, read_head
 
 PATIENCE: Final = 15.0  # seconds for an answer
+_KEYED: Final = 0.2  # of the calls that write one record have a key
+_AGAIN: Final = 60.0  # seconds for which a call with a key is sent again
 _LEAVING: Final = 0.04  # of the calls, in each of four phases alike
 _PHASES: Final = ("early", "sent", "waiting", "half")
 
@@ -101,7 +103,7 @@ class Caller:
         try:
             while not stop.is_set():
                 await asyncio.sleep(self._dice.expovariate(1 / self._pause))
-                call = await self._call()
+                call = await self._call(stop)
                 if call.acknowledged and call.receipt == "applied":
                     rows = await reader.look(list(call.writes))
                     look = Look(call.operation, time.monotonic(), rows)
@@ -111,7 +113,7 @@ class Caller:
         finally:
             self._hang_up()
 
-    async def _call(self) -> Call:
+    async def _call(self, stop: asyncio.Event) -> Call:
         ledger, provider = self._ledger, self._provider
         operation = ledger.next("o")
         pool = ledger.pools[provider]
@@ -122,20 +124,37 @@ class Caller:
         head = fingerprint(plan.method, host, plan.target)
         call = Call(operation, plan.kind, head, fingerprint(plan.body), began=time.monotonic())
         ledger.history.calls.append(call)
-        phase = self._dice.choice(_PHASES) if self._dice.random() < _LEAVING else ""
+        if plan.is_single and self._dice.random() < _KEYED:
+            call.keyed = True
+            ended = await self._ends(plan, call, "")
+            while not ended and not stop.is_set():
+                await asyncio.sleep(0.3)
+                ended = await self._ends(plan, call, "")
+        else:
+            leaves = self._dice.random() < _LEAVING
+            await self._ends(plan, call, self._dice.choice(_PHASES) if leaves else "")
+        return call
+
+    async def _ends(self, plan: Plan, call: Call, phase: str) -> bool:
+        """Sends a call once; False if one with a key is to be sent again."""
+        call.outcome, call.status, call.code = Outcome.LOST, 0, ""
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._exchange(plan, call, phase)
         except (OSError, EOFError, TimeoutError):
             self._hang_up()
         call.ended = time.monotonic()
-        return call
+        if not call.keyed or call.ended > call.began + _AGAIN:
+            return True
+        known = call.outcome is Outcome.ANSWERED and call.status < 500
+        return known or call.code in ("already_applied", "outcome_unclear")
 
     async def _exchange(self, plan: Plan, call: Call, phase: str) -> None:
         if self._line is None:
             self._door = self._dice.choice(self._doors)
             self._line = await Connection.open(self._door.port)
-        request = _request(plan, self._door.roots[self._provider], call.operation)
+        root = self._door.roots[self._provider]
+        request = _request(plan, root, call.operation, keyed=call.keyed)
         if phase == "early":
             await self._line.send(request[: -1 - len(plan.body) // 2])
             call.outcome = Outcome.GONE_EARLY
@@ -164,7 +183,8 @@ class Caller:
         call.receipt = " ".join(head.all("Httpproxy-Commit")).partition(";")[0]
         if "received-status" not in " ".join(head.all("Proxy-Status")):
             call.outcome = Outcome.PROBLEM
-            call.sent = str(json.loads(body)["sent"])
+            problem = json.loads(body)
+            call.sent, call.code = str(problem["sent"]), str(problem["code"])
             return
         call.outcome = Outcome.ANSWERED
         if not call.acknowledged:
@@ -221,7 +241,7 @@ def _json(body: bytes) -> Any:
         return None
 
 
-def _request(plan: Plan, root: str, operation: str) -> bytes:
+def _request(plan: Plan, root: str, operation: str, *, keyed: bool = False) -> bytes:
     token = PROVIDERS[plan.provider].sandbox.token
     lines = [
         f"{plan.method} {root}{plan.target} HTTP/1.1",
@@ -229,6 +249,8 @@ def _request(plan: Plan, root: str, operation: str) -> bytes:
         f"Authorization: Bearer {token}",
         f"{OPERATION}: {operation}",
     ]
+    if keyed:
+        lines.append(f'Idempotency-Key: "{operation}"')
     if plan.body:
         lines += ["Content-Type: application/json", f"Content-Length: {len(plan.body)}"]
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + plan.body

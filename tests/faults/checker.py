@@ -12,7 +12,8 @@ back. (The model of the interval rule, tests/model, checks rows in the same way.
          column by column
     I5   at rest, what the API did for a call is in the table, or marked to be read again
     I6   a call that the API refused changes nothing
-    I7   no call is received twice; what was "not sent" was not received at all
+    I7   no call is received twice; what was "not sent" was not received at all; and what
+         was sent again under its key is done once
     I8   what looks like the API's answer is the API's answer
     I9   a deleted record does not come back
     I11  at rest no intent is left, and at the end no mark
@@ -21,7 +22,7 @@ back. (The model of the interval rule, tests/model, checks rows in the same way.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -134,14 +135,27 @@ def once(history: History, _: Truths) -> Iterator[Violation]:
     arrived = _by_operation(history.received)
     for call in history.calls:
         got = [r for r in arrived.get(call.operation, ()) if r.status != _TOO_MANY]
+        if any((r.head, r.body) != (call.head, call.body) for r in got):
+            yield Violation("I15", "received differently", operation=call.operation)
+        if call.keyed:
+            continue
         if len(got) > 1:
             yield Violation("I7", f"received {len(got)} times", operation=call.operation)
         if got and call.outcome is Outcome.GONE_EARLY:
             yield Violation("I7", "received, and never sent whole", operation=call.operation)
         if got and call.sent == "no":
             yield Violation("I7", "received, and said not to be", operation=call.operation)
-        if any((r.head, r.body) != (call.head, call.body) for r in got):
-            yield Violation("I15", "received differently", operation=call.operation)
+
+
+def keyed(history: History, _: Truths) -> Iterator[Violation]:
+    """I7, I8: a call with a key is done once, and done if that is said."""
+    made = Counter(change.operation for change in history.changes)
+    for call in history.calls:
+        if call.keyed and made[call.operation] > 1:
+            text = f"done {made[call.operation]} times under one key"
+            yield Violation("I7", text, operation=call.operation)
+        if call.keyed and call.code == "already_applied" and not made[call.operation]:
+            yield Violation("I8", "said to be done, and is not", operation=call.operation)
 
 
 def honest(history: History, _: Truths) -> Iterator[Violation]:
@@ -153,7 +167,7 @@ def honest(history: History, _: Truths) -> Iterator[Violation]:
             yield Violation(
                 "I8", f"answer {call.status} is not the API's", None, call.operation
             )
-        if call.acknowledged and call.receipt not in ("applied", "deferred"):
+        if call.acknowledged and call.receipt not in ("applied", "deferred", "replayed"):
             text = f"a write was answered with the receipt {call.receipt!r}"
             yield Violation("I2", text, operation=call.operation)
 
@@ -239,7 +253,7 @@ def drained(history: History, _: Truths) -> Iterator[Violation]:
 
 
 RULES: Final[Sequence[Rule]] = (
-    once, honest, refused, forward, visible, equal, drained,
+    once, keyed, honest, refused, forward, visible, equal, drained,
 )  # fmt: skip
 
 

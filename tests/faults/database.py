@@ -93,6 +93,11 @@ class Postgres:
         return self._server.dsn
 
     @property
+    def own(self) -> str:
+        """The same for our own connections, whatever is ordered for those of others."""
+        return f"{self.dsn}?options=-c%20statement_timeout%3D0"
+
+    @property
     def port(self) -> int:
         return int(self.dsn.rpartition(":")[2].partition("/")[0])
 
@@ -138,7 +143,7 @@ class Postgres:
             filler.unlink(missing_ok=True)
 
     async def run(self, statement: str) -> None:
-        async with await AsyncConnection.connect(self.dsn, autocommit=True) as connection:
+        async with await AsyncConnection.connect(self.own, autocommit=True) as connection:
             await connection.execute(statement.encode())
 
     async def terminate(self) -> None:
@@ -149,9 +154,8 @@ class Postgres:
     async def hold(self, statement: str, seconds: float) -> bool:
         """Runs a statement, and keeps its locks for a while; False if it got none."""
         try:
-            async with await AsyncConnection.connect(self.dsn) as connection:
+            async with await AsyncConnection.connect(self.own) as connection:
                 await connection.execute("SET lock_timeout = '5s'")
-                await connection.execute("SET statement_timeout = 0")
                 await connection.execute(statement.encode())
                 await asyncio.sleep(seconds)
                 await connection.rollback()
@@ -225,7 +229,7 @@ class Book:
 
     async def ask(self, query: str) -> list[dict[str, Any]]:
         """The rows that a query gives."""
-        connection = await AsyncConnection.connect(self.postgres.dsn, row_factory=dict_row)
+        connection = await AsyncConnection.connect(self.postgres.own, row_factory=dict_row)
         async with connection:
             return await (await connection.execute(query.encode())).fetchall()
 
@@ -262,7 +266,7 @@ class Reader:
     async def _look(self, places: Sequence[Place]) -> dict[Place, Values | None]:
         if self._connection is None:
             self._connection = await AsyncConnection.connect(
-                self._book.postgres.dsn, autocommit=True, row_factory=dict_row
+                self._book.postgres.own, autocommit=True, row_factory=dict_row
             )
         found: dict[Place, Values | None] = dict.fromkeys(places)
         for provider, ids in _by_provider(places).items():

@@ -23,7 +23,7 @@ class Point:
 
     `seconds` > 0 kills that long after the function was entered. `most` is the greatest
     number of passages that are waited for; where `fruitful`, only those count that gave
-    something. `role` is what the process has to do for it.
+    something. `role` is what the process has to do for it, or "others" if there must be some.
     """
 
     name: str
@@ -42,6 +42,7 @@ _WRITER: Final = "httpproxy.store.commits.writer:Writer"
 _SETTLEMENT: Final = "httpproxy.exchange.settle:Settlement"
 _INTENTS: Final = "httpproxy.store.intents.book:Intents"
 _PROCESSES: Final = "httpproxy.store.processes:Processes"
+_PERMITS: Final = "httpproxy.store.permits:Permits"
 _OWNERS: Final = "httpproxy.store.sync.owners:Owners"
 _PROGRESS: Final = "httpproxy.store.sync.progress:Progress"
 
@@ -78,6 +79,8 @@ POINTS: Final = (
     Point("after it was registered", f"{_PROCESSES}.register", after=True, most=1),
     Point("before a beat", f"{_PROCESSES}.beat", most=2),
     Point("after a beat", f"{_PROCESSES}.beat", after=True, most=2),
+    Point("before permits are shared", f"{_PERMITS}.exchange", most=3, role="others"),
+    Point("after permits were shared", f"{_PERMITS}.exchange", True, most=3, role="others"),
     Point("before syncs are claimed", f"{_OWNERS}.claim", most=2, role="sync"),
     Point("after syncs were claimed", f"{_OWNERS}.claim", after=True, most=2, role="sync"),
     # The sync

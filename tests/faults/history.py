@@ -59,8 +59,9 @@ class Change:
 class Call:
     """`writes`: what the answer says of each record, None that it is deleted.
 
-    `receipt` is the first word of ours; `head`, `body` and `answer` are fingerprints, to
-    be compared with those of the authority.
+    `receipt` is the first word of ours, `code` that of a problem; `head`, `body` and
+    `answer` are fingerprints, to be compared with those of the authority. What is `keyed`
+    has an Idempotency-Key and was sent again until it had an end, which is what is told.
     """
 
     operation: str
@@ -75,6 +76,8 @@ class Call:
     writes: Mapping[Place, Values | None] = field(default_factory=dict)
     began: float = 0.0
     ended: float = 0.0
+    keyed: bool = False
+    code: str = ""
 
     @property
     def acknowledged(self) -> bool:

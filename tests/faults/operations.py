@@ -42,6 +42,11 @@ class Plan:
     names: tuple[str, ...] = ()
     ends: tuple[str, ...] = ()
 
+    @property
+    def is_single(self) -> bool:
+        """Whether it writes one record, that it makes or names."""
+        return self.kind.partition(" ")[2] in ("create", "update", "replace")
+
 
 @dataclass(slots=True)
 class Pool:

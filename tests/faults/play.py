@@ -18,17 +18,14 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-import psycopg
-
 from providers.catalog import PROVIDERS
 from tests.faults.callers import Caller, ThirdParty
 from tests.faults.checker import Violation, check
-from tests.faults.database import Book, Reader
+from tests.faults.database import Reader
 from tests.faults.failpoints import POINTS, Point
-from tests.faults.history import History
+from tests.faults.figures import Doubts, Verdict, figures
 from tests.faults.proxies import NOTHING, Armed, Proxy
 from tests.faults.stage import USUAL, Pace, Stage, open_stage
-from tests.faults.telling import told
 from tests.faults.troubles import Troubles
 
 ANY_MOMENT: Final = "at any moment"
@@ -61,50 +58,6 @@ class Act:
     @property
     def syncs(self) -> bool:
         return "sync" in self.roles
-
-
-@dataclass
-class Verdict:
-    """What came out."""
-
-    figures: dict[str, Any]
-    violations: list[Violation]
-    history: History
-
-    def __str__(self) -> str:
-        return "\n\n".join(told(self.history, v) for v in self.violations[:10])
-
-
-@dataclass
-class Doubts:
-    """Watches the calls whose outcome is not known: how many, and until when."""
-
-    ages: dict[int, float] = field(default_factory=dict)
-    gone: set[int] = field(default_factory=set)
-
-    async def watch(self, book: Book, stop: asyncio.Event) -> None:
-        """Notes them until it is told to stop."""
-        query = (
-            "SELECT id, extract(epoch FROM now() - began_at)::float8 AS age"
-            " FROM httpproxy.intent WHERE state = 'uncertain'"
-        )
-        while not stop.is_set():
-            await asyncio.sleep(0.25)
-            try:
-                found = {row["id"]: row["age"] for row in await book.ask(query)}
-            except psycopg.Error:
-                continue  # the database is being restarted
-            self.ages |= found
-            self.gone = self.ages.keys() - found.keys()
-
-    def figures(self) -> dict[str, Any]:
-        """How many there were, and the seconds from their beginning to their settlement."""
-        ages = sorted(self.ages[each] for each in self.gone)
-        if not ages:
-            return {"seen": len(self.ages), "settled": 0}
-        shares = {"half": 0.5, "nine tenths": 0.9, "all": 1.0}
-        at = {n: round(ages[int(s * (len(ages) - 1))], 1) for n, s in shares.items()}
-        return {"seen": len(self.ages), "settled": len(ages), "after seconds": at}
 
 
 @dataclass
@@ -214,7 +167,8 @@ class Play:
             watching.cancel()
 
     def _draw(self, act: Act) -> Armed:
-        deck = self._decks.setdefault(act.roles, self._deck(act.roles))
+        roles = act.roles if len(self.stage.proxies) == 1 else (*act.roles, "others")
+        deck = self._decks.setdefault(roles, self._deck(roles))
         point = next(deck)
         return Armed(point, self.dice.randint(1, point.most))
 
@@ -257,29 +211,9 @@ class Play:
         history = await self.stage.history()
         surprises = [Violation("I16", text) for text in self.stage.tally.surprises]
         violations = [*surprises, *check(history)]
-        return Verdict(self._figures(history, violations), violations, history)
-
-    def _figures(self, history: History, violations: Sequence[Violation]) -> dict[str, Any]:
-        ledger, tally = self.stage.ledger, self.stage.tally
-        calls = Counter(f"{call.outcome}" for call in history.calls)
-        return {
-            "kills": tally.kills.total(),
-            "kills by step": dict(sorted(tally.kills.items())),
-            "other ends": dict(sorted(tally.ends.items())),
-            "troubles": dict(sorted(self.troubles.items())),
-            "calls": len(history.calls),
-            "calls by outcome": dict(sorted(calls.items())),
-            "acknowledged writes": ledger.acknowledged,
-            "deferred": ledger.deferred,
-            "calls in doubt": self.doubts.figures(),
-            "records marked at rest": sum(len(t.excused) for t in history.tables),
-            "requests at the APIs": len(history.received),
-            "versions": len(history.changes),
-            "row changes": len(history.strokes),
-            "seconds": dict(self.seconds),
-            "violations": len(violations),
-            "violations by invariant": dict(Counter(v.invariant for v in violations)),
-        }
+        done = figures(self.stage, history, self.doubts, self.troubles, self.seconds)
+        done["violations"] = dict(Counter(v.invariant for v in violations))
+        return Verdict(done, violations, history)
 
 
 async def play(

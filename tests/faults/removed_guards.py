@@ -3,12 +3,12 @@ in the process that is about to serve."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from httpproxy.exchange.write import Writes
-from httpproxy.store.commits.commit import Committer
 from httpproxy.store.commits.writer import SQL
 from httpproxy.store.intents.book import Intents
 from httpproxy.store.intents.ledger import Ledger
@@ -23,25 +23,16 @@ def intents_are_written() -> None:
 
 
 def an_intent_ends_with_its_commit() -> None:
-    """Ended as soon as the answer is there, before it is committed."""
-    real = Committer.commit
+    """Ended when the answer is there, before that is committed."""
+    real = Writes._commit
 
-    async def commit(committer: Committer, given: Any) -> Any:
+    async def commit(writes: Writes, attempt: Any, given: Any) -> Any:
         if given.intent is not None:
-            _PENS[-1].end(given.intent)
-        return await real(committer, replace(given, intent=None, answer=None))
+            writes.intents.end(given.intent)
+            await asyncio.sleep(0.01)
+        return await real(writes, attempt, replace(given, intent=None, answer=None))
 
-    begin = Intents.begin
-
-    async def noted(intents: Intents, intent: Any) -> int:
-        _PENS.append(intents)
-        del _PENS[:-1]
-        return await begin(intents, intent)
-
-    Committer.commit, Intents.begin = commit, noted  # type: ignore[method-assign]
-
-
-_PENS: Final[list[Intents]] = []
+    Writes._commit = commit  # type: ignore[method-assign]
 
 
 def intents_of_the_dead_are_adopted() -> None:

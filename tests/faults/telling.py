@@ -36,4 +36,5 @@ def _seen(history: History, violation: Violation) -> Iterator[tuple[float, str]]
 
 def _said(call: Call) -> str:
     said = f"{call.operation} {call.kind} {call.outcome} {call.status} {call.receipt}"
+    said += f" {call.code} keyed" if call.keyed else f" {call.code}"
     return f"{said} sent={call.sent}" if call.sent else said

@@ -1,4 +1,4 @@
-"""A bounded part of the fault suite: every step is killed at once or nearly so, seeded."""
+"""A bounded part of the fault suite: a dozen kills and some trouble, seeded."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from tests.faults.play import Act, play
 from tests.faults.stage import Pace
 
 BRISK = Pace(looks=(0.0, 0.5, 1.0, 2.0, 3.0), hurry=True)
-BOTH = ("gateway", "sync")
+SOON = (0.8, 1.2)
 
 
 def test_two_gateways_that_are_killed_lose_nothing_and_send_nothing_twice():
     acts = [
-        Act("gateways", ("gateway",), 8, 12, patience=(0.8, 1.2)),
-        Act("gateways and syncs", BOTH, 8, 12, trouble=0.5, patience=(0.8, 1.2)),
+        Act("gateways", ("gateway",), 7, 40, patience=SOON),
+        Act("gateways and syncs", ("gateway", "sync"), 7, 40, trouble=0.5, patience=SOON),
     ]
     verdict = asyncio.run(play(acts, 2, 7, lambda _: None, pace=BRISK))
     assert not verdict.violations, f"{verdict}"
     assert verdict.figures["kills"] >= 12
-    assert verdict.figures["acknowledged writes"] > 300
+    assert verdict.figures["acknowledged writes"] > 50

@@ -111,6 +111,17 @@ def acknowledged_without_a_commit(history: History) -> None:
     again(history, "o2", receipt="none")
 
 
+def done_twice_under_a_key(history: History) -> None:
+    again(history, "o4", keyed=True)
+    history.changes.append(Change(("hubspot", "2"), 6, "o4", 6.0, contact(6, "o4", "o4")))
+    history.tables = []
+
+
+def said_to_be_done(history: History) -> None:
+    none = Call("o9", "write", "head o9", "body", Outcome.PROBLEM, 409, keyed=True)
+    history.calls.append(replace(none, code="already_applied"))
+
+
 def lost_before_the_look(history: History) -> None:
     history.looks[1] = Look("o2", 2.5, {TASK: task(1, "o1")})
 
@@ -188,6 +199,8 @@ PLANTED = {
     sent_otherwise: {"I15"},
     answered_otherwise: {"I8"},
     acknowledged_without_a_commit: {"I2"},
+    done_twice_under_a_key: {"I7"},
+    said_to_be_done: {"I8"},
     lost_before_the_look: {"I2"},
     missing_at_the_look: {"I2"},
     still_there_at_the_look: {"I2"},
