@@ -190,7 +190,7 @@ async def test_of_many_records_some_are_shown_and_the_rest_counted(
     [
         (b"", "The body is empty."),
         (b"\xff\xfe", "The request's body cannot be read:"),
-        (b'{"fields": {"Name": ' + b"[" * 150 + b"]" * 150 + b"}}", '"Name" takes text'),
+        (b'{"fields": {"Name": ' + b"[" * 300 + b"]" * 300 + b"}}", '"Name" takes text'),
         (b'{"fields": {"Name": "\\u0000"}}', None),
     ],
 )
