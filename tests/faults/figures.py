@@ -43,7 +43,7 @@ class Doubts:
             " FROM httpproxy.intent WHERE state = 'uncertain'"
         )
         while not stop.is_set():
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(0.5)
             try:
                 found = {row["id"]: row["age"] for row in await book.ask(query)}
             except psycopg.Error:

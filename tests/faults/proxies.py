@@ -28,6 +28,7 @@ from tests.faults.wires import Wire
 DRAIN: Final = 90.0  # seconds until a process that was asked to end must have
 READY: Final = 20.0  # seconds until a process that can start listens
 KEY: Final = "the secret key of the fault suite, 32 characters at least"
+HOSTS: Final = [host for provider in PROVIDERS.values() for host in provider.hosts]
 _POLL: Final = 0.02
 
 
@@ -141,11 +142,10 @@ class Proxy:
     def settle(self, settings: Mapping[str, Any]) -> None:
         """Writes the settings that the next process will have."""
         origin = f"http://127.0.0.1:{self.to_api.port}"
-        hosts = [host for provider in PROVIDERS.values() for host in provider.hosts]
         chosen = {
             "secret_key": KEY,
             "gateway_port": self._listening,
-            "upstreams": dict.fromkeys(hosts, origin),
+            "upstreams": dict.fromkeys(HOSTS, origin),
             **settings,
         }
         lines = [f"{name} = {_toml(value)}" for name, value in chosen.items()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,14 +13,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from httpproxy.settings.reading import environment
+from pydantic import SecretStr
+
+from httpproxy.lifecycle import NewSync, create_sync
+from httpproxy.office import Office, api_root, open_office
+from httpproxy.settings.reading import Settings
+from httpproxy.store.registry import Sync
 from providers.catalog import PROVIDERS
-from tests.benchmarks.processes import ROOT, Run
+from providers.spec import Budget, Provider
+from tests.benchmarks.processes import Run
 from tests.faults.authority import TABLE
 from tests.faults.callers import Door, Ledger
 from tests.faults.database import Book, Postgres, small_disk
 from tests.faults.history import Change, History, Received
-from tests.faults.proxies import Nursery, Proxy, Tally
+from tests.faults.proxies import HOSTS, KEY, Nursery, Proxy, Tally
 from tests.faults.troubles import side_api
 
 # Short, so that an outage is over before the next one begins.
@@ -36,10 +41,6 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "discovery_interval": 30.0,
     "mass_delete_share": 1.0,
     "mass_delete_minimum": 1_000_000,
-}
-_RATES: Final = {
-    "airtable": ("--rate", "400/1"),
-    "hubspot": ("--rate", "4000/10", "--rate", "search=50/1"),
 }
 _CYCLE: Final = 120.0  # seconds until a resync must be done
 
@@ -104,8 +105,10 @@ class Stage:
     async def full_cycle(self) -> float:
         """Has every collection listed anew, and what is marked read; the seconds it took."""
         began = time.monotonic()
-        for provider in PROVIDERS:
-            await command(self.proxies[0].log.parent, "sync", "resync", provider)
+        async with _office(self.postgres, self.api, self.log.parent) as office:
+            for sync in await office.registry.syncs():
+                await office.progress.ask_resync(sync.id, None)
+                await office.registry.touch(sync)
         asked = "SELECT bool_and(NOT wants_thorough AND listed_at > asked_at) AS yes FROM"
         query = f"{asked} httpproxy.progress"
         while time.monotonic() < began + _CYCLE:
@@ -138,42 +141,45 @@ async def open_stage(
             await proxy.open(stack, api, postgres.port)
             dsn = postgres.through(proxy.to_postgres.port)
             proxy.settle({**SETTINGS, "database_url": dsn})
-        made = {name: await _create(proxies[0], name) for name in PROVIDERS}
-        tables = {n: (each["schema"], each["tables"][0]["name"]) for n, each in made.items()}
-        book = Book(postgres, tables)
+        async with _office(postgres, api, logs) as office:
+            made = {name: await _create(office, each) for name, each in PROVIDERS.items()}
+        book = Book(postgres, {name: table for name, (_, table) in made.items()})
         await book.audit()
-        roots = {name: _path(each["api_root"]) for name, each in made.items()}
+        roots = {name: api_root("", sync) for name, (sync, _) in made.items()}
         doors = [Door(proxy.to_us.port, roots) for proxy in proxies]
         ledger = Ledger(await _table_id(api), History())
         yield Stage(postgres, book, proxies, doors, ledger, tally, api, disk, log, pace)
 
 
-async def _create(proxy: Proxy, provider: str) -> dict[str, Any]:
-    kit = PROVIDERS[provider].sandbox
-    what = {
-        "airtable": ("--base", kit.account, "--table", TABLE),
-        "hubspot": ("--object", "contacts"),
-    }[provider]
-    text = await command(
-        proxy.log.parent, "sync", "create", provider, *what, *_RATES[provider],
-        "--name", provider, "--json", token=kit.token,
-    )  # fmt: skip
-    made: dict[str, Any] = json.loads(text)
-    return made
+@asynccontextmanager
+async def _office(postgres: Postgres, api: int, folder: Path) -> AsyncIterator[Office]:
+    """What the command line would work with; past every wire."""
+    settings = Settings(
+        database_url=SecretStr(postgres.own),
+        secret_key=SecretStr(KEY),
+        data_dir=folder,
+        upstreams=dict.fromkeys(HOSTS, f"http://127.0.0.1:{api}"),
+    )
+    async with open_office(settings) as office:
+        yield office
 
 
-async def command(folder: Path, *arguments: str, token: str = "") -> str:
-    """Runs `httpproxy` in a folder; its output. It must end well."""
-    kept = {n: v for n, v in environment().items() if n in ("PATH", "HOME", "LANG")}
-    kept["PYTHONPATH"] = f"{ROOT}"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "httpproxy", *arguments, cwd=folder, env=kept,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await process.communicate(token.encode())
-    assert process.returncode == 0, (arguments, out.decode(), err.decode())
-    return out.decode()
+async def _create(office: Office, provider: Provider) -> tuple[Sync, tuple[str, str]]:
+    """A sync, and the schema and name of its table."""
+    kit = provider.sandbox
+    spelling = TABLE if provider.name == "airtable" else "contacts"
+    wanted = NewSync(
+        provider,
+        kit.account,
+        (spelling,),
+        provider.credential_kinds[0].name,
+        tuple(Budget(budget.name, 4000, 10.0) for budget in provider.budgets),
+    )
+    sync = await create_sync(office, wanted, kit.token)
+    tables = await office.registry.tables(sync)
+    collection = tables.schema.find(spelling)
+    assert collection is not None
+    return sync, (sync.schema_name, tables.tables[collection.id].name)
 
 
 async def _table_id(api: int) -> str:
@@ -181,10 +187,6 @@ async def _table_id(api: int) -> str:
     kit = PROVIDERS["airtable"].sandbox
     tables = state["airtable"]["bases"][kit.account]["tables"]
     return next(i for i, table in tables.items() if table["name"] == TABLE)
-
-
-def _path(url: str) -> str:
-    return "/" + url.split("/", 3)[3]
 
 
 def read_log(file: Path) -> tuple[list[Received], list[Change]]:
