@@ -119,9 +119,8 @@ class Fleet:
 
     async def _start(self, place: Place) -> Child:
         ours, theirs = socket.socketpair()
-        sockets = {"gateway": place.gateway}
-        if self._api:
-            sockets["api"] = self._api
+        doors = {"gateway": place.gateway, "api": self._api}
+        sockets = {door: some for door, some in doors.items() if some}
         with theirs:
             handed = Handed(sockets, place.name, self._folder, theirs)
             return await spawn(self._command(handed), handed.descriptors(), ours)
