@@ -51,7 +51,8 @@ class Child:
 
     def dismiss(self) -> None:
         """Asks it to finish its calls and to leave."""
-        self.line.close()
+        with suppress(OSError):  # it was asked before, or is gone
+            self.line.shutdown(socket.SHUT_RDWR)
 
     async def until_gone(self, seconds: float) -> None:
         """Waits for its end; then it is killed."""
@@ -61,6 +62,8 @@ class Child:
         except TimeoutError:
             self.kill()
             await self.process.wait()
+        finally:
+            self.line.close()
 
     def kill(self) -> None:
         if self.alive:

@@ -103,10 +103,10 @@ class Fleet:
     async def end(self) -> None:
         """Asks all workers to finish their calls, and waits for them. Nothing is restarted."""
         self._ending.set()
-        children = [place.child for place in self.places if place.child is not None]
-        for child in children:
-            child.dismiss()
-        await asyncio.gather(*(child.until_gone(LEAVE_SECONDS) for child in children))
+        for place in self.places:
+            if place.child is not None:
+                place.child.dismiss()
+        await asyncio.gather(*(self._empty(place) for place in self.places))
         async with self._rolling:  # a replacement that was on its way is gone by then, too
             pass
 
@@ -130,6 +130,12 @@ class Fleet:
         place.child = await self._start(place)
         return await place.child.until_ready(START_SECONDS)
 
+    async def _empty(self, place: Place) -> None:
+        async with place.turn:  # one that was being started is there by now
+            if place.child is not None:
+                place.child.dismiss()
+                await place.child.until_gone(LEAVE_SECONDS)
+
     async def _keep(self, place: Place) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -146,7 +152,7 @@ class Fleet:
                 self._look_at_all()
                 if await self._pause(_BACKOFF[min(place.failures, len(_BACKOFF) - 1)]):
                     return
-                child.dismiss()
+                await child.until_gone(0.0)
                 began = loop.time()
                 if not await self._fill(place):
                     place.child.kill()
