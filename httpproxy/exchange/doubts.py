@@ -136,7 +136,7 @@ class Doubts:
             else:
                 await self._later(doubt, f"{error}")
             return
-        verdict = judge(drafts, seen.named, seen.created)
+        verdict = judge(drafts, seen.named, seen.created, doubt.began_at)
         if verdict.outcome != "applied" and not last:
             await self._later(doubt, f"{verdict.outcome} at look {doubt.looks + 1}")
             return

@@ -6,20 +6,25 @@
 
 Only who sent an `Idempotency-Key` is told; the rows are right in any case, for what was
 read is committed. `absent` lets the call be sent once more, so it takes certainty: a new
-record that is a little different may be ours, spelled anew by the API. A record that
-another call of the application made is never ours.
+record that is a little different may be ours, spelled anew by the API, and values that are
+not there may have been written over. A record that another call of the application made is
+never ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from typing import Final
 
 from httpproxy.store.intents.values import Outcome
-from httpproxy.store.layouts.tables import GONE
+from httpproxy.store.layouts.tables import is_deleted
 from providers.record import JSON, Image
 from providers.spec import Draft, DraftKind
+
+CLOCKS_DIFFER: Final = 60.0  # seconds, ours and the API's
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,37 +35,47 @@ class Verdict:
     records: tuple[str, ...] = ()
 
 
-def judge(drafts: Sequence[Draft], named: Iterable[Image], created: Iterable[Image]) -> Verdict:
+def judge(
+    drafts: Sequence[Draft],
+    named: Iterable[Image],
+    created: Iterable[Image],
+    began_at: float,
+) -> Verdict:
     """What became of the drafts; of what they change on the side nothing can be said.
 
     `named` are images of the records that the drafts name, `created` those of records
-    that were made since, without those of other calls.
+    that were made since, without those of other calls. The call began at `began_at`, in
+    epoch seconds.
     """
     told = [draft for draft in drafts if draft.kind is not DraftKind.TOUCH]
     if not told:
         return Verdict("unclear")
     now = {(image.collection, image.key): image for image in named}
     left = list(created)
-    found = [_judged(draft, now, left) for draft in told]
+    found = [_judged(draft, now, left, began_at) for draft in told]
     outcomes = {verdict.outcome for verdict in found}
     records = tuple(record for verdict in found for record in verdict.records)
     return Verdict(outcomes.pop() if len(outcomes) == 1 else "unclear", records)
 
 
 def _judged(
-    draft: Draft, now: Mapping[tuple[str, tuple[str, ...]], Image], left: list[Image]
+    draft: Draft,
+    now: Mapping[tuple[str, tuple[str, ...]], Image],
+    left: list[Image],
+    began_at: float,
 ) -> Verdict:
     if draft.key is None:
         return _made(draft, left)
     image = now.get((draft.collection, draft.key))
     if image is None:
         return Verdict("unclear")
-    gone = image.kind in GONE
+    gone, record = is_deleted(image), (image.record_id,)
     if draft.kind is DraftKind.DELETE:
-        return Verdict("applied" if gone else "absent", (image.record_id,))
-    if gone or not _shows(image, draft.values):
-        return Verdict("absent")
-    return Verdict("applied", (image.record_id,))
+        return Verdict("applied" if gone else "absent", record)
+    if not gone and _shows(image, draft.values):
+        return Verdict("applied", record)
+    # It may have been applied, and written over since.
+    return Verdict("absent" if _stood_before(image, began_at) else "unclear", record)
 
 
 def _made(draft: Draft, left: list[Image]) -> Verdict:
@@ -73,6 +88,15 @@ def _made(draft: Draft, left: list[Image]) -> Verdict:
     # An upsert may have changed a record that was there before.
     absent = draft.kind is DraftKind.CREATE and not ours
     return Verdict("absent" if absent else "unclear")
+
+
+def _stood_before(image: Image, began_at: float) -> bool:
+    """Whether the record's version is certainly older than the call."""
+    try:
+        version = datetime.fromisoformat(image.updated_at or "").timestamp()
+    except ValueError:
+        return False
+    return version < began_at - CLOCKS_DIFFER
 
 
 def _shows(image: Image, values: Mapping[str, JSON]) -> bool:

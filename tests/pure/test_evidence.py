@@ -6,9 +6,17 @@ from collections.abc import Mapping
 
 import pytest
 
-from httpproxy.exchange.evidence import judge
+from httpproxy.exchange import evidence
+from httpproxy.exchange.evidence import Verdict
 from providers.record import JSON, Image, ImageKind
 from providers.spec import Draft, DraftKind
+
+BEGAN_AT = 1_800_000_000.0  # 2027-01-15T08:00:00Z
+BEFORE, SINCE = "2027-01-15T07:58:00Z", "2027-01-15T07:59:30+00:00"
+
+
+def judge(drafts: list[Draft], named: list[Image], created: list[Image]) -> Verdict:
+    return evidence.judge(drafts, named, created, BEGAN_AT)
 
 
 def image(key: str, kind: ImageKind = ImageKind.REPLACE, **values: JSON) -> Image:
@@ -27,9 +35,22 @@ def test_an_update_that_is_there_was_applied_whatever_else_the_record_holds():
     assert (verdict.outcome, verdict.records) == ("applied", ("r1",))
 
 
-def test_an_update_of_which_one_value_is_missing_was_not():
+@pytest.mark.parametrize(
+    ("version", "outcome"),
+    [(BEFORE, "absent"), (SINCE, "unclear"), (None, "unclear"), ("no moment", "unclear")],
+)
+def test_an_update_that_is_not_there_was_not_applied_if_nobody_wrote_the_record_since(
+    version, outcome
+):
     asked = [draft(UPDATE, "r1", name="new", n=3)]
-    assert judge(asked, [image("r1", name="new", n=2)], []).outcome == "absent"
+    seen = Image("tasks", ("r1",), ImageKind.REPLACE, {"name": "new", "n": 2}, {}, version)
+    assert judge(asked, [seen], []).outcome == outcome
+
+
+def test_a_record_that_is_archived_is_gone_however_it_was_read():
+    archived = image("r1", **{"$archived": True, "name": "x"})
+    assert judge([draft(DELETE, "r1")], [archived], []).outcome == "applied"
+    assert judge([draft(UPDATE, "r1", name="x")], [archived], []).outcome == "unclear"
 
 
 @pytest.mark.parametrize("kind", [ImageKind.DELETE, ImageKind.ARCHIVE])
@@ -39,8 +60,8 @@ def test_a_delete_was_applied_if_the_record_is_gone(kind):
 
 
 @pytest.mark.parametrize("kind", [ImageKind.DELETE, ImageKind.ARCHIVE])
-def test_an_update_of_a_record_that_is_gone_is_not_there(kind):
-    assert judge([draft(UPDATE, "r1", name="x")], [image("r1", kind)], []).outcome == "absent"
+def test_an_update_of_a_record_that_is_gone_may_have_been_applied_before(kind):
+    assert judge([draft(UPDATE, "r1", name="x")], [image("r1", kind)], []).outcome == "unclear"
 
 
 def test_a_record_that_could_not_be_read_tells_nothing():
