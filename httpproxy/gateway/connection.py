@@ -66,16 +66,21 @@ class Door(Protocol):
 class Connection(DrainingConnection):
     """One client's connection. `peer` is the address at its other end, "" for a socket's."""
 
-    __slots__ = ("_deaf", "_head", "_house", "_leaving", "_since", "_stage", "peer")
+    __slots__ = (
+        "_deaf", "_head", "_house", "_leaving", "_payload", "_serving", "_since", "_stage",
+        "peer",
+    )  # fmt: skip
 
     def __init__(self, house: GatewayServer, **options: Any) -> None:
         super().__init__(house, **options)
         self._house = house
         self._head = 0  # bytes of a head that is not whole yet
+        self._serving = False  # the latest request is not answered yet
         self._leaving = False
         self._deaf = False  # the client will send no more
         self._stage: tuple[str, int] = ("new", 0)
         self._since = house.now()
+        self._payload: StreamReader | None = None  # of the latest request
         self.peer = ""
 
     @property
@@ -91,6 +96,8 @@ class Connection(DrainingConnection):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._house.left(self)
+        if self._payload is not None and not self._serving:
+            self._payload.feed_eof()  # aiohttp would wait 10 s for the rest of it
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -102,19 +109,30 @@ class Connection(DrainingConnection):
         elif self._head:
             self._head = 0
 
+    def serves(self, payload: StreamReader) -> None:
+        """From now on it serves the request with this body."""
+        self._payload, self._serving = payload, True
+
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's may return one
         """A client that has closed its sending side alone gets its answers still."""
-        request = self._current_request
         payloads = [payload for _, payload in self._messages]
-        if request is not None:
-            payloads.append(request.content)
-        resting = self.idle or self._leaving
-        if resting or not all(payload.is_eof() for payload in payloads):
+        if self._payload is not None:
+            payloads.append(self._payload)
+        due = self._serving or bool(self._messages)
+        if self._leaving or not due or not all(payload.is_eof() for payload in payloads):
             return False
         self._deaf = True
         if not self._messages:
             self.close()
         return True
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._serving = False
 
     def look(self, now: float, limits: Limits) -> None:
         """Ends what has not moved for too long. Called for each connection, once a second."""
@@ -248,6 +266,8 @@ class GatewayServer(DrainingServer):
         writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> web.BaseRequest:
+        if isinstance(protocol, Connection):
+            protocol.serves(payload)
         return web.BaseRequest(
             message,
             payload,

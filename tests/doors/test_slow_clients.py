@@ -52,6 +52,7 @@ class Hall(Desk):
     """The desk behind a listening GatewayServer."""
 
     port = 0
+    server: GatewayServer | None = None
 
     def open(self, address: str = "127.0.0.1") -> AbstractAsyncContextManager[RawClient]:
         return connect("127.0.0.1", self.port, source=address)
@@ -70,7 +71,7 @@ def open_hall() -> OpenHall:
     ) -> AsyncIterator[Hall]:
         hall = Hall()
         limits = Limits(1000, head, idle, connections, NOBODY, answer)
-        server = GatewayServer(hall, limits)
+        hall.server = server = GatewayServer(hall, limits)
         listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
         hall.port = listening.sockets[0].getsockname()[1]
         try:
@@ -187,6 +188,19 @@ async def test_a_client_that_has_closed_its_sending_side_gets_its_answers(
         for number in range(requests):
             assert (await client.answer()).get("X-Number") == str(number + 1)
         assert await client.rest(5) == b""
+
+
+async def test_one_that_was_answered_before_its_body_came_is_not_waited_for(
+    open_hall: OpenHall,
+) -> None:
+    async with open_hall() as hall, hall.open() as client:
+        await client.send(request_bytes("POST", "/x", [("Content-Length", "100")]))
+        assert (await client.answer()).status == 200
+        client.writer.write_eof()
+        assert await client.rest(1) == b""
+        await asyncio.sleep(0.1)
+        assert hall.server is not None
+        assert hall.server.connections == []
 
 
 async def test_one_that_closes_it_in_the_middle_of_a_request_is_hung_up_on(
