@@ -128,6 +128,7 @@ def body(rejected: Rejected, method: str, request_id: str, refusal: Refusal | No
         "title": kind.title,
         "status": kind.status,
         "detail": rejected.detail,
+        "instance": f"urn:httpproxy:request:{request_id}",
         "source": "proxy",
         "code": rejected.code,
         "request_id": request_id,

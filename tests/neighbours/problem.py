@@ -19,6 +19,7 @@ _TYPES: dict[str, type] = {
     "title": str,
     "status": int,
     "detail": str,
+    "instance": str,
     "source": str,
     "code": str,
     "request_id": str,

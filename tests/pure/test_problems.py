@@ -15,6 +15,7 @@ def test_every_problem_has_the_promised_members(code):
         "title": PROBLEMS[code].title,
         "status": PROBLEMS[code].status,
         "detail": "Do this.",
+        "instance": "urn:httpproxy:request:req1",
         "source": "proxy",
         "code": code,
         "request_id": "req1",
