@@ -14,6 +14,8 @@ from httpproxy.store.intents.ledger import CLAIM_SECONDS, Ledger
 from tests.store.intending import REQUEST, SYNC, ask, call, live, settled, states
 from tests.store.world import World
 
+NAME = "substring(call FROM 'Request-Id: ([a-z0-9 ]+)') AS name"
+
 
 @pytest.fixture
 async def intents(database_dsn: str) -> AsyncIterator[Intents]:
@@ -27,7 +29,9 @@ async def test_an_intent_stands_when_begin_returns(intents: Intents, database_ds
     assert begun >> 32 == 7
     rows = await ask(database_dsn, "SELECT * FROM httpproxy.intent")
     assert [(row["id"], row["process"], row["state"]) for row in rows] == [(begun, 7, "sent")]
-    assert rows[0]["start_seq"] == 99
+    assert rows[0]["call"].startswith(
+        f"PATCH https://{REQUEST.host}{REQUEST.target}\nClock: 99\n"
+    )
     assert "planted" not in str(rows), "a credential is never kept"
 
 
@@ -60,8 +64,8 @@ async def test_begins_at_once_share_transactions_and_each_has_its_own_id(
     intents: Intents, database_dsn: str
 ) -> None:
     begun = await asyncio.gather(*(intents.begin(call(f"r{n}")) for n in range(300)))
-    rows = await ask(database_dsn, "SELECT id, request_id, xmin::text FROM httpproxy.intent")
-    assert {row["request_id"]: row["id"] for row in rows} == {
+    rows = await ask(database_dsn, f"SELECT id, {NAME}, xmin::text FROM httpproxy.intent")
+    assert {row["name"]: row["id"] for row in rows} == {
         f"r{n}": each for n, each in enumerate(begun)
     }
     assert len({row["xmin"] for row in rows}) < 20
@@ -141,6 +145,23 @@ async def test_two_processes_adopt_each_intent_of_a_dead_one_exactly_once(
     whys = {row["id"]: row["why"] for row in rows}
     assert {whys[each] for each in sent} == {"the process that sent it is gone"}
     assert {whys[each] for each in doubted} == {"5xx"}
+
+
+async def test_what_somebody_else_holds_keeps_nobody_waiting(database_dsn: str) -> None:
+    await live(database_dsn, 5)
+    async with Intents(database_dsn, lambda: 4) as dead:
+        begun = [await dead.begin(call(f"r{n}")) for n in range(4)]
+        for each in begun[:2]:
+            dead.doubt(each, "5xx")
+    async with (
+        await psycopg.AsyncConnection.connect(database_dsn) as holder,
+        Ledger(database_dsn) as ledger,
+    ):
+        held = [begun[0], begun[2]]
+        await holder.execute(
+            "SELECT FROM httpproxy.intent WHERE id = ANY(%s) FOR UPDATE", [held]
+        )
+        assert {doubt.id for doubt in await ledger.due(5, 20)} == {begun[1], begun[3]}
 
 
 async def test_intents_before_and_after_all_living_numbers_are_adopted(
@@ -246,10 +267,10 @@ async def test_a_deleted_sync_takes_its_intents_and_keys_with_it(world: World) -
         assert await intents.kept("sync_other", "key") is not None
 
 
-SEEN = """
-    CREATE TABLE public.seen (id bigint, request_id text);
+SEEN = f"""
+    CREATE TABLE public.seen (name text);
     CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN INSERT INTO public.seen VALUES (new.id, new.request_id); RETURN new; END $$;
+    BEGIN INSERT INTO public.seen SELECT {NAME} FROM (SELECT new.*) AS n; RETURN new; END $$;
     CREATE TRIGGER note AFTER INSERT ON httpproxy.intent
         FOR EACH ROW EXECUTE FUNCTION public.note()
 """
@@ -270,8 +291,8 @@ async def test_a_caller_that_gives_up_leaves_no_intent(
     await asyncio.wait([sent, queued])
     kept = await intents.begin(call("kept"))
     await settled(database_dsn, {kept: "sent"})
-    rows = await ask(database_dsn, "SELECT request_id FROM public.seen ORDER BY 1")
-    assert [row["request_id"] for row in rows] == ["kept", "sent"], (
+    rows = await ask(database_dsn, "SELECT name FROM public.seen ORDER BY 1")
+    assert [row["name"] for row in rows] == ["kept", "sent"], (
         "one that had left is ended, one that had not is never written"
     )
 

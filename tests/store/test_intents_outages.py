@@ -212,11 +212,13 @@ async def test_a_full_queue_refuses_while_the_database_is_away(
         await asyncio.sleep(0.1)
         assert intents.waiting == 3
         with pytest.raises(Unavailable):
-            await intents.begin(call("one too many"))
+            async with asyncio.timeout(1):
+                await intents.begin(call("one too many"))
         monkeypatch.setattr(pen, "QUEUE_BYTES", 700)
         waiting.pop().cancel()
         with pytest.raises(Unavailable):
-            await intents.begin(call("too large"))
+            async with asyncio.timeout(1):
+                await intents.begin(call("too large"))
         monkeypatch.setattr(pen, "DRAIN_SECONDS", 0.1)
     told = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(each) for each in told] == [Unavailable, Unavailable]
@@ -235,7 +237,7 @@ async def test_closing_writes_what_still_waits(database_dsn: str) -> None:
 async def test_what_the_database_refuses_harms_no_other(database_dsn: str) -> None:
     await ask(
         database_dsn,
-        "ALTER TABLE httpproxy.intent ADD CHECK (request_id <> 'bad')",
+        "ALTER TABLE httpproxy.intent ADD CHECK (call !~ ': bad')",
     )
     async with Intents(database_dsn, lambda: 7) as intents, asyncio.timeout(5):
         good, bad, fine = await asyncio.gather(

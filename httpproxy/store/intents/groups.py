@@ -103,14 +103,9 @@ def _begun(begins: Sequence[Begun], claiming: Sequence[Begun]) -> Iterator[Step]
 
 def _columns(begins: Sequence[Begun]) -> tuple[bytes, ...]:
     lines = [each.line for each in begins]
-    syncs, requests, *rest = (
-        array(TEXT, column) for column in zip(*(line.texts for line in lines), strict=True)
-    )
     return (
         numbers([each.id for each in begins]),
-        syncs,
-        numbers([line.start for line in lines]),
-        requests,
-        *rest,
+        array(TEXT, [line.sync_id for line in lines]),
+        array(TEXT, [line.call for line in lines]),
         array(BYTEA, [line.body for line in lines]),
     )

@@ -20,13 +20,9 @@ SELECT
 
 -- name: begin
 -- Intents; one that may have been written over a connection that was lost is written once.
-INSERT INTO httpproxy.intent (id, process, sync_id, start_seq, request_id, request,
-    content_type, content_encoding, body)
-SELECT g.id, g.id >> 32, g.sync_id, g.start_seq, g.request_id, g.request,
-    g.content_type, g.content_encoding, g.body
-FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[],
-    $7::text[], $8::bytea[]) AS g(id, sync_id, start_seq, request_id, request,
-    content_type, content_encoding, body)
+INSERT INTO httpproxy.intent (id, process, sync_id, call, body)
+SELECT g.id, g.id >> 32, g.sync_id, g.call, g.body
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[]) AS g(id, sync_id, call, body)
 ON CONFLICT (id) DO NOTHING
 
 -- name: claim
@@ -95,9 +91,9 @@ SET process = $1::bigint, state = 'uncertain', due_at = now() + make_interval(se
     why = CASE i.state WHEN 'sent' THEN 'the process that sent it is gone' ELSE i.why END
 FROM (SELECT id FROM due UNION ALL SELECT id FROM orphaned LIMIT $2::bigint) AS taken
 WHERE i.id = taken.id
-RETURNING i.id, i.sync_id, i.request, i.content_type, i.content_encoding, i.body,
-    i.start_seq, i.request_id, extract(epoch FROM i.began_at)::float8 AS began_at, i.looks,
-    i.why, EXISTS (SELECT FROM httpproxy.idempotency k WHERE k.intent = i.id) AS keyed
+RETURNING i.id, i.sync_id, i.call, i.body, i.looks, i.why,
+    extract(epoch FROM i.began_at)::float8 AS began_at,
+    EXISTS (SELECT FROM httpproxy.idempotency k WHERE k.intent = i.id) AS keyed
 
 -- name: leaked
 -- What process $1 seems to have forgotten: sent more than $2 seconds ago.
@@ -128,7 +124,7 @@ WHERE k.sync_id = $1 AND k.key = $2
 
 -- name: open
 -- Intents, oldest first. $1: of this sync, or NULL for all · $2: how many at most.
-SELECT id, process, sync_id, request, request_id, state, looks, why,
+SELECT id, process, sync_id, call, state, looks, why,
     extract(epoch FROM now() - began_at)::float8 AS age,
     extract(epoch FROM due_at - now())::float8 AS due_in
 FROM httpproxy.intent WHERE $1::text IS NULL OR sync_id = $1

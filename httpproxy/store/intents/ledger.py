@@ -18,7 +18,7 @@ from psycopg.rows import DictRow, dict_row
 
 from httpproxy.store.database import connect_parameters, settle
 from httpproxy.store.errors import Unavailable
-from httpproxy.store.intents.columns import request_of, response_of, text
+from httpproxy.store.intents.columns import called_of, response_of, text
 from httpproxy.store.intents.values import Doubt, Kept, OpenIntent, Outcome
 from httpproxy.store.queries import load
 
@@ -159,13 +159,13 @@ class Ledger:
 
 
 def _doubt(row: DictRow) -> Doubt:
-    content = (row["content_type"], row["content_encoding"])
+    called = called_of(row["call"], bytes(row["body"]))
     return Doubt(
         id=row["id"],
         sync_id=row["sync_id"],
-        request=request_of(row["request"], content, bytes(row["body"])),
-        start=row["start_seq"],
-        request_id=row["request_id"],
+        request=called.request,
+        start=called.start,
+        request_id=called.request_id,
         began_at=row["began_at"],
         looks=row["looks"],
         why=row["why"],
@@ -174,17 +174,17 @@ def _doubt(row: DictRow) -> Doubt:
 
 
 def _listed(row: DictRow) -> OpenIntent:
-    request = request_of(row["request"], (None, None), b"")
+    called = called_of(row["call"], b"")
     return OpenIntent(
         id=row["id"],
         process=row["process"],
         sync_id=row["sync_id"],
-        method=request.method,
-        path=request.path,
+        method=called.request.method,
+        path=called.request.path,
         state=row["state"],
         age=row["age"],
         looks=row["looks"],
         due_in=row["due_in"],
         why=row["why"],
-        request_id=row["request_id"],
+        request_id=called.request_id,
     )

@@ -5,20 +5,16 @@
 -- answer, milliseconds later. While it is "sent", whoever made it is at it: its number is
 -- the id's upper half. No foreign keys: they would cost each write a lookup and a lock.
 CREATE TABLE httpproxy.intent (
-    id               bigint PRIMARY KEY,      -- number of the process << 32 | a count
-    process          bigint NOT NULL,         -- whose it is now
-    sync_id          text NOT NULL,
-    start_seq        bigint NOT NULL,         -- the clock when it began
-    request_id       text NOT NULL,
-    request          text NOT NULL,           -- METHOD https://host/target
-    content_type     text,
-    content_encoding text,
-    body             bytea NOT NULL,
-    state            text NOT NULL DEFAULT 'sent' CHECK (state IN ('sent', 'uncertain')),
-    began_at         timestamptz NOT NULL DEFAULT now(),
-    due_at           timestamptz,             -- of an uncertain one: when it is looked at next
-    looks            integer NOT NULL DEFAULT 0,
-    why              text NOT NULL DEFAULT ''
+    id       bigint PRIMARY KEY,              -- number of the process << 32 | a count
+    process  bigint NOT NULL,                 -- whose it is now
+    sync_id  text NOT NULL,
+    call     text NOT NULL,                   -- METHOD https://host/target, and lines of more
+    body     bytea NOT NULL,
+    state    text NOT NULL DEFAULT 'sent' CHECK (state IN ('sent', 'uncertain')),
+    began_at timestamptz NOT NULL DEFAULT now(),
+    due_at   timestamptz,                     -- of an uncertain one: when it is looked at next
+    looks    integer NOT NULL DEFAULT 0,
+    why      text NOT NULL DEFAULT ''
 ) WITH (
     fillfactor = 100,                          -- rows go, they hardly ever change
     autovacuum_vacuum_threshold = 2000,
