@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,7 +102,10 @@ async def _present(office: Office, gateway_url: str, api_url: str | None) -> Non
         click.echo(f"health, metrics and /v1 on {api_url}")
     syncs = await office.registry.syncs()
     for sync in syncs:
-        click.echo(f"  {sync.name}: {api_root(gateway_url, sync)}")
+        # What does not go to a terminal becomes a log, and logs tell no unique ids.
+        seen = sys.stdout.isatty()
+        shown = api_root(gateway_url, sync) if seen else f"`httpproxy sync show {sync.name}`"
+        click.echo(f"  {sync.name}: {shown}")
     if not syncs:
         click.echo("  no sync yet: `httpproxy sync create --help`")
 

@@ -19,6 +19,7 @@ from pydantic_settings import NoDecode
 _TOKEN: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*", re.ASCII)
 # Both forms that libpq takes: a URL, and "host=… dbname=…".
 _DSN: Final = re.compile(r"postgres(ql)?://|\s*[a-z_]+\s*=", re.ASCII)
+_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.%\w]*\]|[^:\[\]@/#\s]*)(?::\d{0,5})?")
 EXPECTED: Final = "expected"
 ROLES: Final = ("gateway", "sync", "api")
 
@@ -52,9 +53,23 @@ def _origins(value: Any) -> Any:
 
 def _dsn(value: Any) -> Any:
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    if isinstance(text, str) and not _DSN.match(text):
-        raise ValueError
+    if isinstance(text, str):
+        if not _DSN.match(text):
+            raise ValueError
+        if "://" in text:
+            _check_authority(text)
     return value
+
+
+def _check_authority(url: str) -> None:
+    """Refuses a password with signs that end it early: libpq would take the rest of it for
+    a host or a port, and say so in its errors."""
+    authority, slash, rest = url.partition("://")[2].partition("/")
+    authority = authority.partition("?")[0]
+    path = rest.partition("?")[0] if slash else ""
+    hosts = authority.rpartition("@")[2].split(",")
+    if authority.count("@") > 1 or "@" in path or not all(map(_HOST.fullmatch, hosts)):
+        raise ValueError
 
 
 def _pseudonym(value: Any) -> Any:

@@ -35,7 +35,8 @@ class ServiceSettings(BaseModel):
         None,
         "The Postgres to write to. Without it an embedded one is started in `data_dir`."
         " `DATABASE_URL` works as well.",
-        "a DSN such as postgresql://user:password@host:5432/database",
+        "a DSN such as postgresql://user:password@host:5432/database; signs such as @ and / of"
+        " the password as %40 and %2F",
     )
     data_dir: Path = setting(
         Path(".httpproxy"),

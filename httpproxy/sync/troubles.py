@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import Rejected
-from httpproxy.store.errors import Fenced, Forgotten, Unavailable
+from httpproxy.store.errors import Fenced, Forgotten, KeyMismatch, Unavailable
 from httpproxy.store.layouts.tables import Table
 from httpproxy.store.sync.progress import Progress
 from httpproxy.sync.plan import backoff
@@ -211,6 +211,8 @@ def in_words(error: Exception) -> Words:
         return Words(f"{error.response.status} {error.said}", error.remedy)
     if isinstance(error, Rejected):
         return Words(error.detail, "It is tried again by itself.")
+    if isinstance(error, KeyMismatch):
+        return Words(f"the stored credential: {error}", "See docs/security.md.")
     if isinstance(error, OSError):
         return Words(f"{error}", "It is tried again by itself.")
     return UNKNOWN

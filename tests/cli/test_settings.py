@@ -229,3 +229,41 @@ def test_a_misspelled_variable_is_found_and_a_foreign_one_left_alone(
     monkeypatch.setenv("HTTPPROXY_TOKEN", "pat")
     assert read_settings().gateway_port == 8080
     assert misspelled_variables() == [("HTTPPROXY_GATEWAY_PROT", "HTTPPROXY_GATEWAY_PORT")]
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://u:hunter@2@h/db",
+        "postgresql://u:hunter/2@h/db",
+        "postgresql://u:hunter#2@h:port/db",
+        "postgresql://u:hunter2",
+    ],
+)
+def test_a_password_that_would_become_a_host_is_refused_and_not_quoted(
+    monkeypatch: pytest.MonkeyPatch, dsn: str
+):
+    """libpq would say "could not translate host name" and quote the rest of it."""
+    monkeypatch.setenv("DATABASE_URL", dsn)
+    (problem,) = _problems()
+    assert "%40" in problem
+    assert "hunter" not in problem
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://u:p%40ss@h1:5432,h2:5433/db?sslmode=require",
+        "postgresql://u:a:b@[::1]:5432/db",
+        "postgresql://",
+        "postgresql:///db?host=/run/postgresql&user=a@b",
+        "host=h password=x@y/z",
+    ],
+)
+def test_every_form_of_a_dsn_that_libpq_reads_is_taken(
+    monkeypatch: pytest.MonkeyPatch, dsn: str
+):
+    monkeypatch.setenv("DATABASE_URL", dsn)
+    found = read_settings().database_url
+    assert found is not None
+    assert found.get_secret_value() == dsn
