@@ -8,6 +8,7 @@ it goes away in the middle of a call. A third party writes to the APIs themselve
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -189,7 +190,7 @@ class Caller:
         call.outcome = Outcome.ANSWERED
         if not call.acknowledged:
             return
-        answer = json.loads(body) if body else None
+        answer = _json(head, body)
         call.writes = operations.writes(plan, answer)
         self._ledger.pools[self._provider].learn(plan, answer)
         self._ledger.acknowledged += 1
@@ -229,16 +230,15 @@ class ThirdParty:
                     line = await Connection.open(self._port)
                     continue
                 if head.start.split(" ")[1][0] == "2":
-                    pool.learn(plan, _json(body))
+                    pool.learn(plan, _json(head, body))
         finally:
             line.leave()
 
 
-def _json(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError:
-        return None
+def _json(head: Head, body: bytes) -> Any:
+    """What an answer holds, None if it has no body."""
+    content = gzip.decompress(body) if "gzip" in head.all("Content-Encoding") else body
+    return json.loads(content) if content else None
 
 
 def _request(plan: Plan, root: str, operation: str, *, keyed: bool = False) -> bytes:
