@@ -67,10 +67,14 @@ def open_hall() -> OpenHall:
 
     @asynccontextmanager
     async def opened(
-        head: float = 5.0, idle: float = 5.0, answer: float = 5.0, connections: int = 100
+        head: float = 5.0,
+        idle: float = 5.0,
+        answer: float = 5.0,
+        connections: int = 100,
+        trusted: TrustedProxies = NOBODY,
     ) -> AsyncIterator[Hall]:
         hall = Hall()
-        limits = Limits(1000, head, idle, connections, NOBODY, answer)
+        limits = Limits(1000, head, idle, connections, trusted, answer)
         hall.server = server = GatewayServer(hall, limits)
         listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
         hall.port = listening.sockets[0].getsockname()[1]
@@ -244,6 +248,17 @@ async def test_nobody_who_is_being_served_is_cut_off_for_a_newcomer(
             assert (answer.status, answer.get("X-Code")) == (503, "too_many_connections")
         hall.told.set()
         assert [(await each.answer()).status for each in (first, second)] == [200, 200]
+
+
+async def test_a_trusted_proxy_may_hold_as_many_as_it_likes(open_hall: OpenHall) -> None:
+    trusted = TrustedProxies(("127.0.0.8",))
+    async with open_hall(connections=1, trusted=trusted) as hall, AsyncExitStack() as stack:
+        proxied = [await stack.enter_async_context(hall.open("127.0.0.8")) for _ in range(4)]
+        async with hall.open() as client:
+            assert (await client.exchange(GET)).status == 200
+            for each in proxied:
+                assert (await each.exchange(GET)).status == 200
+            assert (await client.exchange(GET)).status == 200
 
 
 @pytest.mark.asyncio(loop_scope="module")  # as the recorder's
