@@ -113,11 +113,16 @@ def test_the_time_to_stop_is_longer_than_a_call_and_its_commit():
     assert int(re.findall(r"TimeoutStopSec=(\d+)", unit)[0]) > max(needed, DRAIN_SECONDS)
 
 
-def test_the_compose_file_is_one_and_publishes_nginx_alone():
+def test_the_compose_file_is_one_and_only_nginx_listens_to_the_world():
     (compose,) = documents(DEPLOY / "compose.yaml")
     assert ComposeSpecification.model_validate(compose)
     services = compose["services"]
-    assert {name for name, each in services.items() if "ports" in each} == {"nginx"}
+    # nginx lives in httpproxy's network, whose own ports listen to nobody outside it.
+    assert services["nginx"]["network_mode"] == "service:httpproxy"
+    assert {name for name, each in services.items() if "ports" in each} == {"httpproxy"}
+    assert services["httpproxy"]["ports"] == ["80:80", "443:443"]
+    hosts = [v for k, v in services["httpproxy"]["environment"].items() if k.endswith("HOST")]
+    assert hosts == ["127.0.0.1", "127.0.0.1"]
     assert services["httpproxy"]["read_only"] is True
     assert services["httpproxy"]["cap_drop"] == ["ALL"]
     assert (DEPLOY / services["nginx"]["volumes"][0].split(":")[0]).resolve().is_file()

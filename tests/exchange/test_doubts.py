@@ -155,3 +155,24 @@ async def test_what_cannot_be_read_is_marked_for_the_sync_at_the_last_look(base,
     with psycopg.connect(base.dsn) as connection:
         marks = connection.execute("SELECT record_id FROM httpproxy.dirty").fetchall()
     assert marks == [(record,)]
+
+
+async def test_what_a_call_in_doubt_may_have_changed_without_naming_it_is_marked_at_once(base):
+    """A call that brings in a file of rows: the whole table may have changed."""
+    path = f"/v0/{base.sync.account}/{base.table_id}/sync/endpoint"
+    await fault(base, kind="status", status=503, when="before", method="POST")
+    answer = await asyncio.to_thread(
+        requests.post,
+        base.house.door(base.sync).url(API) + path,
+        data="Name\nfrom a file\n",
+        headers={"Authorization": f"Bearer {base.token}", "Content-Type": "text/csv"},
+        timeout=20,
+    )
+    assert answer.status_code == 503
+
+    def marked() -> bool:
+        with psycopg.connect(base.dsn) as connection:
+            marks = connection.execute("SELECT record_id FROM httpproxy.dirty").fetchall()
+        return marks == [("",)]
+
+    await until(marked)

@@ -11,8 +11,11 @@ import pytest
 import requests
 from neighbours.airtable_house import AirtableHouse, open_airtable
 from neighbours.house import open_house
+from neighbours.rawclient import connect, request_bytes
 
 from httpproxy.exchange import doubts
+from httpproxy.store.errors import Unavailable
+from httpproxy.store.intents.book import Intents
 
 KEY = '"8e03978e-40d5-43dd-bc93-6894a57f9324"'
 
@@ -137,12 +140,46 @@ async def test_a_record_that_another_call_made_is_not_taken_for_the_lost_one(bas
     assert await asyncio.to_thread(names, base) == ["twin", "twin"]
 
 
+async def test_a_call_with_a_key_is_not_sent_without_an_intent(
+    database_dsn, tmp_path, monkeypatch
+):
+    forward = {"on_database_down": "forward"}
+    async with open_airtable(database_dsn, tmp_path, **forward) as base:
+
+        async def away(*_: Any) -> int:
+            raise Unavailable("the database went away a moment ago")
+
+        monkeypatch.setattr(Intents, "begin", away)
+        refused = await post(base, "keyed")
+        assert (refused.status_code, refused.json()["sent"]) == (502, "no")
+        assert (await post(base, "blind", None)).status_code == 200
+        assert await asyncio.to_thread(names, base) == ["blind"]
+
+
 @pytest.mark.parametrize("key", ["", "x" * 256, '""', "caf\xc3\xa9"])
 async def test_a_key_that_is_none_is_refused_by_name(base, key):
     answer = await post(base, "bad", key)
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_header")
     assert "Idempotency-Key" in answer.json()["detail"]
     assert await asyncio.to_thread(names, base) == []
+
+
+async def test_a_key_that_came_twice_is_refused(base):
+    door = base.house.door(base.sync)
+    path = "/" + base.table_url().split("/", 3)[3]
+    fields = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    async with connect(door.host, door.port) as client:
+        answer = await client.exchange(request_bytes("POST", path, fields, b"{}"))
+    assert answer.status == 400
+    assert b"Idempotency-Key was sent 2 times" in answer.body
+
+
+async def test_a_repetition_waits_for_no_permit(base):
+    first = await post(base, "once")
+    await fault(base, kind="status", status=429, retry_after=30, method="POST")
+    assert (await post(base, "too many", None)).status_code == 429  # the lane is paused now
+    again = await asyncio.wait_for(post(base, "once"), 5)
+    assert again.content == first.content
 
 
 async def test_the_stored_answer_survives_a_restart(database_dsn, tmp_path):

@@ -39,6 +39,12 @@ async def call(
     )
 
 
+def intents(base: AirtableHouse) -> int:
+    with psycopg.connect(base.dsn) as connection:
+        found = connection.execute("SELECT count(*) FROM httpproxy.intent").fetchone()
+    return 0 if found is None else int(found[0])
+
+
 def receipt(answer: requests.Response) -> str:
     return answer.headers["Httpproxy-Commit"].partition(";")[0]
 
@@ -95,6 +101,9 @@ async def test_a_read_back_that_the_api_refuses_is_made_up_for_later(base):
         while base.rows()[made]["name"] != "first":  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     assert base.rows()[made]["amount"] == 2
+    async with asyncio.timeout(10):  # until somebody has read again what was left open
+        while intents(base):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
 
 
 async def test_marks_that_cannot_be_made_stop_neither_the_settling_nor_the_service(
