@@ -27,12 +27,12 @@ from httpproxy.upstream.lane import BACKGROUND, FLOOR, Lane, Priority
 from httpproxy.upstream.shares import Limit, apportion
 from providers.spec import Budget
 
-EARNED: Final = 0.25  # words that a permit earns
+EARNED: Final = 0.2  # words that a permit earns
 CREDIT: Final = 4.0  # words in hand, at most
 BUSY: Final = 0.5  # seconds between words while permits earn one each time
-CALM: Final = 1.0  # … while nobody waits
-LOADED: Final = 2.5  # … while the lane is full, and permits are few
-HURRY: Final = (0.0, 0.05, 0.1, 0.2, 0.4)  # … while somebody urgent waits in vain
+CALM: Final = 1.0  # … while most of the slots are free
+LOADED: Final = 2.5  # … while they are in use, and permits are few
+HURRY: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # … while somebody urgent waits in vain
 AWAY: Final = 1.0  # … while the database does not answer
 LINGER: Final = 3.0  # how long slots that nobody uses stay here
 TURN: Final = 4.0  # seconds, at least, that a slot stays with those who take turns
@@ -165,14 +165,14 @@ class Holding:
         hurry = self._credit + earned >= 1
         times = [self._spoke_at + BUSY] if earned >= 1 else []
         if target > self.share and self._waits_for_slots():
-            wait = HURRY[min(self._in_vain, len(HURRY) - 1)] if hurry else BUSY
-            times.append(self._spoke_at + wait)
+            wait = HURRY[min(self._in_vain, len(HURRY) - 1)]
+            times.append(self._spoke_at + (wait if hurry else max(wait, CALM)))
         if self.share > self.lane.slots and hurry:
             free = self.share > self.lane.bound(now)
             times.append(now if free else self.lane.frees_at(now))
         if self.share or any(wants):
-            full = self.share and self.lane.waiting()
-            times.append(self._spoke_at + (LOADED if full else CALM))
+            loaded = self.share and 2 * self.lane.bound(now) >= self.share
+            times.append(self._spoke_at + (LOADED if loaded else CALM))
         elif self._told:
             times.append(self._spoke_at + BUSY)
         return max(now, min(times, default=inf))

@@ -327,3 +327,64 @@ def test_a_waiter_costs_little_memory_and_a_repr_tells_the_state() -> None:
     assert sys.getsizeof(ticket) <= 64
     assert repr(ticket) == "Ticket(WRITE)"
     assert repr(lane) == "Lane(5/1s held=0 cooling=0 waiting=1)"
+
+
+# A lane that shares its limit with others'.
+
+
+def test_a_lane_without_slots_grants_nothing_and_says_that_others_may_give_it_some() -> None:
+    lane = Lane(FIVE, slots=0)
+    assert not lane.take(0.0, Priority.WRITE)
+    lane.join(Priority.WRITE, "write")
+    assert lane.decide(100.0) == ([], None)
+    assert lane.not_before(100.0) == 100.0
+    assert lane.expected_wait(Priority.WRITE, 100.0) == 2.0
+    lane.resize(1)
+    assert granted(lane, 100.0) == ["write"]
+
+
+def test_only_free_slots_can_go_elsewhere_and_a_lane_knows_when_the_next_one_can() -> None:
+    lane = Lane(FIVE)
+    for now in (0.0, 0.1, 0.2):
+        assert lane.take(now, Priority.WRITE)
+    assert (lane.bound(0.2), lane.frees_at(0.2)) == (3, float("inf"))
+    lane.release(0.3)
+    assert (lane.bound(0.3), lane.frees_at(0.3)) == (3, 1.3)
+    assert lane.bound(1.3) == 2
+    lane.resize(2)
+    assert not lane.take(1.3, Priority.WRITE)
+
+
+def test_running_calls_keep_the_slots_that_their_part_of_the_cap_needs() -> None:
+    lane = Lane(Budget("standard", 10, 1.0, max_concurrent_requests=2))
+    lane.take(0.0, Priority.WRITE)
+    assert lane.bound(0.0) == 5, "with fewer its part of the cap were none"
+    lane.take(0.0, Priority.WRITE)
+    assert lane.bound(0.0) == 10
+    lane.release(0.1)
+    lane.resize(5)
+    assert not lane.take(0.2, Priority.WRITE), "one of the two may run here"
+    lane.release(0.3)
+    assert lane.take(0.4, Priority.WRITE)
+
+
+def test_a_lane_wants_what_it_uses_and_what_is_waited_for_by_class() -> None:
+    lane = Lane(Budget("standard", 2, 1.0))
+    lane.take(0.0, Priority.WRITE)
+    lane.take(0.0, Priority.READ)
+    lane.join(Priority.WRITE)
+    lane.join(Priority.BACKFILL)
+    assert lane.wants(0.0) == (2, 1, 0, 0, 1)
+    lane.release(0.5)
+    lane.withdraw()
+    assert sum(lane.wants(0.5)) == 3
+    assert sum(lane.wants(1.5)) == 2
+
+
+def test_the_sync_spreads_its_calls_over_the_slots_that_are_there() -> None:
+    lane = Lane(Budget("standard", 10, 10.0), slots=2)
+    assert lane.take(100.0, Priority.BACKFILL)
+    assert lane.take(100.0, Priority.BACKFILL)
+    lane.resize(5)
+    assert not lane.take(101.9, Priority.BACKFILL)
+    assert lane.take(102.0, Priority.BACKFILL), "of five slots one comes back every 2 s"
