@@ -81,8 +81,12 @@ class Connection:
         if head is None:
             raise ConnectionResetError("closed without an answer")
         status = int(head.start.split(" ")[1])
-        body = b"" if status == 204 else await read_body(self.reader, head, to_close=False)
-        return head, body
+        if status == 204:
+            return head, b""
+        try:
+            return head, await read_body(self.reader, head, to_close=False)
+        except ValueError as error:  # the end came where a chunk's size should be
+            raise EOFError("cut short") from error
 
     def leave(self) -> None:
         self.writer.transport.abort()
