@@ -120,7 +120,7 @@ def test_the_compose_file_is_one_and_only_nginx_listens_to_the_world():
     # nginx lives in httpproxy's network, whose own ports listen to nobody outside it.
     assert services["nginx"]["network_mode"] == "service:httpproxy"
     assert {name for name, each in services.items() if "ports" in each} == {"httpproxy"}
-    assert services["httpproxy"]["ports"] == ["80:80", "443:443"]
+    assert services["httpproxy"]["ports"] == ["443:443"]
     hosts = [v for k, v in services["httpproxy"]["environment"].items() if k.endswith("HOST")]
     assert hosts == ["127.0.0.1", "127.0.0.1"]
     assert services["httpproxy"]["read_only"] is True
