@@ -7,13 +7,12 @@ history of the record if an invariant does not hold.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import sys
 import time
 from pathlib import Path
 from typing import Any, Final
-
-import uvloop
 
 from tests.benchmarks.processes import ROOT
 from tests.faults.play import Act, Verdict, play
@@ -56,7 +55,7 @@ def main() -> int:
     for processes, parts in acts(chosen.kills, chosen.seconds).items():
         if chosen.processes not in (None, processes):
             continue
-        verdict: Verdict = uvloop.run(
+        verdict: Verdict = asyncio.run(
             play(
                 parts,
                 processes,

@@ -119,7 +119,7 @@ class Wire:
                 self._pour(line, reader, back, to_server=True),
                 self._pour(line, there, writer, to_server=False),
             )
-        except (_Ended, OSError, RuntimeError):  # uvloop: "the handler is closed"
+        except (_Ended, OSError):
             pass
         finally:
             self._lines.discard(line)
