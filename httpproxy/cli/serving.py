@@ -100,7 +100,11 @@ async def _present(office: Office, gateway_url: str, api_url: str | None) -> Non
     click.echo(f"gateway on {gateway_url}")
     if api_url:
         click.echo(f"health, metrics and /v1 on {api_url}")
-    syncs = await office.registry.syncs()
+    try:
+        syncs = await office.registry.syncs()
+    except OSError as error:  # it serves already: an outage at this moment does not end that
+        click.echo(f"  the syncs cannot be listed now: {logs.masked(str(error))}", err=True)
+        return
     for sync in syncs:
         # What does not go to a terminal becomes a log, and logs tell no unique ids.
         seen = sys.stdout.isatty()
