@@ -59,8 +59,8 @@ class ServiceSettings(BaseModel):
     )
     roles: Roles = setting(
         ("gateway", "sync", "api"),
-        "What `httpproxy serve` does in this process. Apart, gateway and sync do not share"
-        " a rate limit: each process keeps it by itself.",
+        "What `httpproxy serve` does in this process. Processes on one database share the"
+        " rate limits, whatever they do.",
         "gateway, sync, api (health, metrics, `/v1`), with commas between them",
     )
     workers: Annotated[int, Field(ge=1, le=256)] = setting(
