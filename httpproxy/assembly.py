@@ -19,6 +19,7 @@ from typing import Any
 from httpproxy.exchange.account import Accounts
 from httpproxy.exchange.doubts import Doubts
 from httpproxy.exchange.dryrun import DryRun
+from httpproxy.exchange.leasing import Leasing
 from httpproxy.exchange.live import Directory
 from httpproxy.exchange.presence import Presence
 from httpproxy.exchange.rediscovery import Rediscovery
@@ -60,6 +61,7 @@ class Core:
     directory: Directory
     rediscovery: Rediscovery
     presence: Presence
+    leasing: Leasing
     intents: Intents
     settlement: Settlement
     watch: Watch
@@ -79,6 +81,7 @@ def make_gateway(core: Core) -> Gateway:
         timeouts=Timeouts(settings.permit_timeout, Deadlines(settings.commit_timeout)),
         spawn=core.spawn,
         wall_clock=wall_clock,
+        trusted=core.leasing.trusted,
         forwards_blind=settings.on_database_down == "forward",
     )
     accounts = Accounts(office.calls, office.vault.fingerprint, time.monotonic)

@@ -16,6 +16,7 @@ from typing import Final
 from httpproxy.api.readiness import Readiness
 from httpproxy.api.siblings import Siblings
 from httpproxy.assembly import Core, limits_of, make_doubts, make_engine, make_gateway
+from httpproxy.exchange.leasing import Leasing
 from httpproxy.exchange.live import Directory
 from httpproxy.exchange.presence import Presence, process_name
 from httpproxy.exchange.rediscovery import Rediscovery
@@ -30,6 +31,7 @@ from httpproxy.store.commits.commit import Committer
 from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.intents.book import Intents
+from httpproxy.store.permits import Permits
 from httpproxy.store.processes import Processes
 from httpproxy.store.registry import Sync
 from httpproxy.store.sealing import Sealing
@@ -86,6 +88,9 @@ async def open_service(
         presence = await stack.enter_async_context(
             Presence(Processes(office.database), process_name(), settings.roles)
         )
+        beyond = settings.on_database_down == "forward"
+        leasing = Leasing(Permits(office.database), office.limiter, presence, beyond=beyond)
+        stack.push_async_callback(leasing.leave)
         committer = await stack.enter_async_context(Committer(office.dsn))
         intents = await stack.enter_async_context(Intents(office.dsn, lambda: presence.number))
         tasks = await stack.enter_async_context(Tasks())
@@ -95,14 +100,16 @@ async def open_service(
             directory=Directory(office.registry, office.limiter),
             rediscovery=Rediscovery(office.calls, office.registry),
             presence=presence,
+            leasing=leasing,
             intents=intents,
             settlement=Settlement(office.calls, committer),
             watch=watch,
             spawn=tasks.start,
         )
+        tasks.start(presence.keep(), "presence")
+        tasks.start(leasing.keep(), "permits")  # before anybody calls: they wait for it
         await core.directory.refresh()
         tasks.start(core.directory.keep_fresh(), "directory")
-        tasks.start(presence.keep(), "presence")
         tasks.start(make_doubts(core).keep(), "doubts")
         if office.embedded is not None:
             tasks.start(_inherit(office.embedded), "embedded database")
@@ -119,6 +126,7 @@ async def _serving(core: Core, handed: Handed) -> AsyncIterator[Service]:
         core.presence,
         core.committer,
         core.intents,
+        core.leasing,
         siblings=Siblings(handed.folder, handed.worker),
     )
     readiness = readiness_of(inside)

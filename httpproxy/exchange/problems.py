@@ -74,6 +74,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "loop_detected": Kind(502, "The request came round to this proxy", "proxy_loop_detected"),
     "upstream_failed": Kind(502, "The call to the API failed", "connection_terminated"),
     "account_unknown": Kind(502, "The API would not say whose token this is"),
+    "lease_lost": Kind(502, "This process was cut off from the others", "proxy_internal_error"),
     "database_unavailable": Kind(502, "The database is unavailable", "proxy_internal_error"),
     "internal_error": Kind(502, "The proxy failed", "proxy_internal_error"),
     "too_many_connections": Kind(

@@ -108,7 +108,8 @@ class Timeouts:
 class Writes:
     """Carries calls.
 
-    `wall_clock` gives seconds since the epoch (for Retry-After). With `forwards_blind`,
+    `wall_clock` gives seconds since the epoch (for Retry-After). `trusted`: whether the
+    permits and intents of this process are still its own. With `forwards_blind`,
     calls are sent even while the database is away and no intent can be kept.
     """
 
@@ -121,6 +122,7 @@ class Writes:
     timeouts: Timeouts
     spawn: Spawn
     wall_clock: Callable[[], float]
+    trusted: Callable[[], bool]
     forwards_blind: bool = False
 
     async def carry(self, call: Call) -> tuple[Response, Receipt]:
@@ -231,6 +233,14 @@ class Writes:
 
     async def _send(self, call: Call, permit: Permit) -> Response:
         call.course.enter(SEND)
+        if not self.trusted():
+            permit.withdraw()
+            raise Rejected(
+                "lease_lost",
+                "This process stood still so long that others took over what it held; the call"
+                " was not sent. Try again.",
+                retry_after=1,
+            )
         try:
             response = await self.client.send(call.request)
             # While the permit is held: a pause comes before the next one is let go.

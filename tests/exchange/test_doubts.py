@@ -17,6 +17,7 @@ from neighbours.house import open_house
 from psycopg.rows import dict_row
 
 from httpproxy.exchange import doubts
+from httpproxy.exchange.presence import Presence
 from httpproxy.store.intents.book import Intents
 from httpproxy.store.intents.values import Intent
 from providers.http import NO_HEADERS, Request
@@ -176,3 +177,22 @@ async def test_what_a_call_in_doubt_may_have_changed_without_naming_it_is_marked
         return marks == [("",)]
 
     await until(marked)
+
+
+async def test_who_stood_still_too_long_sends_nothing(base, monkeypatch):
+    """Others may have its permits, and have taken its intents up."""
+    monkeypatch.setattr(Presence, "trusted", lambda _: True)
+    await call(base, "POST", fields={"Name": "before"})
+
+    async def stand_still(intents: Intents, intent: Intent) -> int:
+        monkeypatch.setattr(Presence, "trusted", lambda _: False)
+        return await begin(intents, intent)
+
+    begin = Intents.begin
+    monkeypatch.setattr(Intents, "begin", stand_still)
+    refused = await call(base, "POST", fields={"Name": "too late"})
+    assert (refused.status_code, refused.json()["code"]) == (502, "lease_lost")
+    assert (refused.json()["sent"], refused.json()["retry_safe"]) == ("no", True)
+    names = [record["fields"]["Name"] for record in base.truths().values()]
+    assert names == ["before"]
+    await until(lambda: intents(base) == [])
