@@ -46,15 +46,17 @@ def settle_memory() -> None:
     gc.set_threshold(_COLLECT_AFTER, 20, 100)
 
 
-async def until_stopped(said: str = "stopping; again ends at once") -> None:
-    """Wait for Ctrl-C or SIGTERM. A second one is no longer caught."""
-    await stop_event().wait()
+async def until_stopped(
+    said: str = "stopping; again ends at once", stopped: asyncio.Event | None = None
+) -> None:
+    """Wait for Ctrl-C or SIGTERM, or for one that was heard already (`stop_event`). A second
+    one is no longer caught."""
+    await (stopped or stop_event()).wait()
     click.echo(f"\n{said}", err=True)
 
 
-async def until_dismissed(parent: socket.socket) -> None:
+async def until_dismissed(parent: socket.socket, stopped: asyncio.Event) -> None:
     """Tell the parent that this worker serves; wait for its word, its end, or a signal."""
-    stopped = stop_event()
     when_dismissed(parent, stopped)
     say_ready(parent)
     await stopped.wait()

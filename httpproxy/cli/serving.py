@@ -15,7 +15,13 @@ from httpproxy import ports
 from httpproxy.cli import logs
 from httpproxy.cli.failures import explaining_port
 from httpproxy.cli.invocation import Invocation
-from httpproxy.cli.running import run, settle_memory, until_dismissed, until_stopped
+from httpproxy.cli.running import (
+    run,
+    settle_memory,
+    stop_event,
+    until_dismissed,
+    until_stopped,
+)
 from httpproxy.demo import invite, open_demo, present
 from httpproxy.office import Office, api_root
 from httpproxy.ports import Handed, Sockets
@@ -69,21 +75,23 @@ def serve(context: click.Context, /, handed: str | None, **options: Any) -> None
 
 
 async def _serve(settings: Settings, handed: Handed) -> None:
+    stopped = stop_event()  # it may take calls before it says so
     with _explaining_ports(settings):
         async with open_service(settings, handed) as service:
             await _present(service.office, service.gateway_url, service.api_url)
             settle_memory()
             await until_stopped(
-                "stopping when the calls under way are done; again ends at once"
+                "stopping when the calls under way are done; again ends at once", stopped
             )
 
 
 async def _work(settings: Settings, handed: Handed) -> None:
     """A worker: its parent says what there is to say."""
+    stopped = stop_event()
     async with open_service(settings, handed):
         settle_memory()
         if handed.parent is not None:
-            await until_dismissed(handed.parent)
+            await until_dismissed(handed.parent, stopped)
 
 
 async def _supervise(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,14 +17,22 @@ import psutil
 import psycopg
 import pytest
 import requests
-from programs import Ended, Programs, Running, still_there
+from programs import Ended, Programs, Running, clean_environment, still_there
 from urllib3.exceptions import NewConnectionError
 
+from httpproxy.ports import listen, port_of
 from providers.catalog import PROVIDERS
 
 AIRTABLE = PROVIDERS["airtable"]
 KIT = AIRTABLE.sandbox
 CLIENTS = 6
+# The descriptors from 3 on, and whose they are.
+AS_SYSTEMD = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+told = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+os.execve(sys.executable, [sys.executable, "-m", "httpproxy", "serve"], {**os.environ, **told})
+"""
 
 
 @pytest.fixture
@@ -93,8 +103,13 @@ def _load(root: str) -> Iterator[Load]:
             each.join()
 
 
-def _root(running: Running) -> str:
-    return running.wait_for(r"  \S+: (http://\S+)\n")[1]
+def _root(running: Running, dsn: str) -> str:
+    """The API root of the sync, once it is served."""
+    gateway = running.wait_for(r"gateway on (http://\S+)\n")[1]
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute("SELECT unique_id FROM httpproxy.sync").fetchone()
+    assert row is not None
+    return f"{gateway}/{row[0]}/{AIRTABLE.hosts[0]}"
 
 
 def _workers(running: Running) -> list[psutil.Process]:
@@ -113,7 +128,7 @@ def test_workers_are_replaced_under_load_and_no_call_fails(
     serving: Programs, database_dsn: str
 ) -> None:
     arguments = ("serve", "--workers", "2", "--gateway-port", "0")
-    with serving.started(*arguments) as running, _load(_root(running)) as load:
+    with serving.started(*arguments) as running, _load(_root(running, database_dsn)) as load:
         before = _workers(running)
         assert len(before) == 2
         running.process.send_signal(signal.SIGHUP)
@@ -136,20 +151,20 @@ def test_workers_are_replaced_under_load_and_no_call_fails(
     assert set(load.made) <= _rows(database_dsn), "every answer is in the database"
 
 
-def test_workers_end_when_their_parent_is_killed(serving: Programs) -> None:
+def test_workers_end_when_their_parent_is_killed(serving: Programs, database_dsn: str) -> None:
     with serving.started("serve", "--workers", "2", "--gateway-port", "0") as running:
-        _root(running)
+        _root(running, database_dsn)
         workers = _workers(running)
         running.stop(signal.SIGKILL)
         assert still_there(workers) == []
 
 
 def test_a_second_signal_ends_the_workers_at_once(
-    serving: Programs, sandbox_origin: str
+    serving: Programs, sandbox_origin: str, database_dsn: str
 ) -> None:
     slow = {"kind": "delay_before", "host": AIRTABLE.hosts[0], "seconds": 20, "count": 1}
     with serving.started("serve", "--workers", "2", "--gateway-port", "0") as running:
-        root = _root(running)
+        root = _root(running, database_dsn)
         requests.post(f"{sandbox_origin}/_sandbox/faults", json=slow, timeout=10)
         call = threading.Thread(target=_ask_in_vain, args=(root,))
         call.start()
@@ -176,10 +191,13 @@ def test_a_single_process_that_is_restarted_under_load_answers_whatever_reached_
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    with serving.started("serve", "--gateway-port", port) as first, _load(_root(first)) as load:
+    with (
+        serving.started("serve", "--gateway-port", port) as first,
+        _load(_root(first, database_dsn)) as load,
+    ):
         assert first.stop(signal.SIGTERM) == 0
         with serving.started("serve", "--gateway-port", port) as second:
-            _root(second)
+            _root(second, database_dsn)
             load.wait_for_more()
             load.ended.set()
             time.sleep(0.3)
@@ -191,3 +209,26 @@ def test_what_a_worker_cannot_do_is_said_once_by_the_parent(serving: Programs) -
     ended = serving.run("serve", "--workers", "2", "--gateway-port", "0", "--api-port", "-1")
     assert ended.code == 2
     assert re.search("api_port", ended.err)
+
+
+def test_sockets_that_systemd_holds_are_taken_and_nobody_is_refused(serving: Programs) -> None:
+    held = listen("127.0.0.1", 0)
+    number, url = held[0].fileno(), f"http://127.0.0.1:{port_of(held)}/"
+    answers: list[requests.Response] = []
+    early = threading.Thread(target=lambda: answers.append(requests.get(url, timeout=30)))
+    early.start()  # while nothing runs: the system holds it
+    process = subprocess.Popen(
+        [sys.executable, "-c", AS_SYSTEMD, str(number)],
+        cwd=serving.folder,
+        env=clean_environment(**serving.variables),
+        pass_fds=[number],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        early.join()
+        assert answers[0].json()["source"] == "proxy"
+    finally:
+        held[0].close()
+        process.terminate()
+        assert process.wait(20) == 0

@@ -63,10 +63,6 @@ class Owners:
         """The process gives up all of its syncs and takes no more, though it serves on."""
         await self._execute("retire", process=process)
 
-    async def names(self) -> Mapping[str, str]:
-        """The name of the process that runs each sync, for people."""
-        return {row["sync_id"]: row["name"] for row in await self._rows("read_owners")}
-
     async def _execute(self, statement: str, **parameters: Any) -> None:
         async with self._database.connection() as connection:
             await connection.execute(SQL[statement], parameters)

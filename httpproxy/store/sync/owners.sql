@@ -59,8 +59,3 @@ WHERE process = %(process)s AND sync_id = ANY(%(sync_ids)s)
 -- A process that takes part no more, though it may serve on: it gets no share.
 WITH freed AS (DELETE FROM httpproxy.sync_owner WHERE process = %(process)s)
 UPDATE httpproxy.process SET roles = pg_catalog.array_remove(roles, 'sync') WHERE number = %(process)s
-
--- name: read_owners
--- Which process runs what, for people.
-SELECT o.sync_id, p.name FROM httpproxy.sync_owner o
-JOIN httpproxy.process p ON p.number = o.process
