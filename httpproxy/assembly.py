@@ -19,9 +19,7 @@ from typing import Any
 from httpproxy.exchange.account import Accounts
 from httpproxy.exchange.doubts import Doubts
 from httpproxy.exchange.dryrun import DryRun
-from httpproxy.exchange.leasing import Leasing
 from httpproxy.exchange.live import Directory
-from httpproxy.exchange.presence import Presence
 from httpproxy.exchange.rediscovery import Rediscovery
 from httpproxy.exchange.settle import Settlement
 from httpproxy.exchange.write import Timeouts, Writes
@@ -31,11 +29,13 @@ from httpproxy.gateway.descriptors import room_for
 from httpproxy.gateway.server import Doorway, Gateway
 from httpproxy.office import Office, make_reading, request_ids, wall_clock
 from httpproxy.settings.reading import Settings
+from httpproxy.sharing.leasing import Leasing
+from httpproxy.sharing.presence import Presence
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
-from httpproxy.store.epochs import Epochs
 from httpproxy.store.events import Events
 from httpproxy.store.intents.book import Intents
+from httpproxy.store.sharing.epochs import Epochs
 from httpproxy.store.sync.owners import Owners
 from httpproxy.store.sync.rows import Rows
 from httpproxy.sync.engine import Engine, Jobs

@@ -24,10 +24,10 @@ from httpproxy.api.metrics.standing import StandingReader
 from httpproxy.api.readiness import Readiness
 from httpproxy.api.server import Outside, open_api
 from httpproxy.api.siblings import Siblings
-from httpproxy.exchange.leasing import Leasing
-from httpproxy.exchange.presence import Presence
 from httpproxy.office import Office, request_ids
 from httpproxy.settings.reading import Settings, SettingsError
+from httpproxy.sharing.leasing import Leasing
+from httpproxy.sharing.presence import Presence
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.intents.book import Intents
 from httpproxy.store.keys import Keys

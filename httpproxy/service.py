@@ -16,9 +16,7 @@ from typing import Final
 from httpproxy.api.readiness import Readiness
 from httpproxy.api.siblings import Siblings
 from httpproxy.assembly import Core, limits_of, make_doubts, make_engine, make_gateway
-from httpproxy.exchange.leasing import Leasing
 from httpproxy.exchange.live import Directory
-from httpproxy.exchange.presence import Presence, process_name
 from httpproxy.exchange.rediscovery import Rediscovery
 from httpproxy.exchange.settle import Settlement
 from httpproxy.gateway.connection import GatewayServer
@@ -26,15 +24,17 @@ from httpproxy.office import Office, api_root, open_office
 from httpproxy.outside import Inside, open_outside, readiness_of, watching
 from httpproxy.ports import Handed, accepting, listen, port_of
 from httpproxy.settings.reading import Settings
+from httpproxy.sharing.leasing import Leasing
+from httpproxy.sharing.presence import Presence, process_name
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.intents.book import Intents
-from httpproxy.store.permits import Permits
-from httpproxy.store.processes import Processes
 from httpproxy.store.registry import Sync
 from httpproxy.store.sealing import Sealing
+from httpproxy.store.sharing.permits import Permits
+from httpproxy.store.sharing.processes import Processes
 from httpproxy.tasks import Tasks
 from httpproxy.telemetry.watch import Watch
 

@@ -16,8 +16,8 @@ from httpproxy.office import database_dsn
 from httpproxy.settings.reading import Settings
 from httpproxy.store.database import Database
 from httpproxy.store.embedded.server import running_dsn
-from httpproxy.store.epochs import Epochs
 from httpproxy.store.grants import grants
+from httpproxy.store.sharing.epochs import Epochs
 
 
 @click.group()

@@ -23,10 +23,10 @@ from typing import Any, Final
 
 from httpproxy.exchange.live import Directory, Live, tables_of
 from httpproxy.exchange.rediscovery import Rediscovery
-from httpproxy.store.epochs import Epochs
 from httpproxy.store.errors import Forgotten
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Registry
+from httpproxy.store.sharing.epochs import Epochs
 from httpproxy.store.sync.progress import Progress
 from httpproxy.sync import listening, listing, rereading, truth
 from httpproxy.sync.agenda import Agenda, Key

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from httpproxy.exchange.presence import Presence
+from httpproxy.sharing.presence import Presence
 from httpproxy.store.sync.owners import Owners
 
 log = logging.getLogger(__name__)

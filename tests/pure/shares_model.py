@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from math import inf
 
-from httpproxy.exchange.holding import Holding
-from httpproxy.store.terms import Found, Offer, Share
+from httpproxy.sharing.holding import Holding
+from httpproxy.store.sharing.terms import Found, Offer, Share
+
 from httpproxy.upstream.lane import Lane, Priority, Ticket
 from providers.spec import Budget
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from httpproxy.sharing.shares import SPARED_FROM, Limit, Wants, apportion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from httpproxy.upstream.lane import BACKGROUND, Priority
-from httpproxy.upstream.shares import SPARED_FROM, Limit, Wants, apportion
 
 CLASSES = len(Priority)
 WANTS = st.dictionaries(

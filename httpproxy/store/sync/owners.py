@@ -4,7 +4,7 @@
                   └── its row is gone: any other claims what it had
 
 There is no lease of a sync: it is its owner's for as long as the owner's process row is
-there (store/processes.py), so ten thousand syncs cost no renewals. Whoever takes a sync
+there (store/sharing/processes.py), so ten thousand syncs cost no renewals. Whoever takes a sync
 over gets another fence. A process that does not know yet that it has lost a sync (frozen,
 cut off) writes under the old one, and the database refuses (`Fenced`).
 """

@@ -21,10 +21,11 @@ from __future__ import annotations
 from math import inf
 from typing import Final
 
-from httpproxy.store.terms import Found, Offer
+from httpproxy.sharing.shares import Limit, apportion
+from httpproxy.store.sharing.terms import Found, Offer
+
 from httpproxy.upstream.budgets import strictest
 from httpproxy.upstream.lane import BACKGROUND, FLOOR, Lane, Priority
-from httpproxy.upstream.shares import Limit, apportion
 from providers.spec import Budget
 
 EARNED: Final = 0.2  # words that a permit earns

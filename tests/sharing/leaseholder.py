@@ -13,11 +13,12 @@ import asyncio
 import os
 import sys
 
-from httpproxy.exchange.leasing import Leasing
-from httpproxy.exchange.presence import Presence
+from httpproxy.sharing.leasing import Leasing
+from httpproxy.sharing.presence import Presence
+from httpproxy.store.sharing.permits import Permits
+from httpproxy.store.sharing.processes import Processes
+
 from httpproxy.store.database import Database
-from httpproxy.store.permits import Permits
-from httpproxy.store.processes import Processes
 from httpproxy.upstream.lane import Priority
 from httpproxy.upstream.limiter import Limiter
 from providers.spec import Budget

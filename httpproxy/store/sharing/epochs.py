@@ -20,7 +20,7 @@ from httpproxy.store.queries import load
 
 log = logging.getLogger(__name__)
 
-SQL: Final = load("epochs.sql")
+SQL: Final = load("sharing/epochs.sql")
 BY_HAND: Final = "the operator said so"
 
 

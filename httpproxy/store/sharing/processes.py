@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 LEASE: Final = 10.0  # seconds without a beat until a process is declared gone
 BEAT: Final = 2.0  # seconds between beats
-SQL: Final = load("processes.sql")
+SQL: Final = load("sharing/processes.sql")
 
 
 @dataclass(frozen=True)

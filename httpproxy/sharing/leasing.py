@@ -1,6 +1,6 @@
 """Permits among processes: the loop that speaks with the database for all lanes.
 
-    limiter ──opened, wanted, closed──> Leasing ──offers──> store/permits
+    limiter ──opened, wanted, closed──> Leasing ──offers──> Permits
             <──slots, pauses, limits──           <──found──
 
 What is said, and when, is `holding`'s, one for each lane; here are the one call for all
@@ -22,10 +22,11 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from httpproxy.exchange.holding import Holding
-from httpproxy.exchange.presence import awake_clock
+from httpproxy.sharing.holding import Holding
+from httpproxy.sharing.presence import awake_clock
+from httpproxy.store.sharing.permits import Permits
+
 from httpproxy.store.errors import Fenced
-from httpproxy.store.permits import Permits
 from httpproxy.upstream.limiter import Key, Limiter, Line
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ EXCUSED: Final = 5.0  # seconds for which an outage that was just seen counts as
 
 
 class Present(Protocol):
-    """This process among the others (`httpproxy.exchange.presence.Presence`)."""
+    """This process among the others (`httpproxy.sharing.presence.Presence`)."""
 
     @property
     def number(self) -> int: ...
