@@ -51,16 +51,22 @@ class Pace:
 
     looks  the product's last look at a call in doubt comes after five minutes; here the
            APIs are never later than some seconds
+    claim  seconds for which a call in doubt is left to whoever has taken it to look at
     hurry  processes that were killed are declared gone at the end of an act, without
            waiting for their leases to run out
     """
 
     looks: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 8.0)
+    claim: float = 30.0
     hurry: bool = False
 
     @property
     def constants(self) -> dict[str, Any]:
-        return {"httpproxy.exchange.doubts:LOOKS": self.looks}
+        """The product's own, by module and name."""
+        return {
+            "httpproxy.exchange.doubts:LOOKS": self.looks,
+            "httpproxy.store.intents.ledger:CLAIM_SECONDS": self.claim,
+        }
 
 
 USUAL: Final = Pace()
