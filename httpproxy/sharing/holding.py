@@ -23,7 +23,6 @@ from typing import Final
 
 from httpproxy.sharing.shares import Limit, apportion
 from httpproxy.store.sharing.terms import Found, Offer
-
 from httpproxy.upstream.budgets import strictest
 from httpproxy.upstream.lane import BACKGROUND, FLOOR, Lane, Priority
 from providers.spec import Budget

@@ -24,9 +24,8 @@ from typing import Final, Protocol
 
 from httpproxy.sharing.holding import Holding
 from httpproxy.sharing.presence import awake_clock
-from httpproxy.store.sharing.permits import Permits
-
 from httpproxy.store.errors import Fenced
+from httpproxy.store.sharing.permits import Permits
 from httpproxy.upstream.limiter import Key, Limiter, Line
 
 log = logging.getLogger(__name__)

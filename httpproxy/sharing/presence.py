@@ -22,9 +22,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from httpproxy.store.sharing.processes import BEAT, LEASE, Processes
-
 from httpproxy.store.errors import Fenced
+from httpproxy.store.sharing.processes import BEAT, LEASE, Processes
 
 log = logging.getLogger(__name__)
 

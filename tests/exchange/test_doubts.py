@@ -11,13 +11,13 @@ import orjson
 import psycopg
 import pytest
 import requests
-from httpproxy.sharing.presence import Presence
 from neighbours.airtable_house import API, AirtableHouse, open_airtable
 from neighbours.deadends import refusing
 from neighbours.house import open_house
 from psycopg.rows import dict_row
 
 from httpproxy.exchange import doubts
+from httpproxy.sharing.presence import Presence
 from httpproxy.store.intents.book import Intents
 from httpproxy.store.intents.values import Intent
 from providers.http import NO_HEADERS, Request

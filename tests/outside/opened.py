@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from httpproxy.sharing.presence import Presence
-from httpproxy.store.sharing.processes import Processes
 from pydantic import SecretStr
 
 from httpproxy.api.readiness import Readiness
@@ -19,9 +17,11 @@ from httpproxy.api.siblings import Siblings
 from httpproxy.office import open_office
 from httpproxy.outside import Inside, open_outside, readiness_of, watching
 from httpproxy.settings.reading import Settings
+from httpproxy.sharing.presence import Presence
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.intents.book import Intents
 from httpproxy.store.keys import Keys
+from httpproxy.store.sharing.processes import Processes
 
 
 async def ask(url: str, method: str = "GET", **headers: str) -> requests.Response:

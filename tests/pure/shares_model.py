@@ -18,7 +18,6 @@ from math import inf
 
 from httpproxy.sharing.holding import Holding
 from httpproxy.store.sharing.terms import Found, Offer, Share
-
 from httpproxy.upstream.lane import Lane, Priority, Ticket
 from providers.spec import Budget
 

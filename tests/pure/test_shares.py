@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from httpproxy.sharing.shares import SPARED_FROM, Limit, Wants, apportion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from httpproxy.sharing.shares import SPARED_FROM, Limit, Wants, apportion
 from httpproxy.upstream.lane import BACKGROUND, Priority
 
 CLASSES = len(Priority)

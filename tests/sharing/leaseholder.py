@@ -15,10 +15,9 @@ import sys
 
 from httpproxy.sharing.leasing import Leasing
 from httpproxy.sharing.presence import Presence
+from httpproxy.store.database import Database
 from httpproxy.store.sharing.permits import Permits
 from httpproxy.store.sharing.processes import Processes
-
-from httpproxy.store.database import Database
 from httpproxy.upstream.lane import Priority
 from httpproxy.upstream.limiter import Limiter
 from providers.spec import Budget

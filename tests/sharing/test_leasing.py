@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 import psycopg
 import pytest
+
 from httpproxy.sharing.leasing import Leasing
 from httpproxy.sharing.presence import Presence
+from httpproxy.store.database import Database
 from httpproxy.store.sharing.permits import Permits
 from httpproxy.store.sharing.processes import Processes
-
-from httpproxy.store.database import Database
 from httpproxy.upstream.errors import WaitExpired
 from httpproxy.upstream.lane import Priority
 from httpproxy.upstream.limiter import LaneState, Limiter

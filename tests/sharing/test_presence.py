@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
+
 from httpproxy.sharing import presence as presences
 from httpproxy.sharing.presence import Presence, awake_clock
-from httpproxy.store.sharing.processes import LEASE, Processes
-
 from httpproxy.store.database import Database
+from httpproxy.store.sharing.processes import LEASE, Processes
 from httpproxy.tasks import Tasks
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from httpproxy.store.sharing.epochs import BY_HAND, Epochs
-from httpproxy.store.sharing.processes import Processes
 
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Applied, Committer
+from httpproxy.store.sharing.epochs import BY_HAND, Epochs
+from httpproxy.store.sharing.processes import Processes
 from httpproxy.store.sync.progress import Progress
 from httpproxy.store.sync.states import RunKind
 from tests.store.world import TASKS, World, image

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import psycopg
 import pytest
-from httpproxy.store.sharing.processes import Processes
 
 from httpproxy.store.database import Database
 from httpproxy.store.errors import Fenced
+from httpproxy.store.sharing.processes import Processes
 from httpproxy.store.sync.owners import Owners
 from httpproxy.store.sync.progress import Progress
 from httpproxy.store.sync.states import FeedStep, Missing, RunKind

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from httpproxy.store.sharing.processes import Processes
 
 from httpproxy.store.database import Database
 from httpproxy.store.errors import Fenced
+from httpproxy.store.sharing.processes import Processes
 
 
 def _rows(dsn: str) -> list[int]:

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import psycopg
 import pytest
-from httpproxy.store.sharing.permits import Permits
-from httpproxy.store.sharing.processes import Processes
-from httpproxy.store.sharing.terms import Found, Offer
 
 from httpproxy.store.database import Database
 from httpproxy.store.errors import Fenced
+from httpproxy.store.sharing.permits import Permits
+from httpproxy.store.sharing.processes import Processes
+from httpproxy.store.sharing.terms import Found, Offer
 
 LANE = '["airtable", "appX", "standard"]'
 OFFER = Offer(LANE, 0, 0, (0, 0, 0, 0, 0), 5, 0.3, 0, judged=0.3)

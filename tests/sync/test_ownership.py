@@ -8,14 +8,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from httpproxy.sharing.presence import Presence
-from httpproxy.store.sharing.processes import Processes
 from neighbours.airtable_house import open_airtable
 from neighbours.house import open_house
 from test_airtable_sync import agree, make
 from waiting import QUICK, until, until_listed
 
+from httpproxy.sharing.presence import Presence
 from httpproxy.store.database import Database
+from httpproxy.store.sharing.processes import Processes
 from httpproxy.store.sync.owners import Owners
 from httpproxy.sync import ownership as ownerships
 from httpproxy.sync.ownership import Ownership

@@ -13,12 +13,12 @@ from dataclasses import asdict
 from typing import Any, Final
 
 import psycopg
-from httpproxy.store.sharing.terms import Found, Offer, Share
 from psycopg.types.json import Jsonb
 
 from httpproxy.store.database import Database
 from httpproxy.store.errors import Fenced
 from httpproxy.store.queries import load
+from httpproxy.store.sharing.terms import Found, Offer, Share
 
 SQL: Final = load("sharing/permits.sql")
 
