@@ -163,7 +163,8 @@ def test_a_second_signal_ends_the_workers_at_once(
     serving: Programs, sandbox_origin: str, database_dsn: str
 ) -> None:
     slow = {"kind": "delay_before", "host": AIRTABLE.hosts[0], "seconds": 20, "count": 1}
-    with serving.started("serve", "--workers", "2", "--gateway-port", "0") as running:
+    arguments = ("serve", "--workers", "2", "--gateway-port", "0", "--roles", "gateway")
+    with serving.started(*arguments) as running:
         root = _root(running, database_dsn)
         requests.post(f"{sandbox_origin}/_sandbox/faults", json=slow, timeout=10)
         call = threading.Thread(target=_ask_in_vain, args=(root,))

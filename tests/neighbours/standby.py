@@ -75,14 +75,14 @@ def _free_port() -> int:
         return port
 
 
-def _run(servant: Servant, *command: str | Path) -> None:
+def _run(servant: Servant, *command: str | Path, password: str = "") -> None:
     subprocess.run(
         command,
         check=True,
         cwd="/",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        env=cluster.environment(),
+        env={**cluster.environment(), "PGPASSWORD": password},
         **servant.popen(),
     )
 
@@ -99,8 +99,10 @@ def open_pair(folder: Path) -> Iterator[Pair]:
         home.mkdir()
         servant.hand_over(home, 0o700)
         data, port = home / "data", _free_port()
-        backup = [binaries.folder / "pg_basebackup", "-D", data, "-d", primary.dsn]
-        _run(servant, *backup, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+        at = urlsplit(primary.dsn)  # without the password: a command line is public
+        named = f"postgresql://{at.username}@127.0.0.1:{at.port}{at.path}"
+        backup = [binaries.folder / "pg_basebackup", "-D", data, "-d", named, "-R", "--no-sync"]
+        _run(servant, *backup, "-X", "stream", "-c", "fast", password=f"{at.password}")
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
         options += "".join(f" -c {name}={value}" for name, value in QUICK.items())
 
