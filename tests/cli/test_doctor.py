@@ -76,7 +76,12 @@ def test_an_api_that_cannot_be_reached_is_a_problem(at_work: Programs):
 
 def test_a_key_that_does_not_open_the_credential_is_a_problem(at_work: Programs):
     _make(at_work, "airtable")
-    found = _findings(at_work, 1, HTTPPROXY_SECRET_KEY="another key of enough characters!")
+    another = {"HTTPPROXY_SECRET_KEY": "another key of enough characters!"}
+    found = _findings(at_work, 0, **another)  # the folder's key is there still, and opens
+    assert "1 of 1 are sealed with a former key" in found["secrets"]["said"]
+    (at_work.folder / ".httpproxy" / "secret.key").unlink()
+    found = _findings(at_work, 1, **another)
+    assert found["secrets"]["level"] == "problem"
     credential = found["sync airtable-appdemo0000000000: credential"]
     assert credential["level"] == "problem"
     assert "HTTPPROXY_SECRET_KEY" in credential["remedy"]
