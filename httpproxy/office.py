@@ -23,9 +23,9 @@ from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
 from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.registry import Registry, Sync
+from httpproxy.store.secrets.vault import Vault, open_vault
 from httpproxy.store.sync.comparing import Comparing
 from httpproxy.store.sync.progress import Progress
-from httpproxy.store.vault import Vault, open_vault
 from httpproxy.sync.reading import Reading
 from httpproxy.sync.usage import Usage
 from httpproxy.telemetry.tally import Tally

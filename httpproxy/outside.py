@@ -30,8 +30,8 @@ from httpproxy.sharing.leasing import Leasing
 from httpproxy.sharing.presence import Presence
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.intents.book import Intents
-from httpproxy.store.keys import Keys
 from httpproxy.store.replicas import Replicas
+from httpproxy.store.secrets.keys import Keys
 from httpproxy.store.sync.lags import Lags
 from httpproxy.telemetry.watch import Watch
 

@@ -32,7 +32,7 @@ from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.intents.book import Intents
 from httpproxy.store.registry import Sync
-from httpproxy.store.sealing import Sealing
+from httpproxy.store.secrets.sealing import Sealing
 from httpproxy.store.sharing.permits import Permits
 from httpproxy.store.sharing.processes import Processes
 from httpproxy.tasks import Tasks

@@ -30,8 +30,8 @@ from httpproxy.api.problems import Declined, document, problem
 from httpproxy.api.readiness import Readiness
 from httpproxy.api.siblings import Siblings
 from httpproxy.store.errors import Unavailable
-from httpproxy.store.keys import Key, Scope
 from httpproxy.store.replicas import Replicas
+from httpproxy.store.secrets.keys import Key, Scope
 from httpproxy.tasks import Tasks
 from httpproxy.telemetry.course import Course, follow
 
@@ -44,7 +44,7 @@ Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Verifier(Protocol):
-    """`store.keys.Keys`."""
+    """`store.secrets.keys.Keys`."""
 
     async def verify(self, text: str) -> Key | None: ...
 

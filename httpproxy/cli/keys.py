@@ -17,7 +17,7 @@ from httpproxy.office import database_dsn
 from httpproxy.settings.reading import Settings
 from httpproxy.store.database import QUERIES, Database
 from httpproxy.store.errors import NameTaken
-from httpproxy.store.keys import SCOPES, Key, Keys, Scope
+from httpproxy.store.secrets.keys import SCOPES, Key, Keys, Scope
 
 _DAY = 86_400.0
 

@@ -9,8 +9,8 @@ from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.running import run
 from httpproxy.office import open_office
 from httpproxy.settings.reading import Settings
-from httpproxy.store.sealing import Resealed, Sealing
-from httpproxy.store.vault import KEY_FILE, add_key
+from httpproxy.store.secrets.sealing import Resealed, Sealing
+from httpproxy.store.secrets.vault import KEY_FILE, add_key
 
 
 @click.group()

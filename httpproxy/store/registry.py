@@ -25,8 +25,8 @@ from httpproxy.store.errors import NameTaken, Unavailable
 from httpproxy.store.layouts import layout, schemas, statements
 from httpproxy.store.layouts.following import Following
 from httpproxy.store.layouts.tables import SyncTables
+from httpproxy.store.secrets.vault import Secret, Vault, credential_place
 from httpproxy.store.sync import marks as dirty
-from httpproxy.store.vault import Secret, Vault, credential_place
 from providers.record import Collection, Dirty
 from providers.spec import Budget
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from httpproxy.store.secrets.keys import Keys
 from pydantic import SecretStr
 
 from httpproxy.api.readiness import Readiness
@@ -20,7 +21,6 @@ from httpproxy.settings.reading import Settings
 from httpproxy.sharing.presence import Presence
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.intents.book import Intents
-from httpproxy.store.keys import Keys
 from httpproxy.store.sharing.processes import Processes
 
 

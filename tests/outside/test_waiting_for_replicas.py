@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 import pytest
+from httpproxy.store.secrets.keys import Keys
 from neighbours.deadends import refusing
 from outside.opened import open_door
 from outside.standing_by import replay_paused, standby_of
@@ -19,7 +20,6 @@ from httpproxy.api.problems import Declined
 from httpproxy.api.server import Route
 from httpproxy.api.waiting import read_wait
 from httpproxy.store.errors import Unavailable
-from httpproxy.store.keys import Keys
 from httpproxy.store.replicas import Replicas, position
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from httpproxy.store.secrets.vault import Vault
 
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
@@ -22,7 +23,6 @@ from httpproxy.store.errors import SeenLost, Unavailable
 from httpproxy.store.registry import Registry
 from httpproxy.store.sync.progress import Progress
 from httpproxy.store.sync.states import FeedStep, RunKind
-from httpproxy.store.vault import Vault
 from providers.record import Dirty
 from tests.store.world import KEY, TASKS, World, image, make_sync
 

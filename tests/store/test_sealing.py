@@ -8,12 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from httpproxy.store.secrets.sealing import Sealing
+from httpproxy.store.secrets.vault import (
+    KEY_FILE,
+    Secret,
+    Vault,
+    add_key,
+    open_vault,
+    read_keys,
+)
 
 from httpproxy.store.database import Database
 from httpproxy.store.errors import KeyMismatch
 from httpproxy.store.registry import Registry
-from httpproxy.store.sealing import Sealing
-from httpproxy.store.vault import KEY_FILE, Secret, Vault, add_key, open_vault, read_keys
 from tests.store.world import KEY, make_sync
 
 NEXT = "the key that comes next, of tests as well: 987654"
@@ -222,7 +229,7 @@ def test_a_file_that_is_gone_or_damaged_meanwhile_changes_nothing_that_is_known(
 async def test_many_secrets_are_sealed_anew_in_their_order(
     database_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("httpproxy.store.sealing.BATCH", 2)
+    monkeypatch.setattr("httpproxy.store.secrets.sealing.BATCH", 2)
     async with Database(database_dsn) as database:
         await filled(database, Vault(KEY), 5)
         await make_sync(Registry(database, Vault("an unknown key of nobody at all, 123456")))

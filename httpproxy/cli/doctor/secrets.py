@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from httpproxy.cli.doctor.symptoms import Finding, Level
 from httpproxy.office import Office
 from httpproxy.store.errors import KeyMismatch
-from httpproxy.store.sealing import Sealing
+from httpproxy.store.secrets.sealing import Sealing
 
 
 async def secrets_of(office: Office) -> AsyncIterator[Finding]:

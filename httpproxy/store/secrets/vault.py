@@ -7,7 +7,7 @@ A sealed secret is
 and is bound to its place (table, row, column) as associated data: copied into another
 row it does not open. A vault seals with one key, and opens with every key that it
 knows, which the key id tells apart; so keys are changed while processes run
-(`httpproxy.store.sealing`, docs/security.md). Keys come from the operator, or from a
+(`httpproxy.store.secrets.sealing`, docs/security.md). Keys come from the operator, or from a
 file that is made once and readable by its owner alone: one key a line, the one in use
 first. `fingerprint` recognises a token without storing it.
 """

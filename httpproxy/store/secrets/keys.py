@@ -22,18 +22,18 @@ from hmac import compare_digest
 from typing import Any, Final, Literal
 
 import psycopg
+from httpproxy.store.secrets.vault import Secret
 
 from httpproxy.store.database import Database
 from httpproxy.store.errors import Forgotten, NameTaken
 from httpproxy.store.queries import load
-from httpproxy.store.vault import Secret
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = ("read", "write", "admin")
 FRESH: Final = 2.0
 GAP: Final = 0.2
 USE_NOTED: Final = 60.0
-_SQL: Final = load("keys.sql")
+_SQL: Final = load("secrets/keys.sql")
 _FORM: Final = re.compile(r"hpk_([a-z2-7]{16})_[A-Za-z0-9_-]{43}", re.ASCII)
 
 

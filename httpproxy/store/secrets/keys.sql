@@ -1,4 +1,4 @@
--- API keys (store/keys.py). Parameters are psycopg's.
+-- API keys (store/secrets/keys.py). Parameters are psycopg's.
 
 -- name: insert_key
 -- A new key; none if the sync that it is for is not there.
