@@ -71,11 +71,13 @@ class Core:
 def make_gateway(core: Core) -> Gateway:
     """The door, and what carries its calls."""
     office, committer, settings = core.office, core.committer, core.office.settings
+    accounts = Accounts(office.calls, office.vault.fingerprint, time.monotonic)
     writes = Writes(
         client=office.client,
         committer=committer,
         intents=core.intents,
         registry=office.registry,
+        accounts=accounts,
         settlement=core.settlement,
         rediscovery=core.rediscovery,
         timeouts=Timeouts(settings.permit_timeout, Deadlines(settings.commit_timeout)),
@@ -84,7 +86,6 @@ def make_gateway(core: Core) -> Gateway:
         trusted=core.leasing.trusted,
         forwards_blind=settings.on_database_down == "forward",
     )
-    accounts = Accounts(office.calls, office.vault.fingerprint, time.monotonic)
     return Gateway(
         Doorway(
             directory=core.directory,

@@ -92,6 +92,10 @@ class Accounts:
             return True
         return live.provider.identify is not None and await self.verified(live, headers)
 
+    def mark(self, headers: MultiMapping[str]) -> bytes:
+        """32 bytes by which the same token is known again, and nothing else is."""
+        return self._fingerprint(headers.get("Authorization", ""))
+
     async def _account_of(self, live: Live, token: str) -> str | None:
         mark, now = self._fingerprint(token), self._clock()
         known = self._known.get(mark)

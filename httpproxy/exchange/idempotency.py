@@ -10,18 +10,22 @@ ever taken for a repetition without it. What a repetition is answered:
                                    sent if nothing of it was found, else 409 says what was
     another call                   422
 
+What is told again is told to whom it was told first: to the same token, or to one that is
+known as the account's own. What a token was refused for, or the moment (`is_kept`), is no
+outcome of the call: its key stays free.
+
 The key itself is forwarded like any other header.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from typing import Final, NamedTuple
 
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping
 
 from httpproxy.exchange.problems import Rejected
 from httpproxy.store.intents.values import Claim, Kept
@@ -30,6 +34,11 @@ from providers.http import Request, Response
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
 LONGEST: Final = 255
+
+# Refused for who asked or when, not for what: the same call may succeed with another token,
+# or later. 477 is HubSpot's, for an account that is being moved.
+_PASSING: Final = frozenset({401, 403, 408, 423, 425, 429, 477})
+_DIGEST: Final = sha256().digest_size
 
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')  # a string of RFC 8941
 _ESCAPED: Final = re.compile(r"\\(.)")
@@ -69,8 +78,11 @@ _SAID: Final[Mapping[str, _Said]] = {
 }
 
 
-def claim_of(request: Request) -> Claim | None:
-    """What the call's key claims; None without a key. Raises Rejected (400)."""
+def claim_of(request: Request, mark: Callable[[MultiMapping[str]], bytes]) -> Claim | None:
+    """What the call's key claims; None without a key. Raises Rejected (400).
+
+    `mark` tells tokens apart (`Accounts.mark`).
+    """
     given = request.headers.getall(HEADER, ())
     if not given:
         return None
@@ -85,7 +97,7 @@ def claim_of(request: Request) -> Claim | None:
             "bad_header",
             f"{HEADER} takes 1 to {LONGEST} printable ASCII characters, such as a UUID.",
         )
-    return Claim(key, _fingerprint(request))
+    return Claim(key, _fingerprint(request) + mark(request.headers))
 
 
 def _fingerprint(request: Request) -> bytes:
@@ -97,9 +109,23 @@ def _fingerprint(request: Request) -> bytes:
     return hashed.digest()
 
 
+def is_kept(response: Response) -> bool:
+    """Whether an answer without effect is the outcome of its call, told to who repeats it.
+
+    An answer that asks for another try is none: it would be repeated until the key is
+    forgotten.
+    """
+    return response.status not in _PASSING and "Retry-After" not in response.headers
+
+
+def is_same_caller(kept: Kept, claim: Claim) -> bool:
+    """Whether both calls carry the same token."""
+    return kept.fingerprint[_DIGEST:] == claim.fingerprint[_DIGEST:]
+
+
 def replay(kept: Kept, claim: Claim) -> Response:
     """The stored answer of an earlier call with this key. Raises Rejected (409, 422)."""
-    if kept.fingerprint != claim.fingerprint:
+    if kept.fingerprint[:_DIGEST] != claim.fingerprint[:_DIGEST]:
         raise Rejected(
             "idempotency_key_reused",
             f"This {HEADER} belongs to a call with another method, URL or body; use a new"

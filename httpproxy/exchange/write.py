@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
 from httpproxy.exchange import idempotency
+from httpproxy.exchange.account import Accounts
 from httpproxy.exchange.allotment import permit_for
 from httpproxy.exchange.live import Live, tables_of
 from httpproxy.exchange.problems import Rejected, failed
@@ -117,6 +118,7 @@ class Writes:
     committer: Committer
     intents: Intents
     registry: Registry
+    accounts: Accounts
     settlement: Settlement
     rediscovery: Rediscovery
     timeouts: Timeouts
@@ -133,11 +135,11 @@ class Writes:
         if call.match.route.action is Action.READ:
             permit = await self._permit(call, Priority.READ)
             return await self._send(call, permit), NOTHING
-        claim = idempotency.claim_of(call.request)
+        claim = idempotency.claim_of(call.request, self.accounts.mark)
         if claim is not None:
             kept = await self._kept(call, claim)
             if kept is not None:
-                return idempotency.replay(kept, claim), REPLAYED
+                return await self._again(call, claim, kept), REPLAYED
         try:
             tables = await self._tables(call.live)
             permit = await self._permit(call, Priority.WRITE)
@@ -149,7 +151,7 @@ class Writes:
         except KeyInUse as used:  # another call with this key was quicker
             if claim is None:
                 raise
-            return idempotency.replay(used.kept, claim), REPLAYED
+            return await self._again(call, claim, used.kept), REPLAYED
         return await self._write(attempt, permit)
 
     # --- before the first byte -----------------------------------------------------------
@@ -160,6 +162,22 @@ class Writes:
             return await self.intents.kept(call.live.sync.id, claim.key)
         except OSError as error:
             raise _database_away() from error
+
+    async def _again(self, call: Call, claim: Claim, kept: Kept) -> Response:
+        """What the call's key stands for. The API is not asked: whose token this is must
+        be known."""
+        if not idempotency.is_same_caller(kept, claim):
+            try:
+                proven = await self.accounts.proven(call.live, call.request.headers)
+            except OSError as error:
+                raise _database_away() from error
+            if not proven:
+                raise Rejected(
+                    "token_unproven",
+                    "This Idempotency-Key was used with another token, and what became of"
+                    " that call is told to nobody else. Send that token, or the sync's own.",
+                )
+        return idempotency.replay(kept, claim)
 
     async def _tables(self, live: Live) -> SyncTables:
         if not self.committer.available and not self.forwards_blind:
@@ -327,7 +345,7 @@ class Writes:
         """Ends an intent that leaves nothing to commit; nobody waits for that."""
         if attempt.intent is None:
             return
-        if response is None or not attempt.keyed:
+        if response is None or not (attempt.keyed and idempotency.is_kept(response)):
             self.intents.end(attempt.intent)
         else:
             self.intents.answer(attempt.intent, response)

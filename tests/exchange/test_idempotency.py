@@ -26,12 +26,15 @@ async def base(database_dsn: str, tmp_path: Path) -> AsyncIterator[AirtableHouse
         yield house
 
 
-async def post(base: AirtableHouse, name: str, key: str | None = KEY) -> requests.Response:
+async def post(
+    base: AirtableHouse, name: str, key: str | None = KEY, token: str | None = None
+) -> requests.Response:
+    """A record made under a key; with the sync's own token where none is named."""
     return await asyncio.to_thread(
         requests.post,
         base.table_url(),
         json={"fields": {"Name": name}},
-        headers={"Authorization": f"Bearer {base.token}"}
+        headers={"Authorization": f"Bearer {base.token if token is None else token}"}
         | ({} if key is None else {"Idempotency-Key": key}),
         timeout=20,
     )
@@ -42,7 +45,8 @@ async def settled(base: AirtableHouse, name: str) -> requests.Response:
     async with asyncio.timeout(10):
         while True:
             answer = await post(base, name)
-            if answer.json().get("code") != "idempotency_uncertain":
+            waits = ("idempotency_in_flight", "idempotency_uncertain")
+            if answer.json().get("code") not in waits:
                 return answer
             await asyncio.sleep(0.1)
 
@@ -107,13 +111,52 @@ async def test_an_answer_that_says_no_is_kept_too(base):
     assert await asyncio.to_thread(names, base) == []
 
 
+@pytest.mark.parametrize("refusal", [{"status": 423}, {"status": 400, "retry_after": 1}])
+async def test_a_call_that_came_at_a_bad_moment_is_sent_again(base, refusal):
+    await fault(base, kind="status", method="POST", **refusal)
+    assert (await post(base, "later")).status_code == refusal["status"]
+    await asyncio.sleep(0.3)
+    again = await post(base, "later")
+    assert (again.status_code, "Idempotency-Replayed" in again.headers) == (200, False)
+    assert (await post(base, "later")).content == again.content
+    assert await asyncio.to_thread(names, base) == ["later"]
+
+
+async def test_a_call_that_came_with_a_bad_token_is_sent_again_with_a_good_one(base):
+    assert (await post(base, "mine", token="patNobody.secret")).status_code == 401
+    await asyncio.sleep(0.3)
+    assert (await post(base, "mine")).status_code == 200
+    assert await asyncio.to_thread(names, base) == ["mine"]
+
+
+@pytest.mark.parametrize("token", ["", "patNobody.secret"])
+async def test_nobody_else_is_told_what_a_key_stands_for(base, token):
+    await post(base, "mine")
+    stranger = await post(base, "mine", token=token)
+    assert (stranger.status_code, stranger.json()["code"]) == (403, "token_unproven")
+    other_call = await post(base, "not mine", token=token)
+    assert other_call.json()["code"] == "token_unproven"
+
+
+async def test_the_syncs_own_token_is_told_whoever_came_first(base):
+    state = base.apis.simulators.dump()
+    tokens = state["airtable"]["tokens"]
+    tokens["patTheirs.secret"] = tokens[base.token] | {"secret": "patTheirs.secret"}
+    base.apis.simulators.load(state)
+    first = await post(base, "theirs", token="patTheirs.secret")
+    assert first.status_code == 200
+    assert (await post(base, "theirs")).headers["Idempotency-Replayed"] == "true"
+    again = await post(base, "theirs", token="patTheirs.secret")
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
 async def test_a_lost_answer_is_looked_into_before_anything_is_sent_again(base, monkeypatch):
     monkeypatch.setattr(doubts, "LOOKS", (0.0, 0.5, 1.0))
     await fault(base, kind="drop", when="after", method="POST")
     lost = await post(base, "lost")
     assert lost.status_code == 502
     early = await post(base, "lost")
-    assert early.json()["code"] in ("idempotency_uncertain", "already_applied")
+    assert early.status_code == 409
     later = await settled(base, "lost")
     assert later.json()["code"] == "already_applied"
     (record,) = await asyncio.to_thread(base.truths)
@@ -180,6 +223,14 @@ async def test_a_repetition_waits_for_no_permit(base):
     assert (await post(base, "too many", None)).status_code == 429  # the lane is paused now
     again = await asyncio.wait_for(post(base, "once"), 5)
     assert again.content == first.content
+
+
+async def test_a_call_that_was_too_many_leaves_its_key_free(base):
+    await fault(base, kind="status", status=429, retry_after=1, method="POST")
+    assert (await post(base, "later")).status_code == 429
+    await asyncio.sleep(0.3)
+    async with Intents(base.dsn, lambda: 1) as book:
+        assert await book.kept(base.sync.id, KEY.strip('"')) is None
 
 
 async def test_the_stored_answer_survives_a_restart(database_dsn, tmp_path):

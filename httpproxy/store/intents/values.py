@@ -25,7 +25,7 @@ COUNT_BITS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An Idempotency-Key and a hash of what it came with (method, target, body)."""
+    """An Idempotency-Key and hashes of what it came with (method, target, body; token)."""
 
     key: str
     fingerprint: bytes
