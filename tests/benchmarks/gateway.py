@@ -16,10 +16,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-from httpproxy.store.secrets.vault import Vault
-
 from httpproxy.store.database import Database
 from httpproxy.store.registry import Registry, Sync
+from httpproxy.store.secrets.vault import Vault
 from providers.airtable.provider import AIRTABLE
 from providers.http import Response
 from providers.record import Collection

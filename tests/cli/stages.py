@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from httpproxy.store.secrets.vault import Vault
-
 from httpproxy.store.commits.commit import Commit, Committer
 from httpproxy.store.database import Database
 from httpproxy.store.layouts.tables import Table
 from httpproxy.store.registry import Registry, Sync
+from httpproxy.store.secrets.vault import Vault
 from httpproxy.store.sync.progress import Progress
 from httpproxy.store.sync.states import CollectionState, FeedStep, Missing, Run, RunKind
 from providers.record import Change, Dirty

@@ -16,7 +16,6 @@ from typing import Any, Final
 from unittest import mock
 
 import psycopg
-from httpproxy.store.secrets.vault import Vault
 from psycopg.sql import SQL, Identifier
 
 from httpproxy.exchange.settle import Settlement, StillOpen, Unsettled
@@ -24,6 +23,7 @@ from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Applied, Commit, Committer
 from httpproxy.store.database import Database
 from httpproxy.store.registry import Registry
+from httpproxy.store.secrets.vault import Vault
 from httpproxy.store.sync.progress import Progress
 from httpproxy.sync import rereading
 from httpproxy.sync.listening import Listening

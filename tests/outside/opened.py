@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from httpproxy.store.secrets.keys import Keys
 from pydantic import SecretStr
 
 from httpproxy.api.readiness import Readiness
@@ -21,6 +20,7 @@ from httpproxy.settings.reading import Settings
 from httpproxy.sharing.presence import Presence
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.intents.book import Intents
+from httpproxy.store.secrets.keys import Keys
 from httpproxy.store.sharing.processes import Processes
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from httpproxy.store.secrets.keys import Keys
 from neighbours.house import House, add_sync, open_house
 from neighbours.rawclient import connect, request_bytes
 from neighbours.recorder import Recorder, http
 from outside.opened import ask
 from outside.test_metrics import value
 from outside.test_traces import ANSWER, JSON_TYPE, change
+
+from httpproxy.store.secrets.keys import Keys
 
 ROLES = ("gateway", "api")
 

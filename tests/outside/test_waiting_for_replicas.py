@@ -11,7 +11,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 import pytest
-from httpproxy.store.secrets.keys import Keys
 from neighbours.deadends import refusing
 from outside.opened import open_door
 from outside.standing_by import replay_paused, standby_of
@@ -21,6 +20,7 @@ from httpproxy.api.server import Route
 from httpproxy.api.waiting import read_wait
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.replicas import Replicas, position
+from httpproxy.store.secrets.keys import Keys
 
 
 @pytest.fixture(scope="module")

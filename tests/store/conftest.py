@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from httpproxy.store.secrets.vault import Vault
 
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
 from httpproxy.store.registry import Registry
+from httpproxy.store.secrets.vault import Vault
 from tests.store.world import KEY, World, make_sync
 
 

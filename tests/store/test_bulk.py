@@ -11,7 +11,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from httpproxy.store.secrets.vault import Vault
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
@@ -21,6 +20,7 @@ from httpproxy.store.commits.commit import Applied, Commit, Committer
 from httpproxy.store.database import Database
 from httpproxy.store.errors import SetAside, Unavailable
 from httpproxy.store.registry import Registry
+from httpproxy.store.secrets.vault import Vault
 from providers.record import JSON, Change, ColumnType, Dirty, Field, Image, ImageKind
 from tests.store.world import FIELDS, KEY, PAIRS, TASKS, World, deletion, image, make_sync
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
-from httpproxy.store.secrets.keys import FRESH, GAP, Keys
 
 from httpproxy.store.database import Database
 from httpproxy.store.errors import Forgotten, NameTaken
+from httpproxy.store.secrets.keys import FRESH, GAP, Keys
 from tests.store.world import World
 
 

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from httpproxy.store.secrets.vault import Vault
 
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
 from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.errors import SetAside, Unavailable
 from httpproxy.store.registry import Registry
+from httpproxy.store.secrets.vault import Vault
 from tests.store.world import KEY, World, image, make_sync
 
 KILL = """

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from httpproxy.store.secrets.vault import Vault
 
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
 from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.errors import SeenLost, Unavailable
 from httpproxy.store.registry import Registry
+from httpproxy.store.secrets.vault import Vault
 from httpproxy.store.sync.progress import Progress
 from httpproxy.store.sync.states import FeedStep, RunKind
 from providers.record import Dirty

@@ -7,12 +7,12 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
-from httpproxy.store.secrets.vault import Vault
 
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
 from httpproxy.store.errors import InUse, KeyMismatch, NameTaken, Unavailable
 from httpproxy.store.registry import Registry
+from httpproxy.store.secrets.vault import Vault
 from providers.record import Dirty
 from providers.spec import Budget
 from tests.store.world import KEY, TASKS, World, deletion, image, make_sync

@@ -8,6 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from httpproxy.store.database import Database
+from httpproxy.store.errors import KeyMismatch
+from httpproxy.store.registry import Registry
 from httpproxy.store.secrets.sealing import Sealing
 from httpproxy.store.secrets.vault import (
     KEY_FILE,
@@ -17,10 +21,6 @@ from httpproxy.store.secrets.vault import (
     open_vault,
     read_keys,
 )
-
-from httpproxy.store.database import Database
-from httpproxy.store.errors import KeyMismatch
-from httpproxy.store.registry import Registry
 from tests.store.world import KEY, make_sync
 
 NEXT = "the key that comes next, of tests as well: 987654"

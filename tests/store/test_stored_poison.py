@@ -11,7 +11,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from httpproxy.store.secrets.vault import Vault
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from httpproxy.store.commits.encoding import encoded_with_care
 from httpproxy.store.database import Database
 from httpproxy.store.errors import SetAside
 from httpproxy.store.registry import Registry
+from httpproxy.store.secrets.vault import Vault
 from providers.record import JSON, Image, ImageKind
 from tests.store.world import KEY, World, image, make_sync
 

@@ -6,7 +6,6 @@ import re
 
 import psycopg
 import pytest
-from httpproxy.store.secrets.vault import Vault
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from httpproxy.store.database import Database
 from httpproxy.store.layouts import evolution
 from httpproxy.store.layouts.tables import SYSTEM_COLUMNS, free_name, snake_case
 from httpproxy.store.registry import Registry
+from httpproxy.store.secrets.vault import Vault
 from providers.record import Collection, ColumnType, Field
 from tests.store.world import ID, KEY, make_sync
 

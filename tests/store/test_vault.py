@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from httpproxy.store.secrets.vault import KEY_FILE, Secret, Vault
 
 from httpproxy.store.errors import KeyMismatch
+from httpproxy.store.secrets.vault import KEY_FILE, Secret, Vault
 from tests.store.world import KEY, World
 
 PLACE = ("httpproxy.credential", "cred_1", "secret")

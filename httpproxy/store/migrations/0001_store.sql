@@ -13,7 +13,7 @@ CREATE TABLE httpproxy.credential (
     provider   text NOT NULL,
     account    text NOT NULL,
     kind       text NOT NULL,
-    secret     bytea NOT NULL,               -- sealed: store/vault.py
+    secret     bytea NOT NULL,               -- sealed: store/secrets
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (provider, account)

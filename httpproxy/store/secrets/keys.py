@@ -22,11 +22,11 @@ from hmac import compare_digest
 from typing import Any, Final, Literal
 
 import psycopg
-from httpproxy.store.secrets.vault import Secret
 
 from httpproxy.store.database import Database
 from httpproxy.store.errors import Forgotten, NameTaken
 from httpproxy.store.queries import load
+from httpproxy.store.secrets.vault import Secret
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = ("read", "write", "admin")

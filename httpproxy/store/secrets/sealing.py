@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from httpproxy.store.secrets.vault import Vault, credential_place, unknown_key
-
 from httpproxy.store.database import Database
 from httpproxy.store.errors import KeyMismatch
 from httpproxy.store.queries import load
+from httpproxy.store.secrets.vault import Vault, credential_place, unknown_key
 
 BATCH: Final = 100
 _SQL: Final = load("secrets/sealing.sql")
