@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
 
 from httpproxy.exchange.account import Accounts
 from httpproxy.exchange.doubts import Doubts
 from httpproxy.exchange.dryrun import DryRun
+from httpproxy.exchange.intake import Intake
 from httpproxy.exchange.live import Directory
 from httpproxy.exchange.rediscovery import Rediscovery
 from httpproxy.exchange.settle import Settlement
-from httpproxy.exchange.write import Timeouts, Writes
+from httpproxy.exchange.write import Writes
 from httpproxy.gateway.callers import TrustedProxies
 from httpproxy.gateway.connection import Limits
 from httpproxy.gateway.descriptors import room_for
@@ -46,10 +45,9 @@ from httpproxy.sync.plan import Pace
 from httpproxy.sync.rereading import Rereading
 from httpproxy.sync.troubles import Troubles
 from httpproxy.sync.truth import Meter, Truth
+from httpproxy.tasks import Spawn
 from httpproxy.telemetry.watch import Watch
 from httpproxy.upstream.deadlines import Deadlines
-
-Spawn = Callable[[Coroutine[Any, Any, None], str], object]
 
 
 @dataclass(frozen=True)
@@ -72,16 +70,24 @@ def make_gateway(core: Core) -> Gateway:
     """The door, and what carries its calls."""
     office, committer, settings = core.office, core.committer, core.office.settings
     accounts = Accounts(office.calls, office.vault.fingerprint, time.monotonic)
+    deadlines = Deadlines(settings.commit_timeout)
+    intake = Intake(
+        committer,
+        core.intents,
+        core.settlement,
+        core.rediscovery,
+        deadlines,
+        core.spawn,
+    )
     writes = Writes(
         client=office.client,
         committer=committer,
         intents=core.intents,
         registry=office.registry,
         accounts=accounts,
-        settlement=core.settlement,
-        rediscovery=core.rediscovery,
-        timeouts=Timeouts(settings.permit_timeout, Deadlines(settings.commit_timeout)),
-        spawn=core.spawn,
+        intake=intake,
+        permit_timeout=settings.permit_timeout,
+        deadlines=deadlines,
         wall_clock=wall_clock,
         trusted=core.leasing.trusted,
         forwards_blind=settings.on_database_down == "forward",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Final, Self
+
+# Starts a task that has a name: `Tasks.start`, handed to those who may start one.
+Spawn = Callable[[Coroutine[Any, Any, None], str], object]
 
 ASK_AGAIN: Final = 1.0  # seconds until a task that did not end is cancelled once more
 

@@ -1,8 +1,14 @@
 """One exchange with an API, told once.
 
-`write` carries a call of the application to the API and commits what the answer says;
-`account` asks whose token it is; `settle` reads again what could not be decided;
-`rediscovery` lets the tables follow the API's schema. `calls` holds our own conversations
-with APIs. `live` is what a process knows of each sync, `allotment` whose rate limit a call
-counts against, `apis` which APIs there are, and `problems` how we say no.
+A call of the application: `write` carries it to the API and `intake` commits what the answer
+says; `attempt` has their values. `account` asks whose token it is, `idempotency` whether it
+was sent before, `settle` reads again what overlapped, `problems` is how we say no. `dryrun`
+tells what it would do. What became of a call without an answer, `doubts` finds out by the
+`evidence`.
+
+Our own calls: `calls` holds the conversations, `discovery` and `rediscovery` let the tables
+follow the API's schema.
+
+For both: `live` is what a process knows of each sync, `allotment` whose rate limit a call
+counts against, and `apis` which APIs there are.
 """

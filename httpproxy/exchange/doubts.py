@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from httpproxy.exchange.evidence import Verdict, judge
 from httpproxy.exchange.live import Directory, Live, tables_of
@@ -32,6 +32,7 @@ from httpproxy.store.intents.values import Doubt
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Registry
 from httpproxy.store.sync.rows import Rows
+from httpproxy.tasks import Spawn
 from httpproxy.upstream.lane import Priority
 from providers.record import Change, Dirty, Image
 from providers.spec import Draft, DraftKind, Refused, Unreadable, Unrecognised
@@ -42,8 +43,6 @@ LOOKS: Final = (0.0, 2.0, 10.0, 60.0, 300.0)  # seconds after the doubt arose
 TICK: Final = 1.0
 AT_ONCE: Final = 20
 PRUNE: Final = 600.0  # seconds between clearings of old keys
-
-Spawn = Callable[[Coroutine[Any, Any, None], str], object]
 
 _WHY: Final = "the outcome of a call is not known"
 

@@ -19,9 +19,9 @@ from math import isfinite
 from typing import Final
 
 from httpproxy.exchange.account import Accounts
+from httpproxy.exchange.attempt import Call
 from httpproxy.exchange.live import tables_of
 from httpproxy.exchange.problems import Rejected
-from httpproxy.exchange.write import Call
 from httpproxy.store.errors import Stale
 from httpproxy.store.layouts.tables import EXTRA, SyncTables, Table
 from httpproxy.store.registry import Registry

@@ -25,10 +25,11 @@ from multidict import CIMultiDict
 
 from httpproxy.exchange.account import Accounts
 from httpproxy.exchange.apis import HOST_HINTS, REFUSALS
+from httpproxy.exchange.attempt import NOTHING, Call, Receipt
 from httpproxy.exchange.dryrun import DryRun
 from httpproxy.exchange.live import Directory, Live
 from httpproxy.exchange.problems import Refusal, Rejected, body
-from httpproxy.exchange.write import NOTHING, Call, Receipt, Writes
+from httpproxy.exchange.write import Writes
 from httpproxy.gateway.address import Address, parse
 from httpproxy.gateway.answer import Answer
 from httpproxy.gateway.callers import X_FORWARDED_FOR, TrustedProxies

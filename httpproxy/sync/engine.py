@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -37,6 +37,7 @@ from httpproxy.sync.rereading import Rereading
 from httpproxy.sync.troubles import Troubles
 from httpproxy.sync.truth import Meter
 from httpproxy.sync.usage import Usage
+from httpproxy.tasks import Spawn
 from httpproxy.telemetry.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -50,8 +51,6 @@ TOMBSTONES: Final = 7 * 86400.0  # seconds that a tombstone is kept at least
 LINGER: Final = 3.0  # seconds for a job to end by itself when its sync is not run here
 LOOK: Final = "look"
 ROSTER_JOB: Final = "roster"
-
-Spawn = Callable[[Coroutine[Any, Any, None], str], object]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from neighbours.rawclient import Answer, connect, request_bytes
 from neighbours.recorder import Recorder, http
 from neighbours.rows import rows
 
-from httpproxy.exchange import write as exchange_write
+from httpproxy.exchange import intake
 from providers.body import MAX_DECODED
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -122,7 +122,7 @@ async def test_a_fault_of_our_own_after_the_answer_does_not_become_the_answer(
         raise ZeroDivisionError
 
     upstream.usual = http(201, JSON_TYPE, body=record(b'"x"'))
-    monkeypatch.setattr(exchange_write, "_meaning", faulty)
+    monkeypatch.setattr(intake, "_meaning", faulty)
     answer = await write(door)
     assert (answer.status, answer.body) == (201, record(b'"x"'))
     assert answer.get("Httpproxy-Commit").startswith("deferred; ")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from httpproxy.exchange.write import Writes
+from httpproxy.exchange.intake import Intake
 from httpproxy.store.commits.writer import SQL
 from httpproxy.store.intents.book import Intents
 from httpproxy.store.intents.ledger import Ledger
@@ -24,15 +24,15 @@ def intents_are_written() -> None:
 
 def an_intent_ends_with_its_commit() -> None:
     """Ended when the answer is there, before that is committed."""
-    real = Writes._commit
+    real = Intake._commit
 
-    async def commit(writes: Writes, attempt: Any, given: Any) -> Any:
+    async def commit(intake: Intake, attempt: Any, given: Any) -> Any:
         if given.intent is not None:
-            writes.intents.end(given.intent)
+            intake.intents.end(given.intent)
             await asyncio.sleep(0.01)
-        return await real(writes, attempt, replace(given, intent=None, answer=None))
+        return await real(intake, attempt, replace(given, intent=None, answer=None))
 
-    Writes._commit = commit  # type: ignore[method-assign]
+    Intake._commit = commit  # type: ignore[method-assign]
 
 
 def intents_of_the_dead_are_adopted() -> None:
@@ -49,11 +49,11 @@ def intents_of_the_dead_are_adopted() -> None:
 
 
 def calls_in_doubt_are_read_again() -> None:
-    def forgotten(writes: Writes, attempt: Any, *_: Any) -> None:
+    def forgotten(intake: Intake, attempt: Any, *_: Any) -> None:
         if attempt.intent is not None:
-            writes.intents.end(attempt.intent)
+            intake.intents.end(attempt.intent)
 
-    Writes._doubt = forgotten  # type: ignore[method-assign]
+    Intake._doubt = forgotten  # type: ignore[method-assign]
 
 
 def overlaps_are_refused() -> None:
