@@ -1,8 +1,9 @@
 """Runs the benchmarks: a table on the screen, and the same in build/bench.json.
 
-    python -m tests.benchmarks [--quick] [--only pass-through|commits|latency|syncs|backfill]
+    python -m tests.benchmarks [--quick] [--only GROUP]
 
-Needs two cores that do nothing else; stays under eight minutes, or stops.
+The groups: pass-through, commits, latency, workers, syncs, backfill. They need two cores
+that do nothing else, and stay under eight minutes, or stop.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+import psycopg
+from psycopg.sql import SQL, Identifier
+
 from httpproxy.store.embedded.server import EmbeddedPostgres
-from tests.benchmarks import backfill, by_hand, gateway, measures, peers, record, syncs
+from tests.benchmarks import backfill, by_hand, gateway, measures, peers, record, syncs, workers
 from tests.benchmarks.processes import ROOT, Failed, Process, Run
 from tests.benchmarks.report import HEADING, Result, line, save
 from tests.benchmarks.rounds import Load, Pace
@@ -26,7 +30,7 @@ FOLDER: Final = ROOT / "build" / "bench"
 LIMIT_SECONDS: Final = 480
 ROUNDS: Final = 5
 TABLE: Final = record.TABLE.lower()  # as the store spells it
-GROUPS: Final = ("pass-through", "commits", "latency", "syncs", "backfill")
+GROUPS: Final = ("pass-through", "commits", "latency", "workers", "syncs", "backfill")
 
 
 def _arguments() -> argparse.Namespace:
@@ -51,6 +55,13 @@ def _neighbours(run: Run, stub: Process, wanted: tuple[str, ...]) -> dict[str, P
         except Failed as failed:
             print(f"left out: {failed}", file=sys.stderr)
     return started
+
+
+def _database(dsn: str, name: str) -> str:
+    """Another database of the same server; its DSN."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+    return f"{dsn.rsplit('/', 1)[0]}/{name}"
 
 
 def make_sync(dsn: str) -> tuple[str, dict[str, Any]]:
@@ -79,7 +90,7 @@ def _scene(run: Run, dsn: str, wanted: tuple[str, ...]) -> measures.Scene:
 
 
 def _measure(run: Run, dsn: str, wanted: tuple[str, ...], *, quick: bool) -> Iterator[Result]:
-    if set(wanted) - {"syncs", "backfill"}:
+    if set(wanted) & {"pass-through", "commits", "latency"}:
         scene = _scene(run, dsn, wanted)
         groups = {
             "pass-through": (measures.pass_through, 2.0),
@@ -89,6 +100,10 @@ def _measure(run: Run, dsn: str, wanted: tuple[str, ...], *, quick: bool) -> Ite
         for name, (measure, seconds) in groups.items():
             if name in wanted:
                 yield from measure(scene, Pace(2, 1.0) if quick else Pace(ROUNDS, seconds))
+    if "workers" in wanted:
+        databases = {count: _database(dsn, f"workers_{count}") for count in (1, 2)}
+        prefixes = {count: (at, make_sync(at)[0]) for count, at in databases.items()}
+        yield from workers.workers(run, prefixes, Pace(2, 2.0) if quick else Pace(ROUNDS, 3.0))
     if "syncs" in wanted:
         yield from syncs.many(run, dsn, 1_000 if quick else 10_000)
     if "backfill" in wanted:

