@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from httpproxy.store.intents.columns import head_of, line
+from httpproxy.store.intents.columns import columns_of, head_of
 from httpproxy.store.intents.ledger import Ledger
 from httpproxy.store.intents.pen import QUEUE_INTENTS, Pen
 from httpproxy.store.intents.values import (
@@ -79,10 +79,10 @@ class Intents:
         KeyInUse, and Unavailable if it was not even queued (the queue is full, this is
         closed) or cannot be written.
         """
-        written, claim = line(intent), intent.claim
+        columns, claim = columns_of(intent), intent.claim
         while True:
             intent_id = self._next_id()
-            if await self._pen.write(intent_id, written) or claim is None:
+            if await self._pen.write(intent_id, columns) or claim is None:
                 return intent_id
             kept = await self._ledger.kept(intent.sync_id, claim.key)
             if kept is not None:  # else it was freed a moment ago

@@ -58,7 +58,7 @@ def numbers(items: Sequence[int]) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Columns:
     """An intent's columns, encoded when it comes.
 
     `claim` is (sync id, key, fingerprint) of an intent that claims a key.
@@ -70,7 +70,7 @@ class Line:
     claim: tuple[bytes, bytes, bytes] | None
 
 
-def line(intent: Intent) -> Line:
+def columns_of(intent: Intent) -> Columns:
     """An intent's columns."""
     request, sync_id, claim = intent.request, text(intent.sync_id), intent.claim
     called = f"{request.method} https://{request.host}{request.target}"
@@ -81,7 +81,7 @@ def line(intent: Intent) -> Line:
         if value is not None:
             called += f"\n{name}: {value}"
     claimed = None if claim is None else (sync_id, text(claim.key), claim.fingerprint)
-    return Line(sync_id, text(called), request.body, claimed)
+    return Columns(sync_id, text(called), request.body, claimed)
 
 
 def text(value: str) -> bytes:

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from httpproxy.store.intents.columns import BYTEA, TEXT, Line, array, numbers, text
+from httpproxy.store.intents.columns import BYTEA, TEXT, Columns, array, numbers, text
 
 Step = tuple[str, Sequence[bytes]]  # a statement's name and its parameters
 Answer = tuple[bytes, bytes]  # head and body
@@ -26,7 +26,7 @@ class Begun:
     another's. `sent`: it has left once, and may have been written."""
 
     id: int
-    line: Line
+    columns: Columns
     written: asyncio.Future[bool]
     sent: bool = False
     tries: int = 0
@@ -65,7 +65,7 @@ class Group:
 
     @property
     def claiming(self) -> list[Begun]:
-        return [each for each in self.begins if each.line.claim is not None]
+        return [each for each in self.begins if each.columns.claim is not None]
 
     def steps(self) -> list[Step]:
         """The group as statements; `won` is the last if some intents claim keys."""
@@ -89,8 +89,8 @@ class Group:
 
 def _begun(begins: Sequence[Begun], claiming: Sequence[Begun]) -> Iterator[Step]:
     if claiming:
-        columns = zip(*(each.line.claim for each in claiming if each.line.claim), strict=True)
-        syncs, keys, prints = (list(column) for column in columns)
+        claimed = [each.columns.claim for each in claiming if each.columns.claim]
+        syncs, keys, prints = (list(column) for column in zip(*claimed, strict=True))
         claims = (array(TEXT, syncs), array(TEXT, keys), array(BYTEA, prints))
         yield "claim", (numbers([each.id for each in claiming]), *claims)
     if begins:
@@ -102,10 +102,10 @@ def _begun(begins: Sequence[Begun], claiming: Sequence[Begun]) -> Iterator[Step]
 
 
 def _columns(begins: Sequence[Begun]) -> tuple[bytes, ...]:
-    lines = [each.line for each in begins]
+    written = [each.columns for each in begins]
     return (
         numbers([each.id for each in begins]),
-        array(TEXT, [line.sync_id for line in lines]),
-        array(TEXT, [line.call for line in lines]),
-        array(BYTEA, [line.body for line in lines]),
+        array(TEXT, [each.sync_id for each in written]),
+        array(TEXT, [each.call for each in written]),
+        array(BYTEA, [each.body for each in written]),
     )

@@ -25,7 +25,7 @@ from typing import Final, Self
 import psycopg
 
 from httpproxy.store.errors import Unavailable, is_away
-from httpproxy.store.intents.columns import Line
+from httpproxy.store.intents.columns import Columns
 from httpproxy.store.intents.groups import Answer, Begun, Group
 from httpproxy.store.intents.wire import Wire, open_wire
 
@@ -105,7 +105,7 @@ class Pen:
         self._queue.clear()
         await self._tasks.__aexit__(kind, error, traceback)
 
-    async def write(self, intent_id: int, line: Line) -> bool:
+    async def write(self, intent_id: int, columns: Columns) -> bool:
         """Whether an intent was written, once that is durable; False: its key is another's.
 
         Raises Unavailable if it is not even queued, or cannot be written. A caller that is
@@ -113,10 +113,10 @@ class Pen:
         """
         if self._closing or self._task is None or self._task.done():
             raise Unavailable("closed")
-        size = self._queued_bytes + len(line.body)
+        size = self._queued_bytes + len(columns.body)
         if len(self._queue) >= self._queue_intents or (self._queue and size > QUEUE_BYTES):
             raise Unavailable("the database is away or slow, and too many calls wait for it")
-        begun = Begun(intent_id, line, asyncio.get_running_loop().create_future())
+        begun = Begun(intent_id, columns, asyncio.get_running_loop().create_future())
         self._queue.append(begun)
         self._queued_bytes = size
         self._ring()
@@ -201,16 +201,16 @@ class Pen:
         size = 0
         while self._queue and len(group.begins) < GROUP_INTENTS and size < GROUP_BYTES:
             begun = self._queue.popleft()
-            self._queued_bytes -= len(begun.line.body)
+            self._queued_bytes -= len(begun.columns.body)
             if begun.sent or not begun.written.done():
                 begun.sent = True
                 group.begins.append(begun)
-                size += len(begun.line.body)
+                size += len(begun.columns.body)
         return group
 
     def _put_back(self, group: Group) -> None:
         self._queue.extendleft(reversed(group.begins))
-        self._queued_bytes += sum(len(begun.line.body) for begun in group.begins)
+        self._queued_bytes += sum(len(begun.columns.body) for begun in group.begins)
         group.begins = []
         self._lazy.put_back(group)
 

@@ -22,6 +22,7 @@ from psycopg import AsyncConnection, pq
 from psycopg.errors import error_from_result
 
 from httpproxy.store.database import connect_parameters, settle
+from httpproxy.store.intents.groups import Step
 from httpproxy.store.queries import load
 
 SQL: Final = load("intents/intents.sql")
@@ -34,8 +35,6 @@ _NAMES: Final = {name: f"intents_{name}".encode() for name in _WRITTEN}
 _TEXTS: Final = {name: text.encode() for name, text in SQL.items()}
 _FORMATS: Final = tuple([1] * count for count in range(9))  # by the number of parameters
 _NETWORK_PATIENCE_MS: Final = 10_000
-
-Step = tuple[str, Sequence[bytes]]  # a statement's name and its parameters
 
 
 class Wire:
