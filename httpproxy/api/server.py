@@ -55,7 +55,6 @@ class Route(NamedTuple):
     path: str
     handle: str
     scope: Scope | None = None
-    method: str = "GET"
 
 
 ROUTES: Final = (
@@ -98,10 +97,7 @@ class Api:
         for route in ROUTES:
             handle: Handle = getattr(self, route.handle)
             guarded = handle if route.scope is None else self._guarded(handle, route.scope)
-            if route.method == "GET":
-                application.router.add_get(route.path, guarded)  # and HEAD
-            else:
-                application.router.add_route(route.method, route.path, guarded)
+            application.router.add_get(route.path, guarded)  # and HEAD
         return application
 
     # --- around every request ------------------------------------------------------------
