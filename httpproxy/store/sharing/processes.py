@@ -24,7 +24,7 @@ from httpproxy.store.queries import load
 log = logging.getLogger(__name__)
 
 LEASE: Final = 10.0  # seconds without a beat until a process is declared gone
-BEAT: Final = 2.0  # seconds between beats
+BEAT: Final = 1.0  # seconds between beats
 SQL: Final = load("sharing/processes.sql")
 
 
