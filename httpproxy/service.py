@@ -22,10 +22,10 @@ from httpproxy.exchange.settle import Settlement
 from httpproxy.gateway.connection import GatewayServer
 from httpproxy.office import Office, api_root, open_office
 from httpproxy.outside import Inside, open_outside, readiness_of, watching
-from httpproxy.ports import Handed, accepting, listen, port_of
 from httpproxy.settings.reading import Settings
 from httpproxy.sharing.leasing import Leasing
 from httpproxy.sharing.presence import Presence, process_name
+from httpproxy.sockets import Handed, accepting, listen, port_of
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.embedded.server import EmbeddedPostgres

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from httpproxy import ports
+from httpproxy import sockets
 from httpproxy.cli import logs
 from httpproxy.cli.failures import explaining_port
 from httpproxy.cli.invocation import Invocation
@@ -24,11 +24,11 @@ from httpproxy.cli.running import (
 )
 from httpproxy.demo import invite, open_demo, present
 from httpproxy.office import Office, api_root
-from httpproxy.ports import Handed, Sockets
 from httpproxy.sandbox.server import SandboxServer
 from httpproxy.sandbox.simulators import Simulators
 from httpproxy.service import open_service
 from httpproxy.settings.reading import Settings, systemd_sockets
+from httpproxy.sockets import Handed, Sockets
 from httpproxy.workers.child import same_program
 from httpproxy.workers.parent import supervise
 from providers.catalog import PROVIDERS
@@ -65,9 +65,9 @@ def serve(context: click.Context, /, handed: str | None, **options: Any) -> None
     invocation: Invocation = context.obj
     settings = invocation.settings(**options)
     if handed is not None:
-        run(settings, _work(settings, ports.handed(handed)))
+        run(settings, _work(settings, sockets.handed(handed)))
         return
-    given = ports.given(systemd_sockets())
+    given = sockets.given(systemd_sockets())
     if settings.workers == 1:
         run(settings, _serve(settings, Handed(given)))
     else:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from httpproxy.ports import SHARES_PORTS, Handed, Sockets, listen, port_of
+from httpproxy.sockets import SHARES_PORTS, Handed, Sockets, listen, port_of
 from httpproxy.workers.child import Child, spawn
 
 log = logging.getLogger(__name__)

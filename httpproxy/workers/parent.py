@@ -15,8 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from httpproxy.office import Office, open_office
-from httpproxy.ports import Sockets, listen, port_of
 from httpproxy.settings.reading import Settings, in_url
+from httpproxy.sockets import Sockets, listen, port_of
 from httpproxy.tasks import Tasks
 from httpproxy.workers.fleet import Command, Fleet, Place, WorkersFailed, gateway_sockets
 
