@@ -17,10 +17,10 @@ import psutil
 import psycopg
 import pytest
 import requests
-from httpproxy.sockets import listen, port_of
 from programs import Ended, Programs, Running, clean_environment, still_there
 from urllib3.exceptions import NewConnectionError
 
+from httpproxy.sockets import listen, port_of
 from providers.catalog import PROVIDERS
 
 AIRTABLE = PROVIDERS["airtable"]

@@ -9,12 +9,12 @@ from http.client import HTTPConnection, RemoteDisconnected
 
 import pytest
 from aiohttp import web
-from httpproxy.sockets import accepting, listen, port_of
 from multidict import CIMultiDict
 
 from httpproxy.gateway import draining
 from httpproxy.gateway.answer import Answer
 from httpproxy.gateway.draining import DrainingConnection, DrainingServer
+from httpproxy.sockets import accepting, listen, port_of
 
 _CLIENTS: list[_Client] = []
 

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from httpproxy.sockets import Handed, given, handed, listen, port_of
 
+from httpproxy.sockets import Handed, given, handed, listen, port_of
 from httpproxy.tasks import Tasks
 from httpproxy.workers import fleet as fleets
 from httpproxy.workers.child import when_dismissed
