@@ -77,6 +77,9 @@ class Database:
             min_size=1,
             max_size=connections,
             timeout=5.0,
+            # The pool doubles its pauses, and after a long outage would be the last to know
+            # that it is over. Whoever asks once it has given up makes it try at once.
+            reconnect_timeout=1.0,
             open=False,
             name="httpproxy",
             configure=_settle,

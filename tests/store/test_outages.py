@@ -6,9 +6,12 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from neighbours.cable import Cable
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
@@ -224,6 +227,22 @@ async def test_without_a_database_there_is_a_clear_error() -> None:
         await Committer(nowhere).__aenter__()
     with pytest.raises(Unavailable):
         await Database(nowhere).__aenter__()
+
+
+async def test_the_end_of_a_long_outage_is_noticed_at_once(database_dsn: str) -> None:
+    parts = conninfo_to_dict(database_dsn)
+    async with Cable(str(parts["host"]), int(str(parts["port"]))) as cable:
+        dsn = make_conninfo(database_dsn, host="127.0.0.1", port=cable.port)
+        async with Database(dsn) as database:
+            cable.cut()
+            outage = asyncio.get_running_loop().time() + 3.3
+            while asyncio.get_running_loop().time() < outage:
+                with suppress(OSError, TimeoutError):
+                    async with asyncio.timeout(0.5), database.connection():
+                        pass
+            cable.mend()
+            async with asyncio.timeout(2.0), database.connection() as connection:
+                await connection.execute("SELECT 1")
 
 
 async def test_the_registry_reports_an_outage_as_an_os_error(
