@@ -22,16 +22,18 @@ GATEWAY: Final = ("gateway",)
 BOTH: Final = ("gateway", "sync")
 
 
-def acts(kills: int, seconds: float) -> dict[int, list[Act]]:
-    """What is played with one gateway, and what with two."""
+def acts(kills: int, writes: int, seconds: float) -> dict[int, list[Act]]:
+    """What is played with one gateway, and what with two. They share the kills and the
+    acknowledged writes that there are to be."""
+    least = (kills // 4 + 1, seconds, writes // 4 + 1)
     return {
         1: [
-            Act("gateway alone", GATEWAY, kills // 5, seconds, trouble=1.5),
-            Act("gateway and sync", BOTH, kills // 5, seconds, trouble=1.5),
+            Act("gateway alone", GATEWAY, *least, trouble=4.0),
+            Act("gateway and sync", BOTH, *least, trouble=4.0),
         ],
         2: [
-            Act("two gateways", GATEWAY, kills // 4, seconds, trouble=1.5, freezes=1),
-            Act("two gateways and syncs", BOTH, kills // 3, seconds, trouble=1.5, freezes=3),
+            Act("two gateways", GATEWAY, *least, trouble=3.0, freezes=1),
+            Act("two gateways and syncs", BOTH, *least, trouble=2.0, freezes=3),
         ],
     }
 
@@ -39,7 +41,8 @@ def acts(kills: int, seconds: float) -> dict[int, list[Act]]:
 def main() -> int:
     """Plays; 0 if no invariant was violated."""
     options = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    options.add_argument("--kills", type=int, default=320, help="of the whole run")
+    options.add_argument("--kills", type=int, default=300, help="of the whole run")
+    options.add_argument("--writes", type=int, default=10_000, help="acknowledged, likewise")
     options.add_argument("--seconds", type=float, default=420, help="of one act, at most")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--logs", type=Path, help="a folder to keep the logs in")
@@ -52,7 +55,7 @@ def main() -> int:
         print(f"[{time.monotonic() - began:6.1f} s] {text}", flush=True)
 
     figures: dict[str, Any] = {"seed": chosen.seed}
-    for processes, parts in acts(chosen.kills, chosen.seconds).items():
+    for processes, parts in acts(chosen.kills, chosen.writes, chosen.seconds).items():
         if chosen.processes not in (None, processes):
             continue
         verdict: Verdict = asyncio.run(

@@ -38,7 +38,7 @@ _QUIET_AFTER_TROUBLE: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """A part of a run. It ends after so many kills, or seconds.
+    """A part of a run. It ends after so many kills and acknowledged writes, or seconds.
 
     `pause`: the mean of the seconds between the calls of one caller, and `trouble` between
     one trouble and the next, 0 for none. `freezes`: how often a process is frozen.
@@ -49,8 +49,9 @@ class Act:
     roles: tuple[str, ...]
     kills: int
     seconds: float
-    callers: int = 12
-    pause: float = 0.1
+    writes: int = 0
+    callers: int = 16
+    pause: float = 0.08
     trouble: float = 0.0
     freezes: int = 0
     patience: tuple[float, float] = (2.0, 5.0)
@@ -72,11 +73,14 @@ class Play:
     doubts: Doubts = field(default_factory=Doubts)
 
     def __post_init__(self) -> None:
+        for proxy in self.stage.proxies:
+            proxy.bury = self._bury
         self._decks: dict[tuple[str, ...], Iterator[Point]] = {}
 
     async def act(self, act: Act) -> None:
         """Plays an act to its end, and waits until everything is at rest."""
-        began, kills = time.monotonic(), self.stage.tally.kills.total()
+        began = time.monotonic()
+        kills, writes = self._done()
         self.stage.settle(act.roles)
         # What is named by a value is marked to be read by the sync: without one it is not.
         self.stage.ledger.named = not act.syncs
@@ -86,16 +90,18 @@ class Play:
                 tasks.create_task(work, name=name)
             while time.monotonic() < began + act.seconds:
                 await asyncio.sleep(0.1)
-                if self.stage.tally.kills.total() - kills >= act.kills:
+                done = self._done()
+                if done[0] >= kills + act.kills and done[1] >= writes + act.writes:
                     break
             stop.set()
         self.seconds[act.name] = round(time.monotonic() - began)
         await self._rest(act)
-        ledger = self.stage.ledger
-        self.say(
-            f"{act.name}: {self.stage.tally.kills.total() - kills} kills,"
-            f" {ledger.acknowledged} acknowledged writes so far"
-        )
+        now = self._done()
+        self.say(f"{act.name}: {now[0] - kills} kills, {now[1] - writes} acknowledged writes")
+
+    def _done(self) -> tuple[int, int]:
+        """Kills and acknowledged writes so far."""
+        return self.stage.tally.kills.total(), self.stage.ledger.acknowledged
 
     def _cast(self, act: Act, stop: asyncio.Event) -> Iterator[tuple[str, Any]]:
         stage = self.stage
@@ -179,14 +185,17 @@ class Play:
             self.dice.shuffle(points)
             yield from points
 
+    async def _bury(self, pid: int) -> None:
+        """Declares a killed process gone, or leaves that to its lease."""
+        if self.dice.random() < self.stage.pace.said:
+            await self.stage.book.bury(pid)
+
     # --- at rest -------------------------------------------------------------------------
 
     async def _rest(self, act: Act) -> None:
         stage, began = self.stage, time.monotonic()
         for proxy in stage.proxies:
             await proxy.kill()
-        if stage.pace.hurry:
-            await stage.postgres.run("DELETE FROM httpproxy.process")
         for proxy in stage.proxies:
             await proxy.live(NOTHING)
         await asyncio.sleep(_QUIET_AFTER_TROUBLE if act.trouble else _QUIET)

@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,7 +119,8 @@ class Tally:
 
 
 class Proxy:
-    """One gateway and its wires. `async with` opens the wires, `live` a process."""
+    """One gateway and its wires: `open` opens those, `live` starts a process. `bury` is told
+    of those that were killed, by their process ids."""
 
     def __init__(self, name: str, nursery: Nursery, folder: Path, tally: Tally) -> None:
         self.name, self._nursery, self._tally = name, nursery, tally
@@ -127,6 +128,7 @@ class Proxy:
         self._folder.mkdir()
         self._listening = free_port()
         self.life: Life | None = None
+        self.bury: Callable[[int], Awaitable[None]] = _let_lie
 
     @property
     def log(self) -> Path:
@@ -190,6 +192,7 @@ class Proxy:
         status, fired = life.ended.result()
         if fired:
             self._tally.kills[fired] += 1
+            await self.bury(life.pid)
         else:
             self._tally.surprises.append(f"{self.name} ended by itself with {status}")
 
@@ -200,6 +203,7 @@ class Proxy:
             return
         self.signal(signal.SIGKILL)
         await life.ended
+        await self.bury(life.pid)
         if why:
             self._tally.kills[why] += 1
 
@@ -229,6 +233,10 @@ class Proxy:
     def signal(self, number: int) -> None:
         if self.life is not None and not self.life.ended.done():
             os.kill(self.life.pid, number)
+
+
+async def _let_lie(_: int) -> None:
+    """Nobody is told."""
 
 
 def _toml(value: Any) -> str:

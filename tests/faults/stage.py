@@ -52,13 +52,13 @@ class Pace:
     looks  the product's last look at a call in doubt comes after five minutes; here the
            APIs are never later than some seconds
     claim  seconds for which a call in doubt is left to whoever has taken it to look at
-    hurry  processes that were killed are declared gone at the end of an act, without
-           waiting for their leases to run out
+    said   the share of killed processes that are declared gone at once, as by an operator
+           who knows; the leases of the others run out
     """
 
     looks: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 8.0)
     claim: float = 30.0
-    hurry: bool = False
+    said: float = 0.93
 
     @property
     def constants(self) -> dict[str, Any]:
@@ -179,7 +179,7 @@ async def _create(office: Office, provider: Provider) -> tuple[Sync, tuple[str, 
         kit.account,
         (spelling,),
         provider.credential_kinds[0].name,
-        tuple(Budget(budget.name, 4000, 10.0) for budget in provider.budgets),
+        tuple(Budget(budget.name, 500, 0.5) for budget in provider.budgets),
     )
     sync = await create_sync(office, wanted, kit.token)
     tables = await office.registry.tables(sync)
