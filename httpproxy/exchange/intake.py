@@ -98,6 +98,8 @@ class Intake:
 
     async def _commit(self, attempt: Attempt, commit: Commit) -> Applied | Receipt:
         """Commits within the time for it; a receipt if there is no more to be done now."""
+        if attempt.intent is None and not self.committer.available:
+            return await self._queue(commit)
         deadlines, request_id = self.deadlines, commit.request_id
         deadline = deadlines.start()
         try:
@@ -120,6 +122,18 @@ class Intake:
             return UNMAPPED
         finally:
             deadlines.end(deadline)
+
+    async def _queue(self, commit: Commit) -> Receipt:
+        """Has the commit of a call that was sent without the database made when that is
+        back. To wait for it would make every call of an outage as slow as can be."""
+        try:
+            async with asyncio.timeout(0):
+                await self.committer.commit(commit)
+        except TimeoutError:
+            pass
+        except Unavailable as error:
+            log.error("request %s: %s, and no intent was kept", commit.request_id, error)  # noqa: TRY400
+        return DEFERRED
 
     async def _receipt(self, attempt: Attempt, commit: Commit, applied: Applied) -> Receipt:
         if not applied.overlaps:

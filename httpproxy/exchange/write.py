@@ -132,6 +132,8 @@ class Writes:
         """Keeps the intent. Raises Rejected if the database is away, and KeyInUse."""
         call.course.enter(INTENT)
         start = self.committer.clock()
+        if self.forwards_blind and claim is None and not self.intents.available:
+            return Attempt(call, tables, start, None, keyed=False)
         intent = Intent(call.live.sync.id, call.request, start, call.request_id, claim)
         deadline = self.deadlines.start()
         number: int | None = None

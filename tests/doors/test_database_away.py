@@ -110,6 +110,27 @@ async def test_who_prefers_to_go_on_has_writes_sent_and_committed_later(
                 await asyncio.sleep(0.1)
 
 
+async def test_who_prefers_to_go_on_waits_for_no_database_that_is_known_to_be_away(
+    database_dsn: str, cable: Cable, api: Recorder, tmp_path: Path
+) -> None:
+    at = urlsplit(database_dsn)
+    through = at._replace(netloc=at.netloc.replace(f":{at.port}", f":{cable.port}")).geturl()
+    forward = {"commit_timeout": 5.0, "on_database_down": "forward"}
+    async with open_house(through, tmp_path, api.url, **forward) as house:
+        door = house.door(await add_sync(house, "airtable"))
+        await ask(door)
+        cable.cut()
+        async with asyncio.timeout(8):
+            while house.service.committer.available:  # noqa: ASYNC110 - a property
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)  # the intents' own connection was cut as well
+        began = asyncio.get_running_loop().time()
+        answer = await ask(door)
+        assert answer.get("Httpproxy-Commit").startswith("deferred; ")
+        assert asyncio.get_running_loop().time() - began < 2.0
+        cable.mend()
+
+
 async def test_what_the_api_accepted_is_answered_as_its_own_and_committed_later(
     door: Door, cable: Cable, api: Recorder, database_dsn: str
 ) -> None:
