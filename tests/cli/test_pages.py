@@ -34,7 +34,8 @@ def test_the_sandbox_page_s_curl_commands_are_answered(sandbox_origin: str):
 def test_the_sandbox_page_s_client_code_runs(sandbox_origin: str):
     (code,) = blocks(DOCS / "sandbox.md", "python")
     ran = subprocess.run(
-        [sys.executable, "-c", code.replace(SANDBOX, sandbox_origin)],
+        [sys.executable, "-"],  # by stdin: it has a token
+        input=code.replace(SANDBOX, sandbox_origin),
         capture_output=True,
         text=True,
         timeout=30,
