@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from neighbours.rows import dsn_of
 
 from httpproxy.gateway import draining
 from httpproxy.store.database import migrate
@@ -47,11 +48,6 @@ def postgres_dsn() -> Iterator[str]:
             yield server.dsn
     finally:
         shutil.rmtree(folder)
-
-
-def dsn_of(server_dsn: str, database: str) -> str:
-    """The DSN of another database of the same server."""
-    return f"{server_dsn.rsplit('/', 1)[0]}/{database}"
 
 
 @pytest.fixture(scope="session")

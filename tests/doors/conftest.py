@@ -19,6 +19,7 @@ from neighbours.house import House, add_sync, open_house
 from neighbours.hubspot_house import HubSpotHouse, open_hubspot
 from neighbours.nginx import Nginx, open_nginx
 from neighbours.recorder import Recorder
+from neighbours.rows import dsn_of
 
 OpenDoor = Callable[..., AbstractAsyncContextManager[Door]]
 
@@ -46,7 +47,7 @@ def module_dsn(postgres_dsn: str, template_database: str) -> Iterator[str]:
     name = f"module_{next(_NUMBERS)}"
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}")
-        yield f"{postgres_dsn.rsplit('/', 1)[0]}/{name}"
+        yield dsn_of(postgres_dsn, name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -79,7 +79,7 @@ async def add_sync(
     provider: str,
     *,
     allowed_requests: int = 1_000_000,
-    interval: float = 60.0,
+    interval: float = 1.0,
     name: str = "house",
 ) -> Sync:
     """A sync with one small collection, at a rate that no test will reach by chance."""

@@ -117,7 +117,7 @@ async def open_hubspot(dsn: str, folder: Path, **settings: Any) -> AsyncIterator
             schema_name=None,
             credential_kind=PROVIDER.credential_kinds[0].name,
             secret=kit.token,
-            rates=tuple(Budget(b.name, 1_000_000, 60.0) for b in PROVIDER.budgets),
+            rates=tuple(Budget(b.name, 1_000_000, 1.0) for b in PROVIDER.budgets),
             collections=found,
         )
         yield HubSpotHouse(house, sync, apis, OTHER_TOKEN)

@@ -9,6 +9,11 @@ from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 
 
+def dsn_of(server_dsn: str, database: str) -> str:
+    """The DSN of another database of the same server."""
+    return f"{server_dsn.rsplit('/', 1)[0]}/{database}"
+
+
 def rows(dsn: str, schema: str, table: str, key: str = "id") -> dict[Any, dict[str, Any]]:
     """All rows of a table by their key, as a connection made this moment sees them."""
     query = SQL("SELECT * FROM {}").format(Identifier(schema, table))
