@@ -28,11 +28,13 @@ from httpproxy.upstream.lane import BACKGROUND, FLOOR, Lane, Priority
 from providers.spec import Budget
 
 EARNED: Final = 0.2  # words that a permit earns
-CREDIT: Final = 4.0  # words in hand, at most
+SINGLY: Final = 0.3  # … while nobody else uses the lane: one that begins is heard sooner
+CREDIT: Final = 8.0  # words in hand, at most; who rested has them all
+RESTED: Final = 1.0  # seconds without use
 BUSY: Final = 0.5  # seconds between words while permits earn one each time
 CALM: Final = 1.0  # … while most of the slots are free
-LOADED: Final = 2.5  # … while they are in use, and permits are few
-HURRY: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # … while somebody urgent waits in vain
+LOADED: Final = 3.0  # … while they are in use, and permits are few
+HURRY: Final = (0.0, 0.05, 0.1, 0.2, 0.3, 0.3, 0.3, 0.6, 1.2)  # … while somebody urgent waits
 AWAY: Final = 1.0  # … while the database does not answer
 LINGER: Final = 3.0  # how long slots that nobody uses stay here
 TURN: Final = 4.0  # seconds, at least, that a slot stays with those who take turns
@@ -102,7 +104,7 @@ class Holding:
         self.lane.resize(min(limit, keep))
         self.share = keep
         pause = self._pause_to_tell(now)
-        self._spoken(now, alone, told=any(wants))
+        self._spoken(me, alone, now, told=any(wants))
         return Offer(
             lane=self.name,
             keep=keep,
@@ -161,13 +163,13 @@ class Holding:
     def _next_word(self, me: int, now: float) -> float:
         wants = self._wants(now)
         target, _ = self._aim(me, False, now)
-        earned = EARNED * (self.lane.grants - self._paid)
+        earned = self._earned(me)
         hurry = self._credit + earned >= 1
         times = [self._spoke_at + BUSY] if earned >= 1 else []
         if target > self.share and self._waits_for_slots():
             wait = HURRY[min(self._in_vain, len(HURRY) - 1)]
             times.append(self._spoke_at + (wait if hurry else max(wait, CALM)))
-        if self.share > self.lane.slots and hurry:
+        if self.share > self.lane.slots:  # somebody lacks them
             free = self.share > self.lane.bound(now)
             times.append(now if free else self.lane.frees_at(now))
         if self.share or any(wants):
@@ -176,6 +178,12 @@ class Holding:
         elif self._told:
             times.append(self._spoke_at + BUSY)
         return max(now, min(times, default=inf))
+
+    def _earned(self, me: int) -> float:
+        """The words that the permits since the last one have earned."""
+        shares = self._found.shares if self._found else ()
+        singly = not any(any(share.wants) for share in shares if share.process != me)
+        return (SINGLY if singly else EARNED) * (self.lane.grants - self._paid)
 
     def _waits_for_slots(self) -> bool:
         lane = self.lane
@@ -214,6 +222,8 @@ class Holding:
         fast: its next page is asked for when this one is there, so only one ever waits."""
         wants = self.lane.wants(now)
         if any(wants):
+            if now - self._used_at > RESTED:
+                self._credit = CREDIT
             self._used_at = now
         return tuple(
             max(want, 2 * (want - waiting) + 1)
@@ -228,9 +238,8 @@ class Holding:
         until = self.lane.paused_until
         return until - now if until > max(now, self._told_pause) else 0.0
 
-    def _spoken(self, now: float, alone: bool, *, told: bool) -> None:
-        earned = EARNED * (self.lane.grants - self._paid)
-        self._credit = max(0.0, min(CREDIT, self._credit + earned) - 1)
+    def _spoken(self, me: int, alone: bool, now: float, *, told: bool) -> None:
+        self._credit = max(0.0, min(CREDIT, self._credit + self._earned(me)) - 1)
         self._paid = self.lane.grants
         self._spoke_at, self._spoke_alone, self._told = now, alone, told
         self._told_pause = max(self._told_pause, self.lane.paused_until)
