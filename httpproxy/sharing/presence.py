@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
+from httpproxy.sharing.machine import has_ended, whereabouts
 from httpproxy.store.errors import Fenced
 from httpproxy.store.sharing.processes import BEAT, LEASE, Processes
 
@@ -55,6 +56,7 @@ class Presence:
     ) -> None:
         self._processes, self._name, self._roles = processes, name, tuple(roles)
         self._clock = clock
+        self._at = whereabouts(os.getpid())
         self._number = 0
         self._alone = False
         self._until = float("-inf")  # the lease is trusted before this moment
@@ -132,14 +134,29 @@ class Presence:
             for act in self._lost:
                 act()
 
+    async def _bury(self) -> int:
+        """Declares gone who ran on this machine and runs no more; returns how many.
+
+        A process that was killed and started again need not wait for its own lease.
+        """
+        machine, buried = self._at.machine, 0
+        if machine is None:
+            return 0
+        for neighbour in await self._processes.neighbours(self._number, machine):
+            if has_ended(neighbour.at):
+                await self._processes.declare_gone(neighbour)
+                buried += 1
+        return buried
+
     async def _register(self) -> None:
         self._until = float("-inf")
         async with asyncio.timeout(PATIENCE):
-            self._number = await self._processes.register(self._name, self._roles)
+            self._number = await self._processes.register(self._name, self._roles, self._at)
 
     async def _beat(self) -> None:
         asked = self._clock()
         async with asyncio.timeout(PATIENCE):
             beat = await self._processes.beat(self._number)
-        self._alone = beat.others == 0
+            others = beat.others - (await self._bury() if beat.others else 0)
+        self._alone = others <= 0
         self._until = asked + TRUSTED

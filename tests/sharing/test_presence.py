@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import subprocess
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 
 import psycopg
 import pytest
 
+from httpproxy.sharing import machine
 from httpproxy.sharing import presence as presences
 from httpproxy.sharing.presence import Presence, awake_clock
 from httpproxy.store.database import Database
-from httpproxy.store.sharing.processes import LEASE, Processes
+from httpproxy.store.sharing.processes import LEASE, NOWHERE, Processes, Whereabouts
 from httpproxy.tasks import Tasks
 
 
@@ -94,6 +97,7 @@ class _Away:
     def __init__(self, processes) -> None:
         self._processes, self.away = processes, False
         self.register, self.leave = processes.register, processes.leave
+        self.neighbours = processes.neighbours
 
     async def beat(self, number):
         if self.away:
@@ -122,3 +126,55 @@ async def test_while_the_database_is_away_only_who_was_alone_and_awake_goes_on(
                 assert not one.trusted()
             processes.away = False
             await _until(one.trusted)
+
+
+async def test_who_was_killed_on_this_machine_is_gone_at_once_and_who_lives_is_not(
+    database_dsn,
+):
+    """A process that is started again does not wait for the lease of its former self."""
+    async with Database(database_dsn) as database:
+        processes = Processes(database)
+        with asleep() as child:
+            await processes.register("killed", ["gateway"], whereabouts_of(child))
+            async with Presence(processes, "beside it", ["gateway"]) as beside:
+                assert not beside.alone
+            child.kill()  # not waited for yet: a zombie holds nothing either
+            async with Presence(processes, "its successor", ["gateway"]) as successor:
+                assert successor.alone
+
+
+async def test_a_process_id_that_was_given_again_is_another_process(database_dsn):
+    async with Database(database_dsn) as database:
+        processes = Processes(database)
+        with asleep() as child:
+            earlier = replace(whereabouts_of(child), started=1)
+            await processes.register("had this id before", ["gateway"], earlier)
+            async with Presence(processes, "one", ["gateway"]) as one:
+                assert one.alone
+
+
+async def test_processes_of_other_machines_have_their_lease(database_dsn):
+    async with Database(database_dsn) as database:
+        processes = Processes(database)
+        with asleep() as child:
+            elsewhere = replace(whereabouts_of(child), machine="another boot")
+            child.kill()
+            child.wait()
+            for at in (elsewhere, NOWHERE):
+                await processes.register("far away", ["gateway"], at)
+            async with Presence(processes, "one", ["gateway"]) as one:
+                assert not one.alone
+
+
+@contextmanager
+def asleep():
+    """A process that does nothing."""
+    with subprocess.Popen(["sleep", "60"]) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def whereabouts_of(child: subprocess.Popen) -> Whereabouts:
+    return machine.whereabouts(child.pid)

@@ -9,6 +9,9 @@ CREATE TABLE httpproxy.process (
     incarnation uuid NOT NULL DEFAULT gen_random_uuid(),  -- known to that process alone
     name        text NOT NULL,               -- for people: host and process id
     roles       text[] NOT NULL,
+    machine     text,                        -- whose operating system: a boot of a machine
+    pid         integer NOT NULL DEFAULT 0,  -- there, and when it began
+    pid_started bigint NOT NULL DEFAULT 0,
     started_at  timestamptz NOT NULL DEFAULT now(),
     expires_at  timestamptz NOT NULL         -- by this database's clock
 ) WITH (fillfactor = 50);

@@ -9,7 +9,9 @@ SELECT httpproxy.follow_history(0, true)
 SELECT value, reason, followed < value AS pending FROM httpproxy.epoch
 
 -- name: begin
--- A new epoch, by hand. What the database is by now is taken note of first.
+-- A new epoch, by hand. What the database is by now is taken note of first. Rows of processes
+-- came with the backup: nobody serves while one is put back.
+WITH gone AS (DELETE FROM httpproxy.process)
 SELECT httpproxy.follow_history(0, true), httpproxy.begin_epoch(0, %(reason)s)
 
 -- name: hold_pending

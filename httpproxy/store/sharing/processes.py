@@ -28,6 +28,29 @@ BEAT: Final = 1.0  # seconds between beats
 SQL: Final = load("sharing/processes.sql")
 
 
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a process runs: a boot of a machine (None: not known), its id there, and when
+    it began, by that machine's own count."""
+
+    machine: str | None
+    pid: int
+    started: int
+
+
+NOWHERE: Final = Whereabouts(None, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another process of the same machine, as its row tells."""
+
+    number: int
+    incarnation: UUID
+    name: str
+    at: Whereabouts
+
+
 @dataclass(frozen=True)
 class Beat:
     """What a beat found: how many other processes there are."""
@@ -42,12 +65,20 @@ class Processes:
         self._database = database
         self._incarnations: dict[int, UUID] = {}
 
-    async def register(self, name: str, roles: Sequence[str]) -> int:
+    async def register(self, name: str, roles: Sequence[str], at: Whereabouts = NOWHERE) -> int:
         """A new process, there for LEASE seconds; returns its number, below 2^31.
 
         `name` is for people, `roles` those of the settings.
         """
-        rows = await self._rows("register", name=name, roles=list(roles), lease=LEASE)
+        rows = await self._rows(
+            "register",
+            name=name,
+            roles=list(roles),
+            machine=at.machine,
+            pid=at.pid,
+            pid_started=at.started,
+            lease=LEASE,
+        )
         number = int(rows[0]["number"])
         self._incarnations[number] = rows[0]["incarnation"]
         return number
@@ -67,6 +98,26 @@ class Processes:
         for name in rows[0]["gone"] or ():
             log.warning("process %s was not heard of any more and is declared gone", name)
         return Beat(rows[0]["others"])
+
+    async def neighbours(self, number: int, machine: str) -> list[Neighbour]:
+        """The other processes of a machine."""
+        rows = await self._rows("neighbours", number=number, machine=machine)
+        return [
+            Neighbour(
+                row["number"],
+                row["incarnation"],
+                row["name"],
+                Whereabouts(machine, row["pid"], row["pid_started"]),
+            )
+            for row in rows
+        ]
+
+    async def declare_gone(self, ended: Neighbour) -> None:
+        """A process that certainly runs no more: what it held is free."""
+        named = {"number": ended.number, "incarnation": ended.incarnation}
+        async with self._database.connection() as connection:
+            await connection.execute(SQL["declare_gone"], named)
+        log.warning("process %s runs no more and is declared gone", ended.name)
 
     async def leave(self, number: int) -> None:
         """The process ends: its syncs are free at once, and its row is gone."""

@@ -2,8 +2,9 @@
 
 -- name: register
 -- A process that begins to serve.
-INSERT INTO httpproxy.process (name, roles, expires_at)
-VALUES (%(name)s, %(roles)s, now() + make_interval(secs => %(lease)s))
+INSERT INTO httpproxy.process (name, roles, machine, pid, pid_started, expires_at)
+VALUES (%(name)s, %(roles)s, %(machine)s, %(pid)s, %(pid_started)s,
+    now() + make_interval(secs => %(lease)s))
 RETURNING number, incarnation
 
 -- name: follow_history
@@ -30,6 +31,15 @@ SELECT (SELECT count(*) FROM mine) AS mine,
     (SELECT count(*) FROM httpproxy.process p WHERE p.number <> %(number)s)
         - (SELECT count(*) FROM gone) AS others,
     (SELECT pg_catalog.array_agg(gone.name ORDER BY gone.number) FROM gone) AS gone
+
+-- name: neighbours
+-- The other processes of a machine.
+SELECT number, incarnation, name, pid, pid_started FROM httpproxy.process
+WHERE machine = %(machine)s AND number <> %(number)s
+
+-- name: declare_gone
+-- A process that certainly runs no more, before its lease is out.
+DELETE FROM httpproxy.process WHERE number = %(number)s AND incarnation = %(incarnation)s
 
 -- name: leave
 -- A process that ends well; what it holds is free at once.
