@@ -44,6 +44,7 @@ TICK: Final = 1.0
 AT_ONCE: Final = 20
 PRUNE: Final = 600.0  # seconds between clearings of old keys
 
+_WARNED: Final = logging.DEBUG  # what was said already, and is so still
 _WHY: Final = "the outcome of a call is not known"
 
 
@@ -82,7 +83,7 @@ class Doubts:
 
     async def keep(self) -> None:
         """Looks until it is cancelled. Never fails."""
-        pruned = float("-inf")
+        pruned, away = float("-inf"), False
         while True:
             await asyncio.sleep(TICK)
             try:
@@ -92,8 +93,10 @@ class Doubts:
                 if self.now() - pruned >= PRUNE:
                     pruned = self.now()
                     await self.intents.prune(self.kept_seconds)
+                away = False
             except OSError as error:
-                log.warning("calls in doubt wait for the database: %s", error)
+                log.log(_WARNED if away else logging.WARNING, "calls in doubt wait: %s", error)
+                away = True
             except Exception:  # a query that an administrator cancels ends no service
                 log.exception("calls in doubt could not be looked after")
 
@@ -106,7 +109,9 @@ class Doubts:
         """One look at one call. Never fails: without its word the call comes again."""
         try:
             live = self.directory.of(doubt.sync_id)
-            if live is None:  # no such sync any more, or none that we have heard of
+            if live is None:
+                if await self.registry.sync(doubt.sync_id) is None:  # nothing is left to change
+                    raise Forgotten(f"the sync {doubt.sync_id} was deleted")
                 await self._later(doubt, "this process does not know its sync")
             else:
                 await self._look(doubt, live)

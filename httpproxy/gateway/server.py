@@ -209,6 +209,8 @@ class Gateway:
     ) -> Answer:
         """Our own answer. What an operator can mend is logged, what anybody can send is not."""
         level = logging.INFO if rejected.kind.status in (403, 502, 504) else logging.DEBUG
+        if rejected.code == "database_unavailable":  # told by who keeps the connections
+            level = logging.DEBUG
         log.log(level, "request %s refused: %s", request_id, rejected)
         status = self._d.pseudonym
         if rejected.proxy_error:

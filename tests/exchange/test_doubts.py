@@ -146,6 +146,14 @@ async def test_the_intents_of_a_process_that_is_gone_are_taken_over(base):
     await until(lambda: intents(base) == [])
 
 
+async def test_the_intent_of_a_sync_that_is_gone_ends(base):
+    """One that was written by a process that had not heard yet that its sync was deleted."""
+    request = Request("POST", API, "/v0/app/Tasks", NO_HEADERS, b"{}")
+    async with Intents(base.dsn, lambda: 999_999) as of_the_dead:
+        await of_the_dead.begin(Intent("sync_deleted", request, 0, "gone-2"))
+    await until(lambda: intents(base) == [])
+
+
 async def test_what_cannot_be_read_is_marked_for_the_sync_at_the_last_look(base, monkeypatch):
     monkeypatch.setattr(doubts, "LOOKS", (0.0, 0.2))
     record = (await call(base, "POST", fields={"Name": "old"})).json()["id"]
