@@ -110,8 +110,7 @@ class Doubts:
         try:
             live = self.directory.of(doubt.sync_id)
             if live is None:
-                if await self.registry.sync(doubt.sync_id) is None:  # nothing is left to change
-                    raise Forgotten(f"the sync {doubt.sync_id} was deleted")
+                await self._require_sync(doubt)
                 await self._later(doubt, "this process does not know its sync")
             else:
                 await self._look(doubt, live)
@@ -123,6 +122,11 @@ class Doubts:
             log.exception("request %s: its outcome cannot be looked at", doubt.request_id)
         finally:
             self.under_way.discard(doubt.id)
+
+    async def _require_sync(self, doubt: Doubt) -> None:
+        """Raises Forgotten if the sync was deleted: nothing is left that could change."""
+        if await self.registry.sync(doubt.sync_id) is None:
+            raise Forgotten(f"the sync {doubt.sync_id} was deleted")
 
     async def _look(self, doubt: Doubt, live: Live) -> None:
         tables = await tables_of(live, self.registry)
