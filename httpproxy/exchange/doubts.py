@@ -48,20 +48,6 @@ _WARNED: Final = logging.DEBUG  # what was said already, and is so still
 _WHY: Final = "the outcome of a call is not known"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a look found.
-
-    named    images of the records that the call names
-    created  images of those made since that no other call of the application made
-    open     what is to be read again: others went on writing it
-    """
-
-    named: tuple[Image, ...]
-    created: tuple[Image, ...]
-    open: tuple[Dirty, ...]
-
-
 @dataclass
 class Doubts:
     """Looks after calls in doubt: this process's own, and those of processes gone.
@@ -144,11 +130,11 @@ class Doubts:
             else:
                 await self._later(doubt, f"{error}")
             return
-        verdict = judge(drafts, seen.named, seen.created, doubt.began_at)
+        verdict, open_ = seen
         if verdict.outcome != "applied" and not last:
             await self._later(doubt, f"{verdict.outcome} at look {doubt.looks + 1}")
             return
-        await self._mark(live, (*_unnamed(drafts), *seen.open))
+        await self._mark(live, (*_unnamed(drafts), *open_))
         await self._settle(doubt, verdict, verdict.outcome)
 
     async def _named(self, tables: SyncTables, drafts: Iterable[Draft]) -> list[Draft]:
@@ -168,8 +154,9 @@ class Doubts:
 
     async def _read(
         self, doubt: Doubt, live: Live, tables: SyncTables, drafts: Sequence[Draft]
-    ) -> Seen:
-        """Reads what the call may have changed, and commits it."""
+    ) -> tuple[Verdict, list[Dirty]]:
+        """Reads what the call may have changed, and commits it. What it tells of the call,
+        and what is to be read again because others went on writing it."""
         start = self.committer.clock()
         places = [(draft.collection, draft.key) for draft in drafts if draft.key is not None]
         named = await self.settlement.read(live, tables, places, Priority.REREAD)
@@ -178,12 +165,18 @@ class Doubts:
             since = doubt.began_at
             created += await self.settlement.created(live, tables, collection_id, since)
         ours = await self._not_of_others(doubt, created)
-        change = Change(images=(*named, *created))
-        applied = await self.committer.commit(
-            Commit(tables, change, start, live.sync.id, "proxy", doubt.request_id)
-        )
-        open_ = (Dirty(image.collection, image.key, _WHY) for image in applied.overlaps)
-        return Seen(tuple(named), ours, tuple(open_))
+        verdict = judge(drafts, named, ours, doubt.began_at)
+        # Another call in doubt may have made the rest: none of it is told to be this one's.
+        made = [image for image in created if image.record_id in verdict.records]
+        rest = [image for image in created if image.record_id not in verdict.records]
+        open_: list[Dirty] = []
+        for origin, images in (("proxy", (*named, *made)), ("doubt", tuple(rest))):
+            change = Change(images=tuple(images))
+            applied = await self.committer.commit(
+                Commit(tables, change, start, live.sync.id, origin, doubt.request_id)
+            )
+            open_ += (Dirty(image.collection, image.key, _WHY) for image in applied.overlaps)
+        return verdict, open_
 
     async def _not_of_others(self, doubt: Doubt, created: Sequence[Image]) -> tuple[Image, ...]:
         """Those that no other call of the application made. Only a key has to know."""

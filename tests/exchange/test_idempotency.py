@@ -40,11 +40,11 @@ async def post(
     )
 
 
-async def settled(base: AirtableHouse, name: str) -> requests.Response:
+async def settled(base: AirtableHouse, name: str, key: str = KEY) -> requests.Response:
     """The call repeated until it is known what became of the first."""
     async with asyncio.timeout(10):
         while True:
-            answer = await post(base, name)
+            answer = await post(base, name, key)
             waits = ("idempotency_in_flight", "idempotency_uncertain")
             if answer.json().get("code") not in waits:
                 return answer
@@ -181,6 +181,23 @@ async def test_a_record_that_another_call_made_is_not_taken_for_the_lost_one(bas
     later = await settled(base, "twin")
     assert later.status_code == 200
     assert await asyncio.to_thread(names, base) == ["twin", "twin"]
+
+
+async def test_a_record_that_a_look_at_another_call_has_found_is_not_that_calls(
+    base, monkeypatch
+):
+    """The slow call is applied when the lost one is looked at, and loses its answer later."""
+    monkeypatch.setattr(doubts, "LOOKS", (0.0, 0.4))
+    await fault(base, kind="delay_after", seconds=2.5, method="POST")
+    await fault(base, kind="drop", when="after", method="POST", count=2)
+    slow = asyncio.ensure_future(post(base, "slow", "slow"))
+    await asyncio.sleep(0.3)
+    assert (await post(base, "lost", "lost")).status_code == 502
+    assert (await settled(base, "lost", "lost")).json()["code"] == "already_applied"
+    assert not slow.done()
+    assert (await slow).status_code == 502
+    assert (await settled(base, "slow", "slow")).json()["code"] == "already_applied"
+    assert await asyncio.to_thread(names, base) == ["lost", "slow"]
 
 
 async def test_a_call_with_a_key_is_not_sent_without_an_intent(
