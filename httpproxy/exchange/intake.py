@@ -132,7 +132,7 @@ class Intake:
         except TimeoutError:
             pass
         except Unavailable as error:
-            log.error("request %s: %s, and no intent was kept", commit.request_id, error)  # noqa: TRY400
+            log.warning("request %s: %s, and no intent was kept", commit.request_id, error)
         return DEFERRED
 
     async def _receipt(self, attempt: Attempt, commit: Commit, applied: Applied) -> Receipt:
