@@ -58,12 +58,6 @@ def rows(dsn: str) -> set[str]:
         return {row[0] for row in found}
 
 
-def leases_run_out(dsn: str) -> None:
-    """What the killed process held is anybody's at the next beat, and not seconds later."""
-    with psycopg.connect(dsn) as connection:
-        connection.execute("UPDATE httpproxy.process SET expires_at = now()")
-
-
 def test_a_backfill_that_is_killed_goes_on_where_it_was(
     programs: Programs, empty_database_dsn: str
 ) -> None:
@@ -82,7 +76,6 @@ def test_a_backfill_that_is_killed_goes_on_where_it_was(
             with programs.started("serve") as serving:
                 reached = wait_for_rows(empty_database_dsn, reached + 5 * PAGE)
                 serving.stop(signal.SIGKILL)
-            leases_run_out(empty_database_dsn)
         assert reached < RECORDS, "it was killed in the middle"
         with programs.started("serve"):
             wait_for_rows(empty_database_dsn, RECORDS)
