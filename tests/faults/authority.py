@@ -11,7 +11,7 @@ line, before the caller hears of it:
     python -m tests.faults.authority FILE SEED          says its port, ends with its stdin
 
 Answers take their time, most of them some milliseconds, a few so long that the caller is
-gone before the call is done.
+gone before the call is done; and a few calls are done without a word, or with a wrong one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from httpproxy.sandbox.answer import Answer
+from httpproxy.sandbox.answer import Answer, Dropped
+from httpproxy.sandbox.faults import Plan
 from httpproxy.sandbox.server import SandboxServer
 from httpproxy.sandbox.simulators import Simulators
 from providers.airtable.sandbox.edits import Edits
@@ -63,6 +64,8 @@ _UNLIMITED: Final[dict[str, Any]] = {
 }
 _USUAL: Final = 0.008  # seconds that a call takes in the mean, before and after it is done
 _LONG: Final = 1.5  # and that one in two hundred takes before it is done
+_UNTOLD: Final = 0.008  # of the load's calls are done, and nobody is told: no answer, or a 500
+_FAILED: Final = Response(500, headers(("Content-Type", "text/plain")), b"out of order")
 
 
 def fingerprint(*parts: str | bytes) -> str:
@@ -182,6 +185,11 @@ class Authority(SandboxServer):
         await asyncio.sleep(self._before())
         answer = await super()._carry(call, now, date)
         await asyncio.sleep(self._dice.expovariate(1 / _USUAL))
+        chance = self._dice.random() if call.headers.get(OPERATION) else 1.0
+        if chance < _UNTOLD / 2:
+            return Dropped()
+        if chance < _UNTOLD:
+            answer = Answer(_FAILED, Plan({}), date)
         if isinstance(answer, Answer):
             said = Response(answer.status, call.headers, answer._content)
             self._chronicle.said(number, said)

@@ -10,12 +10,11 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -227,13 +226,6 @@ class Book:
         if not there[0]["yes"]:
             return 0
         return int((await self.ask("SELECT count(*) AS n FROM httpproxy.intent"))[0]["n"])
-
-    async def bury(self, pid: int) -> None:
-        """Declares a process of this machine gone; without a database nobody is told."""
-        name = f"{socket.gethostname()}:{pid}"
-        delete = f"DELETE FROM httpproxy.process WHERE name = '{name}'"
-        with suppress(psycopg.Error):
-            await self.postgres.run(delete)
 
     async def ask(self, query: str) -> list[dict[str, Any]]:
         """The rows that a query gives."""

@@ -73,8 +73,6 @@ class Play:
     doubts: Doubts = field(default_factory=Doubts)
 
     def __post_init__(self) -> None:
-        for proxy in self.stage.proxies:
-            proxy.bury = self._bury
         self._decks: dict[tuple[str, ...], Iterator[Point]] = {}
 
     async def act(self, act: Act) -> None:
@@ -184,11 +182,6 @@ class Play:
             points = [point for point in POINTS if point.role in roles]
             self.dice.shuffle(points)
             yield from points
-
-    async def _bury(self, pid: int) -> None:
-        """Declares a killed process gone, or leaves that to its lease."""
-        if self.dice.random() < self.stage.pace.said:
-            await self.stage.book.bury(pid)
 
     # --- at rest -------------------------------------------------------------------------
 

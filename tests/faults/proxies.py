@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,8 +119,7 @@ class Tally:
 
 
 class Proxy:
-    """One gateway and its wires: `open` opens those, `live` starts a process. `bury` is told
-    of those that were killed, by their process ids."""
+    """One gateway and its wires: `open` opens those, `live` starts a process."""
 
     def __init__(self, name: str, nursery: Nursery, folder: Path, tally: Tally) -> None:
         self.name, self._nursery, self._tally = name, nursery, tally
@@ -128,7 +127,6 @@ class Proxy:
         self._folder.mkdir()
         self._listening = free_port()
         self.life: Life | None = None
-        self.bury: Callable[[int], Awaitable[None]] = _let_lie
 
     @property
     def log(self) -> Path:
@@ -192,7 +190,6 @@ class Proxy:
         status, fired = life.ended.result()
         if fired:
             self._tally.kills[fired] += 1
-            await self.bury(life.pid)
         else:
             self._tally.surprises.append(f"{self.name} ended by itself with {status}")
 
@@ -203,7 +200,6 @@ class Proxy:
             return
         self.signal(signal.SIGKILL)
         await life.ended
-        await self.bury(life.pid)
         if why:
             self._tally.kills[why] += 1
 
@@ -233,10 +229,6 @@ class Proxy:
     def signal(self, number: int) -> None:
         if self.life is not None and not self.life.ended.done():
             os.kill(self.life.pid, number)
-
-
-async def _let_lie(_: int) -> None:
-    """Nobody is told."""
 
 
 def _toml(value: Any) -> str:

@@ -52,13 +52,10 @@ class Pace:
     looks  the product's last look at a call in doubt comes after five minutes; here the
            APIs are never later than some seconds
     claim  seconds for which a call in doubt is left to whoever has taken it to look at
-    said   the share of killed processes that are declared gone at once, as by an operator
-           who knows; the leases of the others run out
     """
 
     looks: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 8.0)
     claim: float = 30.0
-    said: float = 0.93
 
     @property
     def constants(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import asyncio
 from tests.faults.play import Act, play
 from tests.faults.stage import Pace
 
-BRISK = Pace(looks=(0.0, 0.5, 1.0, 2.0, 3.0), claim=3.0, said=1.0)
+BRISK = Pace(looks=(0.0, 0.5, 1.0, 2.0, 3.0), claim=3.0)
 SOON = (0.8, 1.2)
 
 
