@@ -16,7 +16,7 @@ demo: $(STAMP) ## embedded Postgres, sandboxes, gateway and two syncs; Ctrl-C en
 	@$(BIN)/httpproxy demo
 
 test: $(STAMP) ## the tests, with a floor under their coverage
-	@$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term:skip-covered
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term:skip-covered
 
 check: $(STAMP) ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -155,10 +155,10 @@ async def _listening(
     server: GatewayServer, settings: Settings, handed: Handed
 ) -> AsyncIterator[str]:
     """Listens, and yields where; on leaving, no call that has begun is left unanswered."""
-    given = handed.sockets.get("gateway")
-    sockets = given or listen(settings.gateway_host, settings.gateway_port)
+    sockets = handed.sockets.get("gateway")
+    sockets = sockets or listen(settings.gateway_host, settings.gateway_port)
     try:
-        async with accepting(server, sockets, ours=given is None):
+        async with accepting(server, sockets):
             yield settings.model_copy(update={"gateway_port": port_of(sockets)}).gateway_url
     finally:
         await server.drain(DRAIN_SECONDS)

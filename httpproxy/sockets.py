@@ -128,13 +128,11 @@ def port_of(sockets: Sequence[socket.socket]) -> int:
 
 
 @asynccontextmanager
-async def accepting(
-    factory: Factory, sockets: Sequence[socket.socket], *, ours: bool
-) -> AsyncIterator[None]:
+async def accepting(factory: Factory, sockets: Sequence[socket.socket]) -> AsyncIterator[None]:
     """Makes a protocol for every connection while the block runs.
 
-    If the sockets are ours, what is in their queues at the end is accepted, and they are
-    closed; others are left as they are.
+    What is in the queues at the end is accepted, and the sockets are closed: where others
+    hold them too (a parent, a successor, systemd), theirs stay open.
     """
     loop = asyncio.get_running_loop()
     servers = [
@@ -145,10 +143,9 @@ async def accepting(
     finally:
         for server in servers:
             server.close()
-        if ours:
-            for each in sockets:
-                await _accept_the_rest(loop, factory, each)
-                each.close()
+        for each in sockets:
+            await _accept_the_rest(loop, factory, each)
+            each.close()
 
 
 async def _accept_the_rest(

@@ -3,7 +3,7 @@
     Place    a name and a listening socket, which stay; its processes come and go
     Fleet    starts a process in each place, and keeps one there
 
-The socket of a place is open here all the time: what waits in its queue when a process
+The socket of a place is open here until the end: what waits in its queue when a process
 ends is taken by the next one, and nobody is refused. A process that ends by itself is
 started again, a little later each time it does; if none serves any more and none comes
 up, that is said and the whole ends. A replacement (SIGHUP) is ready before the process
@@ -101,9 +101,15 @@ class Fleet:
             log.info("all %d workers have been replaced", len(self.places))
 
     async def end(self) -> None:
-        """Asks all workers to finish their calls, and waits for them. Nothing is restarted."""
+        """Asks all workers to finish their calls, and waits for them. Nothing is restarted.
+
+        The sockets are closed here first: in a queue that nobody will empty, a client would
+        wait for the end only to be cut off; like this it is refused.
+        """
         self._ending.set()
         for place in self.places:
+            for each in place.gateway:
+                each.close()
             if place.child is not None:
                 place.child.dismiss()
         await asyncio.gather(*(self._empty(place) for place in self.places))

@@ -151,6 +151,18 @@ def test_workers_are_replaced_under_load_and_no_call_fails(
     assert set(load.made) <= _rows(database_dsn), "every answer is in the database"
 
 
+def test_who_comes_while_the_workers_leave_is_refused_and_never_cut_off(
+    serving: Programs, database_dsn: str
+) -> None:
+    """Told to close their connections, clients come anew: to a queue that nobody empties?"""
+    arguments = ("serve", "--workers", "2", "--gateway-port", "0")
+    with serving.started(*arguments) as running, _load(_root(running, database_dsn)) as load:
+        assert running.stop(signal.SIGTERM) == 0
+        load.ended.set()
+    assert load.failed == []
+    assert set(load.made) <= _rows(database_dsn)
+
+
 def test_workers_end_when_their_parent_is_killed(serving: Programs, database_dsn: str) -> None:
     with serving.started("serve", "--workers", "2", "--gateway-port", "0") as running:
         _root(running, database_dsn)

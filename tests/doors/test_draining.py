@@ -54,6 +54,11 @@ class _Client:
         return self.connection.sock.recv(1) == b""
 
 
+def copies(sockets):
+    """What a process has of sockets that others hold, too."""
+    return [each.dup() for each in sockets]
+
+
 @pytest.fixture
 def sockets():
     made = listen("127.0.0.1", 0)
@@ -66,7 +71,7 @@ def sockets():
 
 async def test_a_call_under_way_is_answered_and_its_connection_closed(sockets):
     server, client = _Server(takes=0.3), _Client(port_of(sockets))
-    async with accepting(server, sockets, ours=True):
+    async with accepting(server, sockets):
         call = asyncio.ensure_future(asyncio.to_thread(client.ask))
         await asyncio.sleep(0.1)
     await server.drain(5.0)
@@ -79,7 +84,7 @@ async def test_a_connection_at_rest_is_closed_only_when_it_was_quiet_for_a_while
     monkeypatch.setattr(draining, "QUIET", 0.4)
     server, client = _Server(), _Client(port_of(sockets))
     other = _Client(port_of(sockets))
-    async with accepting(server, sockets, ours=True):
+    async with accepting(server, sockets):
         await asyncio.to_thread(client.ask)
         await asyncio.to_thread(other.ask)
     drained = asyncio.ensure_future(server.drain(5.0))
@@ -92,7 +97,7 @@ async def test_a_connection_at_rest_is_closed_only_when_it_was_quiet_for_a_while
 async def test_a_head_that_has_begun_is_waited_for(sockets):
     server = _Server()
     with socket.create_connection(("127.0.0.1", port_of(sockets))) as client:
-        async with accepting(server, sockets, ours=True):
+        async with accepting(server, sockets):
             client.sendall(b"GET /slow HTTP/1.1\r\nHo")
             await asyncio.sleep(0.1)
         drained = asyncio.ensure_future(server.drain(5.0))
@@ -105,7 +110,7 @@ async def test_a_head_that_has_begun_is_waited_for(sockets):
 
 async def test_bytes_that_the_system_holds_are_read_before_a_connection_is_closed(sockets):
     server, client = _Server(), _Client(port_of(sockets))
-    async with accepting(server, sockets, ours=True):
+    async with accepting(server, sockets):
         await asyncio.to_thread(client.ask)
         await asyncio.sleep(0.1)
         client.connection.request("GET", "/unseen")  # and our loop has not turned since
@@ -118,7 +123,7 @@ async def test_bytes_that_the_system_holds_are_read_before_a_connection_is_close
 
 async def test_what_waits_in_the_queue_of_our_own_socket_is_answered(sockets):
     server, client = _Server(), _Client(port_of(sockets))
-    async with accepting(server, sockets, ours=True):
+    async with accepting(server, sockets):
         client.connect()  # the system has accepted it, and we have not
         client.connection.request("GET", "/queued")
     drained = asyncio.ensure_future(server.drain(5.0))
@@ -132,12 +137,12 @@ async def test_what_waits_in_the_queue_of_a_socket_that_was_handed_in_is_the_suc
 ):
     first, second = _Server(), _Server()
     client = _Client(port_of(sockets))
-    async with accepting(first, sockets, ours=False):
+    async with accepting(first, copies(sockets)):
         pass
     await first.drain(1.0)
     client.connect()
     client.connection.request("GET", "/later")
-    async with accepting(second, sockets, ours=True):
+    async with accepting(second, sockets):
         answer = await asyncio.to_thread(client.connection.getresponse)
         assert answer.read() == b"/later"
     await second.drain(1.0)
@@ -145,7 +150,7 @@ async def test_what_waits_in_the_queue_of_a_socket_that_was_handed_in_is_the_suc
 
 async def test_a_call_that_takes_too_long_is_given_up(sockets):
     server, client = _Server(takes=60), _Client(port_of(sockets))
-    async with accepting(server, sockets, ours=True):
+    async with accepting(server, sockets):
         call = asyncio.ensure_future(asyncio.to_thread(client.ask))
         await asyncio.sleep(0.1)
     async with asyncio.timeout(5):
@@ -171,13 +176,13 @@ async def test_clients_at_work_lose_no_call_when_the_server_is_replaced(sockets)
     server = _Server()
     for _ in range(10):
         successor = _Server()
-        async with accepting(server, sockets, ours=False):
+        async with accepting(server, copies(sockets)):
             await asyncio.sleep(0.1)
         drained = asyncio.ensure_future(server.drain(5.0))
         server = successor
-        async with accepting(server, sockets, ours=False):
+        async with accepting(server, copies(sockets)):
             await drained
-    async with accepting(server, sockets, ours=False):
+    async with accepting(server, copies(sockets)):
         ended.set()
         await asyncio.gather(*workers)
     await server.drain(1.0)

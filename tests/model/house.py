@@ -141,7 +141,15 @@ class House:
     def live(self, model: Any) -> Any:
         """The sync as its jobs know it, with the model for its API."""
         self.api.model = model
-        return SimpleNamespace(sync=self.sync, provider=model, tables=self.tables, ended=False)
+        return SimpleNamespace(
+            sync=self.sync,
+            provider=model,
+            tables=self.tables,
+            ended=False,
+            yielding=False,
+            halted=False,
+            fence=None,
+        )
 
     def written(self, images: Iterable[Image], start: int, dirty: Iterable[Dirty]) -> Commit:
         """The commit of a proxied write's answer, as the gateway makes it."""
@@ -151,15 +159,17 @@ class House:
         return Commit(self.tables, change, start, self.sync.id, "proxy", request_id)
 
     async def settled(self, by: Process, live: Any, applied: Applied, request_id: str) -> bool:
-        """Reads overlaps back, as the gateway does; False if the answer is deferred."""
+        """Reads overlaps back, as the gateway does; False if the answer is deferred: the
+        call is in doubt then, and what cannot be settled at its last look is marked."""
         if not applied.overlaps:
             return True
         self.overlaps += len(applied.overlaps)
-        open_ = Unsettled(applied.overlaps, request_id, "overlapping writes")
+        open_ = Unsettled(applied.overlaps, request_id)
         try:
             await by.settlement.read_back(live, self.tables, open_)
         except StillOpen:
-            await by.settlement.mark_dirty(live, open_)
+            marks = [Dirty(i.collection, i.key, "overlapping writes") for i in open_.images]
+            await self.registry.mark_dirty(live.sync, marks)
             return False
         return True
 
@@ -219,7 +229,7 @@ async def _process(stack: AsyncExitStack, dsn: str, shared: tuple[Any, ...]) -> 
     pace = Pace(0.0, 1.0, 0)
     return Process(
         committer,
-        Settlement(api, committer, registry),
+        Settlement(api, committer),
         reading,
         Rereading(reading, progress, registry, Calm()),
         Listing(reading, progress, registry, SimpleNamespace(), Calm(), pace, api.now),

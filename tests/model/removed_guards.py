@@ -15,7 +15,7 @@ import pytest
 
 from httpproxy.exchange.settle import Settlement
 from httpproxy.store.commits import writer
-from httpproxy.store.commits.commit import Committer
+from httpproxy.store.commits.commit import Applied, Committer
 from httpproxy.store.layouts import statements
 from httpproxy.store.sync import marks
 from httpproxy.sync.reading import Reading
@@ -54,8 +54,8 @@ def _clock_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _no_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def read_back(*_: Any) -> int:
-        return 0
+    async def read_back(*_: Any) -> Applied:
+        return Applied(0)
 
     monkeypatch.setattr(Settlement, "read_back", read_back)
 
