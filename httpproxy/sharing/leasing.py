@@ -198,7 +198,8 @@ class Leasing:
         for _, holding in due:
             holding.failed(now)
         if not self._failing:
-            log.warning("permits are shared out no more for now: %s", error)
+            said = str(error) or f"no answer in {PATIENCE:g} s"
+            log.warning("permits are shared out no more for now: %s", said)
         self._failing = True
 
     def _void(self) -> None:

@@ -120,7 +120,8 @@ class Presence:
                 # After a gap, in which it slept, it cannot tell who has come meanwhile.
                 awake = held and ended - began < PATIENCE + BEAT
                 self._missed = ended if awake else float("-inf")
-                log.warning("the database hears nothing of this process: %s", error)
+                said = str(error) or f"no answer in {PATIENCE:g} s"
+                log.warning("the database hears nothing of this process: %s", said)
             except Exception:  # a query that an administrator cancels ends no service
                 log.exception("the database was not told that this process is there")
 
