@@ -64,7 +64,7 @@ _UNLIMITED: Final[dict[str, Any]] = {
 }
 _USUAL: Final = 0.008  # seconds that a call takes in the mean, before and after it is done
 _LONG: Final = 1.5  # and that one in two hundred takes before it is done
-_UNTOLD: Final = 0.008  # of the load's calls are done, and nobody is told: no answer, or a 500
+_UNTOLD: Final = 0.03  # of the load's calls are done, and nobody is told: no answer, or a 500
 _FAILED: Final = Response(500, headers(("Content-Type", "text/plain")), b"out of order")
 
 
