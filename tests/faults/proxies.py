@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -199,9 +199,9 @@ class Proxy:
         if life is None or life.ended.done():
             return
         self.signal(signal.SIGKILL)
-        await life.ended
-        if why:
-            self._tally.kills[why] += 1
+        _, fired = await life.ended
+        if fired or why:
+            self._tally.kills[fired or why] += 1
 
     async def stop(self) -> None:
         """SIGTERM: the process drains."""
@@ -228,7 +228,9 @@ class Proxy:
 
     def signal(self, number: int) -> None:
         if self.life is not None and not self.life.ended.done():
-            os.kill(self.life.pid, number)
+            # It may have died a moment ago, and nobody has been told yet.
+            with suppress(ProcessLookupError):
+                os.kill(self.life.pid, number)
 
 
 def _toml(value: Any) -> str:
