@@ -103,8 +103,12 @@ async def open_party(dsn: str, requests: int, interval: float) -> AsyncIterator[
             yield party
         finally:
             tasks = [task for member in party.members for task in member.tasks]
-            for task in tasks:
-                task.cancel()
+            # Asked again, as httpproxy.tasks does: one cancellation can get lost in a call
+            # of the database that ends just then, and the loop would go on for good.
+            while running := [task for task in tasks if not task.done()]:
+                for task in running:
+                    task.cancel()
+                await asyncio.wait(running, timeout=1.0)
             await asyncio.gather(*tasks, return_exceptions=True)
             for member in party.members:
                 member.limiter.close()
