@@ -1,0 +1,60 @@
+-- What the management API keeps: credentials of their own, OAuth apps, what discovery told,
+-- and what a product writes to its syncs.
+
+-- An application that is registered at a provider, for whose users tokens are refreshed.
+CREATE TABLE httpproxy.oauth_app (
+    id         text PRIMARY KEY,
+    provider   text NOT NULL,
+    name       text UNIQUE,
+    client_id  text NOT NULL,
+    secret     bytea NOT NULL,               -- the client secret, sealed: store/secrets
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (provider, client_id)
+);
+CREATE INDEX oauth_app_page ON httpproxy.oauth_app (created_at, id);
+
+-- `secret` holds the access token, or {"access_token": …, "refresh_token": …} as JSON.
+ALTER TABLE httpproxy.credential
+    ADD COLUMN name text UNIQUE,
+    ADD COLUMN metadata jsonb NOT NULL DEFAULT '{}',
+    ADD COLUMN properties jsonb NOT NULL DEFAULT '{}',  -- what is no secret
+    ADD COLUMN implicit boolean NOT NULL DEFAULT true,  -- made with a sync: goes with the last
+    ADD COLUMN app_id text REFERENCES httpproxy.oauth_app (id),
+    -- Counts the secrets that there were: sealed anew, it is the same one still.
+    ADD COLUMN generation bigint NOT NULL DEFAULT 1,
+    ADD COLUMN expires_at timestamptz,                  -- the access token; NULL: never, or unknown
+    ADD COLUMN refreshed_at timestamptz,                -- since when there is this access token
+    ADD COLUMN trouble text,                            -- why it cannot be used, in words
+    -- Who refreshes it now (a process, a random name), until when nobody else does, and
+    -- whether the call was sent: refresh tokens that are spent by it are used once.
+    ADD COLUMN refresh_holder text,
+    ADD COLUMN refresh_until timestamptz,
+    ADD COLUMN refresh_sent_at timestamptz;
+CREATE INDEX credential_page ON httpproxy.credential (created_at, id);
+CREATE INDEX credential_provider ON httpproxy.credential (provider, created_at, id);
+CREATE INDEX credential_app ON httpproxy.credential (app_id) WHERE app_id IS NOT NULL;
+CREATE INDEX credential_expiry ON httpproxy.credential (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX credential_metadata ON httpproxy.credential USING gin (metadata jsonb_path_ops);
+
+-- What a credential's token was last seen to reach: collections with their fields.
+CREATE TABLE httpproxy.discovery (
+    credential_id text PRIMARY KEY REFERENCES httpproxy.credential (id) ON DELETE CASCADE,
+    collections   jsonb NOT NULL,
+    discovered_at timestamptz NOT NULL DEFAULT now()
+);
+
+ALTER TABLE httpproxy.sync
+    ADD COLUMN external_id text UNIQUE,
+    ADD COLUMN metadata jsonb NOT NULL DEFAULT '{}',
+    ADD COLUMN updated_at timestamptz;
+UPDATE httpproxy.sync SET updated_at = created_at;
+ALTER TABLE httpproxy.sync
+    ALTER COLUMN updated_at SET DEFAULT now(),
+    ALTER COLUMN updated_at SET NOT NULL;
+CREATE INDEX sync_page ON httpproxy.sync (created_at, id);
+CREATE INDEX sync_provider ON httpproxy.sync (provider, created_at, id);
+CREATE INDEX sync_credential ON httpproxy.sync (credential_id, created_at, id);
+CREATE INDEX sync_metadata ON httpproxy.sync USING gin (metadata jsonb_path_ops);
+
+CREATE INDEX api_key_page ON httpproxy.api_key (created_at, id);
