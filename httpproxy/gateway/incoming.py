@@ -11,8 +11,8 @@ from typing import Final
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
+from httpproxy.exchange.headers import EXPECT, HOST, TRANSFER_ENCODING, hops_left
 from httpproxy.exchange.problems import Rejected
-from httpproxy.gateway.headers import EXPECT, HOST, TRANSFER_ENCODING, hops_left
 
 # Also the end of a body whose chunks break off: aiohttp's parser stops at a bad chunk
 # without telling who reads the body.

@@ -27,14 +27,7 @@ from httpproxy.exchange.account import Accounts
 from httpproxy.exchange.apis import HOST_HINTS, REFUSALS
 from httpproxy.exchange.attempt import NOTHING, Call, Receipt
 from httpproxy.exchange.dryrun import DryRun
-from httpproxy.exchange.live import Directory, Live
-from httpproxy.exchange.problems import Refusal, Rejected, body
-from httpproxy.exchange.write import Writes
-from httpproxy.gateway.address import Address, parse
-from httpproxy.gateway.answer import Answer
-from httpproxy.gateway.callers import X_FORWARDED_FOR, TrustedProxies
-from httpproxy.gateway.connection import Connection
-from httpproxy.gateway.headers import (
+from httpproxy.exchange.headers import (
     MAX_FORWARDS,
     PROXY_STATUS,
     RECEIPT,
@@ -43,6 +36,13 @@ from httpproxy.gateway.headers import (
     hops_left,
     returned,
 )
+from httpproxy.exchange.live import Directory, Live
+from httpproxy.exchange.problems import Refusal, Rejected, body
+from httpproxy.exchange.write import Writes
+from httpproxy.gateway.address import Address, parse
+from httpproxy.gateway.answer import Answer
+from httpproxy.gateway.callers import X_FORWARDED_FOR, TrustedProxies
+from httpproxy.gateway.connection import Connection
 from httpproxy.gateway.incoming import asks_about_us, check_head, read_body
 from httpproxy.telemetry.course import Course
 from httpproxy.telemetry.watch import Watch

@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
+from httpproxy.exchange import headers as travelling
 from httpproxy.exchange.problems import Rejected
-from httpproxy.gateway import headers as gateway_headers
 from httpproxy.gateway.address import parse
 from httpproxy.upstream import wire
 from httpproxy.upstream.client import UpstreamClient
@@ -135,7 +135,7 @@ def test_no_field_splits_a_message_or_belongs_to_another_connection(
 ) -> None:
     incoming = CIMultiDict(fields)
     try:
-        out = gateway_headers.forwarded(incoming, len(body), "httpproxy")
+        out = travelling.forwarded(incoming, len(body), "httpproxy")
         sent = wire.headers_for(Request("POST", "api.airtable.com", "/v0/x", out, body))
     except (Rejected, Unsendable):
         return
@@ -154,7 +154,7 @@ def test_no_field_splits_a_message_or_belongs_to_another_connection(
 def test_no_field_of_an_answer_speaks_for_this_connection_or_for_us(
     fields: list[tuple[str, str]],
 ) -> None:
-    out = gateway_headers.returned(CIMultiDict(fields))
+    out = travelling.returned(CIMultiDict(fields))
     names = {name.lower() for name in out}
     assert names.isdisjoint(OF_A_CONNECTION)
     assert not [n for n in names if n.startswith(("x-accel-", "httpproxy-"))]

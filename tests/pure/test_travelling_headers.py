@@ -3,8 +3,8 @@
 import pytest
 from multidict import CIMultiDict
 
+from httpproxy.exchange.headers import forwarded, returned
 from httpproxy.exchange.problems import Rejected
-from httpproxy.gateway.headers import forwarded, returned
 
 
 def sent(*pairs, body_length=0):
