@@ -26,15 +26,22 @@ ALTER TABLE httpproxy.credential
     ADD COLUMN expires_at timestamptz,                  -- the access token; NULL: never, or unknown
     ADD COLUMN refreshed_at timestamptz,                -- since when there is this access token
     ADD COLUMN trouble text,                            -- why it cannot be used, in words
-    -- Who refreshes it now (a process, a random name), until when nobody else does, and
-    -- whether the call was sent: refresh tokens that are spent by it are used once.
+    -- Refresh tokens: when the next one is due, whether ours is of no use any more, and by
+    -- what several credentials are known to have the same one (its SHA-256).
+    ADD COLUMN refresh_at timestamptz,                  -- NULL: never
+    ADD COLUMN spent boolean NOT NULL DEFAULT false,
+    ADD COLUMN refresh_mark bytea,
+    -- Who refreshes it now (a random name), until when nobody else does, and whether the
+    -- call was sent: a token that can be used once may be spent by it.
     ADD COLUMN refresh_holder text,
     ADD COLUMN refresh_until timestamptz,
     ADD COLUMN refresh_sent_at timestamptz;
 CREATE INDEX credential_page ON httpproxy.credential (created_at, id);
 CREATE INDEX credential_provider ON httpproxy.credential (provider, created_at, id);
 CREATE INDEX credential_app ON httpproxy.credential (app_id) WHERE app_id IS NOT NULL;
-CREATE INDEX credential_expiry ON httpproxy.credential (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX credential_refresh ON httpproxy.credential (refresh_at) WHERE refresh_at IS NOT NULL;
+CREATE INDEX credential_mark ON httpproxy.credential (provider, refresh_mark)
+    WHERE refresh_mark IS NOT NULL;
 CREATE INDEX credential_metadata ON httpproxy.credential USING gin (metadata jsonb_path_ops);
 
 -- What a credential's token was last seen to reach: collections with their fields.
