@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from providers.body import storable_text
 from providers.hubspot import images
 from providers.hubspot.objects import find_objects, find_pair, is_pair, pairs_of, type_alias
+from providers.hubspot.plain import pair_data
 from providers.hubspot.shapes import answer, asked, id_of, object_of, objects_of, partly_failed
 from providers.record import (
     JSON,
@@ -83,9 +84,11 @@ def _added(ends: Ends, link: Link, labels: JSON = None) -> Change:
     found = []
     for at, key in enumerate(ends.keys(link)):
         values: dict[str, JSON] = {left: key[0], right: key[1]}
+        data = pair_data(key)
         if seen and at == 0 and not ends.reversed:
             values["$labels"] = list(seen)
-        found.append(Image(ends.pair.id, key, ImageKind.MERGE, values))
+            data = pair_data(key, list(seen))
+        found.append(Image(ends.pair.id, key, ImageKind.MERGE, values, data=data))
     return Change(images=tuple(found), dirty=(*_dirty(ends, link, WRITTEN),))
 
 

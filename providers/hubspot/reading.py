@@ -18,6 +18,7 @@ from providers.http import Request, Response
 from providers.hubspot.calls import ask_for_many, post, segment
 from providers.hubspot.images import gone_image, record_image
 from providers.hubspot.objects import is_pair
+from providers.hubspot.plain import pair_data
 from providers.hubspot.shapes import id_of, object_of, objects_of
 from providers.record import JSON, Collection, Image, ImageKind
 
@@ -151,4 +152,4 @@ def pair_image(pair: Collection, key: Key, labels: list[JSON]) -> Image:
     """REPLACE of the row of two ids."""
     left, right = pair.key
     values: dict[str, JSON] = {left: key[0], right: key[1], "$labels": labels}
-    return Image(pair.id, key, ImageKind.REPLACE, values)
+    return Image(pair.id, key, ImageKind.REPLACE, values, data=pair_data(key, labels))
