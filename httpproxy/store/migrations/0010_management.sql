@@ -7,7 +7,7 @@ CREATE TABLE httpproxy.oauth_app (
     provider   text NOT NULL,
     name       text UNIQUE,
     client_id  text NOT NULL,
-    secret     bytea NOT NULL,               -- the client secret, sealed: store/secrets
+    secret     bytea,                        -- the client secret, sealed; NULL: it has none
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (provider, client_id)
