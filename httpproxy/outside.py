@@ -19,11 +19,13 @@ from importlib.metadata import version
 from typing import Final
 
 from httpproxy.api import checks
+from httpproxy.api.house import House
 from httpproxy.api.metrics.samples import Part, Sample, of_commits, of_limiter, of_tally
 from httpproxy.api.metrics.standing import StandingReader
 from httpproxy.api.readiness import Readiness
 from httpproxy.api.server import Outside, open_api
 from httpproxy.api.siblings import Siblings
+from httpproxy.management.services import make_services
 from httpproxy.office import Office, request_ids
 from httpproxy.settings.reading import Settings, SettingsError
 from httpproxy.sharing.leasing import Leasing
@@ -105,9 +107,10 @@ async def open_outside(
             standing=StandingReader(
                 Lags(office.database), inside.intents.count, time.monotonic
             ),
-            replicas=replicas,
+            house=House(office, make_services(office), replicas),
             keys=Keys(office.database, time.monotonic),
             new_request_id=request_ids(),
+            max_body=settings.max_request_bytes,
             siblings=inside.siblings,
         )
         async with open_api(outside, settings.api_host, settings.api_port, sock) as url:

@@ -1,85 +1,129 @@
-"""What this door answers when it cannot do what is asked: a table, and its form.
+"""How this door says no: every error of the house, as application/problem+json.
 
-The form is the gateway's, application/problem+json, without what only a proxied call has
-(whether it was sent).
+The form is the gateway's, without what only a proxied call has (whether it was sent).
+`declined` is the one place where errors of the floors below become answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from aiohttp import web
 
+from httpproxy.exchange.problems import Rejected
+from httpproxy.management.problems import Declined
+from httpproxy.store.errors import (
+    Forgotten,
+    InUse,
+    KeyMismatch,
+    NameTaken,
+    Stale,
+    Unavailable,
+)
+from providers.spec import Refused, UnknownCollection, Unrecognised
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What stays the same whenever this problem occurs."""
-
-    status: int
-    title: str
-
-
-PROBLEMS: Final[Mapping[str, Kind]] = {
-    "bad_parameter": Kind(400, "A parameter is missing or not valid"),
-    "bad_request": Kind(400, "The request is not valid"),
-    "key_required": Kind(401, "An API key is required"),
-    "key_not_allowed": Kind(403, "The API key does not allow this"),
-    "not_found": Kind(404, "There is nothing at this address"),
-    "unknown_replica": Kind(404, "There is no such replica"),
-    "unknown_consumer": Kind(404, "There is no such consumer"),
-    "method_not_allowed": Kind(405, "The method is not allowed"),
-    "database_unavailable": Kind(503, "The database is unavailable"),
-    "internal_error": Kind(500, "The service failed"),
-}
+# Of an API's collections, so many are named to who asked for another one.
+_NAMED = 50
 
 
-class Declined(Exception):
-    """What is asked cannot be done. `code` is a key of PROBLEMS; `detail` names the remedy.
-
-    `member` is the parameter that is wrong; further `members` go into the document.
-    """
-
-    def __init__(
-        self, code: str, detail: str, member: str | None = None, **members: Any
-    ) -> None:
-        super().__init__(f"{code}: {detail}")
-        self.code, self.detail = code, detail
-        self.kind = PROBLEMS[code]
-        self.members = {**({"member": member} if member else {}), **members}
-        self.headers: dict[str, str] = {}
+def declined(error: Exception) -> Declined | None:
+    """What this error is answered with; None if nobody foresaw it."""
+    if isinstance(error, Declined):
+        return error
+    if isinstance(error, web.HTTPException):
+        return _of_server(error)
+    if isinstance(error, Unavailable | Stale):
+        detail = "The database cannot be reached, or a table is being changed; try again."
+        return _with_retry(Declined("database_unavailable", detail))
+    return _of_store(error) or _of_api(error)
 
 
-def problem(declined: Declined, request_id: str) -> web.Response:
+def _of_store(error: Exception) -> Declined | None:
+    if isinstance(error, NameTaken):
+        return Declined("name_taken", f"{error}.", error.field)
+    if isinstance(error, InUse):
+        return Declined("in_use", f"{error}")
+    if isinstance(error, Forgotten):
+        return Declined("unknown_sync", f"{error}")
+    if isinstance(error, KeyMismatch):
+        return Declined("secret_unreadable", f"{error}")
+    return None
+
+
+def _of_api(error: Exception) -> Declined | None:
+    if isinstance(error, UnknownCollection):
+        there = ", ".join(error.available[:_NAMED])
+        more = len(error.available) - _NAMED
+        detail = f"There is no collection {error.wanted!r}; there are: {there}"
+        detail += f" and {more} more" if more > 0 else ""
+        return Declined("unknown_collection", f"{detail}.", "collection_ids")
+    if isinstance(error, Unrecognised):
+        return Declined(
+            "credential_refused",
+            "The API does not know this token: it is mistyped, expired or revoked.",
+        )
+    if isinstance(error, Refused):
+        return Declined("api_refused", f"{error}", upstream_status=error.response.status)
+    if isinstance(error, Rejected):
+        return _with_retry(Declined("api_unreachable", error.detail, cause=error.code))
+    return None
+
+
+def _with_retry(problem_: Declined) -> Declined:
+    problem_.headers["Retry-After"] = "1"
+    return problem_
+
+
+def _of_server(refused: web.HTTPException) -> Declined:
+    """What aiohttp's router or parser refuses, in this door's words."""
+    if isinstance(refused, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(refused.allowed_methods))
+        problem_ = Declined("method_not_allowed", f"Here is only {allowed}.")
+        problem_.headers["Allow"] = allowed
+        return problem_
+    if refused.status == 404:
+        return Declined(
+            "not_found", "There is nothing here; /v1/openapi.json says what there is."
+        )
+    if refused.status == 413:
+        return Declined("body_too_large", "The body is longer than max_request_bytes allows.")
+    return Declined("bad_request", "The request cannot be read.")
+
+
+def problem(declined_: Declined, request_id: str) -> web.Response:
     """The problem document of a request."""
     members = {
-        "type": f"urn:httpproxy:problem:{declined.code}",
-        "title": declined.kind.title,
-        "status": declined.kind.status,
-        "detail": declined.detail,
+        "type": f"urn:httpproxy:problem:{declined_.code}",
+        "title": declined_.kind.title,
+        "status": declined_.kind.status,
+        "detail": declined_.detail,
         "source": "api",
-        "code": declined.code,
+        "code": declined_.code,
         "request_id": request_id,
-        **declined.members,
+        **declined_.members,
     }
-    headers = {"Cache-Control": "no-store", **declined.headers}
-    if declined.kind.status == 401:
+    headers = {"Cache-Control": "no-store", **declined_.headers}
+    if declined_.kind.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="httpproxy"'
     return web.Response(
-        status=declined.kind.status,
+        status=declined_.kind.status,
         body=orjson.dumps(members),
         content_type="application/problem+json",
         headers=headers,
     )
 
 
-def document(members: Mapping[str, Any], status: int = 200) -> web.Response:
+def document(
+    members: Mapping[str, Any] | list[Any],
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
     """A JSON answer; nothing here may be cached."""
     return web.Response(
         status=status,
         body=orjson.dumps(members) + b"\n",
         content_type="application/json",
-        headers={"Cache-Control": "no-store"},
+        headers={"Cache-Control": "no-store", **(headers or {})},
     )

@@ -1,12 +1,13 @@
-"""The second door's server: a table of routes, and what stands around each of them.
+"""The second door's server: probes and metrics, and the operations of /v1.
 
-    /healthz    the process lives: its event loop turns
-    /readyz     it should get calls, or why not
-    /metrics    what happened so far
-    /v1/wait    until a replica has what was committed
+    /healthz           the process lives: its event loop turns
+    /readyz            it should get calls, or why not
+    /metrics           what happened so far
+    /v1/openapi.json   what there is under /v1
+    /v1/…              the operations of `routes`: each needs an API key
 
-What begins with /v1 needs an API key. The rest is for probes and scrapers, which have
-none; who may reach this port is the operator's to say (docs/operations.md).
+What needs no key is for probes and scrapers, which have none; who may reach this port is
+the operator's to say (docs/operations.md).
 """
 
 from __future__ import annotations
@@ -16,53 +17,43 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
-from httpproxy.api import waiting
+from httpproxy.api.answering import response_of
+from httpproxy.api.asking import Verifier, body_of, key_of, query_of
+from httpproxy.api.house import House
 from httpproxy.api.looplag import LoopLag
 from httpproxy.api.metrics import page
 from httpproxy.api.metrics.samples import Part, Sample, of_process
 from httpproxy.api.metrics.standing import StandingReader
-from httpproxy.api.problems import Declined, document, problem
+from httpproxy.api.openapi import openapi
+from httpproxy.api.operations import Answer, Ask, Operation
+from httpproxy.api.problems import declined, document, problem
 from httpproxy.api.readiness import Readiness
+from httpproxy.api.routes import OPERATIONS
 from httpproxy.api.siblings import Siblings
-from httpproxy.store.errors import Unavailable
-from httpproxy.store.replicas import Replicas
-from httpproxy.store.secrets.keys import Key, Scope
+from httpproxy.management.problems import Declined
 from httpproxy.tasks import Tasks
 from httpproxy.telemetry.course import Course, follow
 
 log = logging.getLogger(__name__)
 
-CLOSING_SECONDS: Final = 1.0  # who still waits for a replica then is sent away
+CLOSING_SECONDS: Final = 1.0  # who still waits for something then is sent away
 _REQUEST_ID: Final = "X-Request-Id"
+_COURSE: Final = web.RequestKey("course", Course)
 
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-
-class Verifier(Protocol):
-    """`store.secrets.keys.Keys`."""
-
-    async def verify(self, text: str) -> Key | None: ...
-
-
-class Route(NamedTuple):
-    """A line of the table. `scope` is what the API key must allow, None: none is needed."""
-
-    path: str
-    handle: str
-    scope: Scope | None = None
-
-
-ROUTES: Final = (
-    Route("/healthz", "health"),
-    Route("/readyz", "ready"),
-    Route("/metrics", "metrics"),
-    Route("/v1/wait", "wait", "read"),
-)
+# What has no operation: for probes and scrapers, and for who wants to know what there is.
+OPEN: Final = {
+    "/healthz": "health",
+    "/readyz": "ready",
+    "/metrics": "metrics",
+    "/v1/openapi.json": "described",
+}
 
 
 @dataclass(frozen=True)
@@ -71,15 +62,18 @@ class Outside:
 
     parts        this process's metrics, each read at every scrape
     standing     what the database knows
+    house        what the operations of /v1 work with
+    max_body     bytes
     """
 
     version: str
     readiness: Readiness
     parts: Sequence[Part]
     standing: StandingReader
-    replicas: Replicas
+    house: House
     keys: Verifier
     new_request_id: Callable[[], str]
+    max_body: int
     siblings: Siblings = field(default_factory=Siblings)
 
 
@@ -89,15 +83,22 @@ class Api:
     def __init__(self, outside: Outside) -> None:
         self._o = outside
         self._interpreter = page.Interpreter()
+        self._description: bytes | None = None
         self.loop_lag = LoopLag()
 
     def application(self) -> web.Application:
-        """The routes, each behind its scope, and all in this door's form of answers."""
-        application = web.Application(middlewares=[self._around])
-        for route in ROUTES:
-            handle: Handle = getattr(self, route.handle)
-            guarded = handle if route.scope is None else self._guarded(handle, route.scope)
-            application.router.add_get(route.path, guarded)  # and HEAD
+        """The routes, each behind its checks, and all in this door's form of answers."""
+        application = web.Application(
+            middlewares=[self._around], client_max_size=self._o.max_body
+        )
+        for path, name in OPEN.items():
+            application.router.add_get(path, getattr(self, name))  # and HEAD
+        for operation in OPERATIONS:
+            handle = self._handler(operation)
+            if operation.method == "GET":
+                application.router.add_get(operation.path, handle)
+            else:
+                application.router.add_route(operation.method, operation.path, handle)
         return application
 
     # --- around every request ------------------------------------------------------------
@@ -105,38 +106,54 @@ class Api:
     @web.middleware
     async def _around(self, request: web.Request, handler: Handle) -> web.StreamResponse:
         request_id = self._o.new_request_id()
-        follow(Course(request_id, request.headers))
+        request[_COURSE] = course = Course(request_id, request.headers)
+        follow(course)
         try:
             response = await handler(request)
-        except Declined as declined:
-            response = problem(declined, request_id)
-        except web.HTTPException as refused:
-            response = problem(_of_router(refused), request_id)
-        except Unavailable:
-            detail = "The database cannot be reached; try again in a moment."
-            response = problem(Declined("database_unavailable", detail), request_id)
-        except Exception:
-            log.exception("request %s failed", request_id)
-            detail = f"The service failed; its log has the reason under {request_id}."
-            response = problem(Declined("internal_error", detail), request_id)
-        response.headers[_REQUEST_ID] = request_id
+        except Exception as error:
+            known = declined(error)
+            if known is None:
+                log.exception("request %s failed", request_id)
+                detail = f"The service failed; its log has the reason under {request_id}."
+                known = Declined("internal_error", detail)
+            response = problem(known, request_id)
+        if not response.prepared:
+            response.headers[_REQUEST_ID] = request_id
         return response
 
-    def _guarded(self, handle: Handle, scope: Scope) -> Handle:
-        async def guarded(request: web.Request) -> web.StreamResponse:
-            kind, _, text = request.headers.get("Authorization", "").partition(" ")
-            if kind.lower() != "bearer" or not text:
-                raise Declined("key_required", "Send an API key: Authorization: Bearer hpk_….")
-            key = await self._o.keys.verify(text.strip())
-            if key is None:
-                raise Declined("key_required", "This API key is unknown, expired or revoked.")
-            if not key.allows(scope, key.sync_id):
-                raise Declined("key_not_allowed", f"The API key lacks the scope {scope}.")
-            return await handle(request)
+    def _handler(self, operation: Operation) -> Handle:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            key = await key_of(request, self._o.keys, operation)
+            query = query_of(request, operation.query)
+            body, raw = None, None
+            if not operation.relays:
+                body, raw = await body_of(request, operation.body)
+            course = request[_COURSE]
+            ask = Ask(
+                house=self._o.house,
+                key=key,
+                path=request.match_info,
+                query=query,
+                body=body,
+                raw=raw,
+                request=request,
+                request_id=course.request_id,
+                course=course,
+            )
+            answer = await operation.handle(ask)
+            if isinstance(answer, Answer):
+                return response_of(answer, operation, request)
+            return answer
 
-        return guarded
+        return handle
 
-    # --- the routes ----------------------------------------------------------------------
+    # --- what needs no key ---------------------------------------------------------------
+
+    async def described(self, _: web.Request) -> web.StreamResponse:
+        """The OpenAPI document."""
+        if self._description is None:
+            self._description = orjson.dumps(openapi(OPERATIONS, self._o.version))
+        return web.Response(body=self._description, content_type="application/json")
 
     async def health(self, _: web.Request) -> web.StreamResponse:
         """That this is answered says it all."""
@@ -174,11 +191,6 @@ class Api:
         body, media_type = page.written(page.joined(pages), accept)
         return web.Response(body=body, headers={"Content-Type": media_type})
 
-    async def wait(self, request: web.Request) -> web.StreamResponse:
-        """Blocks until the replica has it, or the time is over: 200 either way."""
-        wait = waiting.read_wait(request.query, self._o.replicas)
-        return document(await waiting.waited(wait))
-
     # --- what siblings ask ---------------------------------------------------------------
 
     def answers(self) -> dict[str, Callable[[], bytes]]:
@@ -200,19 +212,6 @@ class Api:
 
 def _silent() -> dict[str, Any]:
     return {"ready": False, "state": "unknown", "reasons": ["it does not answer"], "checks": []}
-
-
-def _of_router(refused: web.HTTPException) -> Declined:
-    """What aiohttp's router or parser refuses, in this door's words."""
-    if isinstance(refused, web.HTTPMethodNotAllowed):
-        allowed = ", ".join(sorted(refused.allowed_methods))
-        declined = Declined("method_not_allowed", f"Here is only {allowed}.")
-        declined.headers["Allow"] = allowed
-        return declined
-    if refused.status == 404:
-        there = ", ".join(route.path for route in ROUTES)
-        return Declined("not_found", f"There is nothing here; there are {there}.")
-    return Declined("bad_request", "The request cannot be read.")
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ from httpproxy.store.errors import EmbeddedError
 AS_ROOT = os.geteuid() == 0
 
 OWNER = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from httpproxy.store.embedded.server import EmbeddedPostgres
 import psycopg
@@ -38,6 +38,8 @@ if sys.argv[2:]:
     os.setgroups([])
     os.setgid(int(sys.argv[3]))
     os.setuid(int(sys.argv[2]))
+# A shell that starts the tests in its background has them ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with EmbeddedPostgres(Path(sys.argv[1])) as server:
     with psycopg.connect(server.dsn) as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS kept (n int)")

@@ -1,0 +1,12 @@
+"""Every operation of /v1: the one table that the router, the checks and the OpenAPI
+document are made of.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from httpproxy.api.operations import Operation
+from httpproxy.api.resources import waiting
+
+OPERATIONS: Final[tuple[Operation, ...]] = (*waiting.OPERATIONS,)

@@ -1,0 +1,1 @@
+"""Events and records, told to readers: pages, and a live tail."""
