@@ -13,6 +13,9 @@ between them; `following` takes them. Nothing is dropped, and no step waits for 
     something shows      column that a view of the user's depends on
     a removed field      keeps its column, which is no longer written
     a field come back    has its old column again
+    a deselected field   has no column, whatever becomes of it, until it is selected again
+    a name of the        stays, whatever the field is called, and is nobody else's
+    user's own
 """
 
 from __future__ import annotations
@@ -86,8 +89,9 @@ class Kept:
     """A field as the registry has it.
 
     `field.column_type` is the type that the column has in fact; `pending` the one that
-    the field asks for, if that is another. `column` is None if the table is full.
-    `locked`: the column keeps its name.
+    the field asks for, if that is another. `column` is None if the table is full, and if
+    the field is not `selected`: then nothing of it is kept. `locked`: the column keeps its
+    name. `own_name`: what the user calls the column; it is locked then.
     """
 
     field: Field
@@ -95,6 +99,8 @@ class Kept:
     removed: bool = False
     pending: ColumnType | None = None
     locked: bool = False
+    selected: bool = True
+    own_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +176,7 @@ def plan(
         for k in fields
         if k.column and (k.field.id not in known or known[k.field.id].column is None)
     )
-    unfamiliar = [k for k in fields if _unfamiliar(known.get(k.field.id), k)]
+    unfamiliar = [k for k in fields if k.selected and _unfamiliar(known.get(k.field.id), k)]
     return Plan(
         renames=tuple(
             (before.column, k.column)
@@ -178,7 +184,9 @@ def plan(
             if before.column and k.column and before.column != k.column
         ),
         relabels=tuple(
-            (b.field.name, k.field.name) for b, k in pairs if b.field.name != k.field.name
+            (b.field.name, k.field.name)
+            for b, k in pairs
+            if k.selected and b.field.name != k.field.name
         ),
         retypes=tuple(_retypes(pairs)),
         waiting=tuple(
@@ -219,14 +227,17 @@ def _settled(
     accepted: Sized[str],
 ) -> Kept:
     """The field as it is to be recorded: with the type that its column can have now."""
-    if kept is None or kept.column is None or column is None:
-        return Kept(wanted, column, locked=kept is not None and kept.locked)
+    if kept is None:
+        return Kept(wanted, column)
+    same = replace(kept, field=wanted, column=column, removed=False, pending=None)
+    if kept.column is None or column is None:
+        return same
     old, new = kept.field.column_type, wanted.column_type
     held = kept.column in present.dependents or wanted.id in collection.key
     if old is new or (not held and (widens(old, new) or wanted.id in accepted)):
-        return Kept(wanted, column, locked=kept.locked)
+        return same
     here = replace(wanted, column_type=old, empty=_empty(wanted, old))
-    return Kept(here, column, pending=new, locked=kept.locked)
+    return replace(same, field=here, pending=new)
 
 
 def _empty(wanted: Field, column_type: ColumnType) -> JSON:
@@ -251,8 +262,10 @@ def _said(kept: Kept) -> tuple[str, ColumnType, ColumnType | None]:
 
 
 def _renames(kept: Kept, wanted: Field) -> bool:
-    if wanted.column_name is not None or kept.column is None or kept.locked:
+    if kept.column is None or kept.locked:
         return False
+    if wanted.column_name is not None:  # of a system field; a name of the user's own is over
+        return not is_named_after(kept.column, wanted.column_name, wanted.id)
     if snake_case(kept.field.name) != snake_case(wanted.name):
         return True
     # The name was locked when the field was renamed.
@@ -267,15 +280,27 @@ def _names(
     staying = {k.column for i, k in known.items() if k.column and i not in renamed}
     leaving = {k.column for i, k in known.items() if k.column and i in renamed}
     taken = staying | (present.columns - leaving) | set(OURS)
+    kept_free = {k.own_name: i for i, k in known.items() if k.own_name and not k.column}
     chosen: dict[str, str | None] = {}
     for each in sorted(collection.fields, key=lambda f: f.column_name is None):
         kept = known.get(each.id)
-        if kept is not None and kept.column is not None and each.id not in renamed:
+        if kept is not None and not kept.selected:
+            chosen[each.id] = None
+        elif kept is not None and kept.column is not None and each.id not in renamed:
             chosen[each.id] = kept.column
         elif len(taken) + present.dropped >= MAX_COLUMNS:
             chosen[each.id] = kept.column if kept else None
         else:
-            name = free_name(each.column_name or each.name, each.id, taken)
+            others = {name for name, whose in kept_free.items() if whose != each.id}
+            name = _free(each, kept, taken | others if others else taken)
             chosen[each.id] = name
             taken.add(name)
     return chosen
+
+
+def _free(wanted: Field, kept: Kept | None, taken: Sized[str]) -> str:
+    """A name that is not taken: the user's own as it is, if there is one."""
+    own = kept.own_name if kept else None
+    if own is not None and own not in taken:
+        return own
+    return free_name(own or wanted.column_name or wanted.name, wanted.id, taken)
