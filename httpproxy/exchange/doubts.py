@@ -170,7 +170,7 @@ class Doubts:
         made = [image for image in created if image.record_id in verdict.records]
         rest = [image for image in created if image.record_id not in verdict.records]
         open_: list[Dirty] = []
-        for origin, images in (("proxy", (*named, *made)), ("doubt", tuple(rest))):
+        for origin, images in ((doubt.origin, (*named, *made)), ("doubt", tuple(rest))):
             change = Change(images=tuple(images))
             applied = await self.committer.commit(
                 Commit(tables, change, start, live.sync.id, origin, doubt.request_id)

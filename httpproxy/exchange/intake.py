@@ -85,7 +85,7 @@ class Intake:
             change,
             attempt.start,
             call.live.sync.id,
-            "proxy",
+            call.origin,
             call.request_id,
             intent=attempt.intent,
             answer=response if attempt.keyed else None,
@@ -140,7 +140,9 @@ class Intake:
             return Receipt("applied", applied.rows, applied.token)
         call, request_id = attempt.call, commit.request_id
         call.course.enter(SETTLE)
-        open_ = Unsettled(applied.overlaps, request_id, commit.intent, commit.answer)
+        open_ = Unsettled(
+            applied.overlaps, request_id, commit.intent, commit.answer, commit.origin
+        )
         try:
             settled = await self.settlement.read_back(call.live, attempt.tables, open_)
         except Exception as error:  # noqa: BLE001 - the API has accepted the call

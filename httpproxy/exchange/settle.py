@@ -28,13 +28,14 @@ Place = tuple[str, tuple[str, ...]]  # a collection's id and a record's key
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """Images that could not be decided, and the call they came from: its intent, and its
-    answer if that is to be kept."""
+    """Images that could not be decided, and the call they came from: its intent, its answer
+    if that is to be kept, and its origin."""
 
     images: Sequence[Image]
     request_id: str
     intent: int | None = None
     answer: Response | None = None
+    origin: str = "proxy"
 
 
 class StillOpen(Exception):
@@ -67,7 +68,7 @@ class Settlement:
                 Change(images=tuple(found)),
                 start,
                 live.sync.id,
-                "proxy",
+                open_.origin,
                 open_.request_id,
                 intent=open_.intent,
                 answer=open_.answer,

@@ -32,6 +32,8 @@ _NULL: Final = _LENGTH.pack(-1)
 _KEPT_HEADERS: Final = ("Content-Type", "Content-Encoding")
 _CLOCK: Final = "Clock"
 _REQUEST_ID: Final = "Request-Id"
+_ORIGIN: Final = "Origin"
+_USUAL: Final = "proxy"  # nearly all of them: it is not written down
 
 
 def array(element: int, items: Sequence[bytes | None]) -> bytes:
@@ -75,6 +77,8 @@ def columns_of(intent: Intent) -> Columns:
     request, sync_id, claim = intent.request, text(intent.sync_id), intent.claim
     called = f"{request.method} https://{request.host}{request.target}"
     called += f"\n{_CLOCK}: {intent.start}\n{_REQUEST_ID}: {intent.request_id}"
+    if intent.origin != _USUAL:
+        called += f"\n{_ORIGIN}: {intent.origin}"
     fields = request.headers
     for name in _KEPT_HEADERS:
         value = fields.get(name)
@@ -95,6 +99,7 @@ class Called(NamedTuple):
     request: Request
     start: int
     request_id: str
+    origin: str
 
 
 def called_of(call: str, body: bytes) -> Called:
@@ -105,7 +110,8 @@ def called_of(call: str, body: bytes) -> Called:
     host, slash, target = url.removeprefix("https://").partition("/")
     pairs = [(name, fields[name]) for name in _KEPT_HEADERS if name in fields]
     request = Request(method, host, slash + target, headers(*pairs), body)
-    return Called(request, int(fields[_CLOCK]), fields[_REQUEST_ID])
+    origin = fields.get(_ORIGIN, _USUAL)
+    return Called(request, int(fields[_CLOCK]), fields[_REQUEST_ID], origin)
 
 
 def head_of(response: Response) -> bytes:

@@ -170,6 +170,7 @@ def _doubt(row: DictRow) -> Doubt:
         looks=row["looks"],
         why=row["why"],
         keyed=row["keyed"],
+        origin=called.origin,
     )
 
 

@@ -35,7 +35,8 @@ class Claim:
 class Intent:
     """A WRITE or EFFECT before its first byte leaves. `start` is `Committer.clock()`.
 
-    Of the request's headers only Content-Type and Content-Encoding are kept.
+    Of the request's headers only Content-Type and Content-Encoding are kept. `origin` is what
+    the events of its commit say: "proxy", "mutation" …
     """
 
     sync_id: str
@@ -43,6 +44,7 @@ class Intent:
     start: int
     request_id: str
     claim: Claim | None = None
+    origin: str = "proxy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class Doubt:
     """An uncertain intent, ours to look at for now.
 
     `began_at` is in seconds since 1970 by the database's clock, `looks` counts the looks
-    that settled nothing, `keyed`: somebody may ask for the outcome by a key.
+    that settled nothing, `keyed`: somebody may ask for the outcome by a key. `origin` is the
+    intent's.
     """
 
     id: int
@@ -88,6 +91,7 @@ class Doubt:
     looks: int
     why: str
     keyed: bool
+    origin: str = "proxy"
 
 
 @dataclass(frozen=True, slots=True)
