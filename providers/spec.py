@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
+from providers.credentials import CredentialKind, Inspection
 from providers.http import Request, Response
 from providers.record import JSON, Change, Collection, Image, Schema
 
@@ -128,21 +129,17 @@ class Budget:
     max_concurrent_requests: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialKind:
-    """A kind of credential, e.g. `airtable_token`, and where a user gets one."""
-
-    name: str
-    title: str
-    help: str
-
-
 class Refused(Exception):
-    """An API said no to a call of ours; `remedy` tells the operator what to do."""
+    """An API said no to a call of ours; `remedy` tells the operator what to do.
 
-    def __init__(self, response: Response, said: str, remedy: str) -> None:
+    `spent`: said of a refresh token that is of no use any more; trying again is vain.
+    """
+
+    def __init__(
+        self, response: Response, said: str, remedy: str, *, spent: bool = False
+    ) -> None:
         super().__init__(f"{said} ({response.status}). {remedy}")
-        self.response, self.said, self.remedy = response, said, remedy
+        self.response, self.said, self.remedy, self.spent = response, said, remedy, spent
 
 
 class ListingExpired(Exception):
@@ -263,14 +260,22 @@ class Provider:
     routes           the route table; what it does not list is refused with our 404
     budgets          the API's own rate limits, by name; `Route.budget` names one
     default_rates    what a new sync is allotted per budget, unless it says otherwise
+    token_hosts      hosts of token endpoints that are not among `hosts`: called by us
+                     alone, the gateway forwards nothing to them
     account_variable the path variable that names the account (Airtable: "base"), or
                      None where only the token tells (HubSpot)
+    account_property a credential's member that names the account ("base_id"); where the
+                     token alone tells, it may be entered to be checked
     account_option   the CLI option that names the account, None if the token tells
     collection_option  the CLI option that names a collection ("table", "object")
     authorize        adds a credential's secret to a request of ours
     identify         token -> account, as a conversation; None where the path tells.
                      Raises Unrecognised for a token that the API does not know,
                      Refused for any other trouble
+    inspect          (token, account or None) -> what the token is for and may do. With an
+                     account: whether it reaches that. Raises Unrecognised, Refused
+    handle           (upstream id, name) -> how a collection is called in what the house
+                     tells: stable, and readable where the provider has such a name
     discover         (account, wanted spellings or None for all) -> collections with
                      their fields. Raises UnknownCollection, Refused
     read_records     (collection, record keys) -> one image per key: REPLACE, or DELETE
@@ -291,6 +296,9 @@ class Provider:
                      May tell a change twice, never none. Raises Refused
     hang_up          (feed, state) -> ends what `listen` opened at the API, if it is there
                      still. Raises Refused
+    plain            (collection, a record as the API spelled it) -> the same in the flat shape
+                     of `providers.plain`; empty for what is no record
+    omits_empty      whether the API, and so the flat shape, leaves empty fields out
     allowed          (budget name, response) -> the rate that an answer's headers state for
                      this account, None if they state none
     pause            seconds of silence that this answer asks for by the vendor's own
@@ -309,6 +317,9 @@ class Provider:
     credential_kinds: tuple[CredentialKind, ...]
     collection_option: str
     authorize: Callable[[Request, str], Request]
+    inspect: Callable[[str, str | None], Conversation[Inspection]]
+    handle: Callable[[str, str], str]
+    account_property: str
     discover: Callable[[str, tuple[str, ...] | None], Conversation[tuple[Collection, ...]]]
     read_records: Callable[
         [Collection, Sequence[tuple[str, ...]]], Conversation[tuple[Image, ...]]
@@ -318,10 +329,13 @@ class Provider:
     feeds: Callable[[Sequence[Collection]], tuple[Feed, ...]]
     listen: Callable[[Feed, JSON, float], Conversation[Heard]]
     hang_up: Callable[[Feed, JSON], Conversation[None]]
+    plain: Callable[[Collection, JSON], dict[str, JSON]]
     allowed: Callable[[str, Response], Budget | None]
     pause: Callable[[Response], float | None]
     refusal: Callable[[int, str, str, str], dict[str, JSON]]
     sandbox: SandboxKit
+    token_hosts: tuple[str, ...] = ()
+    omits_empty: bool = False
     account_variable: str | None = None
     account_option: str | None = None
     identify: Callable[[str], Conversation[str]] | None = None

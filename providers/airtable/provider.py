@@ -8,8 +8,16 @@ from typing import Any, Final
 import orjson
 
 from providers.airtable.created import list_created
+from providers.airtable.credentials import (
+    ACCOUNT_PROPERTY,
+    OAUTH2,
+    PERSONAL,
+    TOKEN_HOST,
+    inspect,
+)
 from providers.airtable.feeds import allowed, feeds, hang_up, listen
 from providers.airtable.listing import list_page
+from providers.airtable.plain import plain
 from providers.airtable.reading import discover, read_records
 from providers.airtable.refusals import said
 from providers.airtable.routes import API_HOST, CONTENT_HOST, ROUTES
@@ -19,7 +27,7 @@ from providers.airtable.sandbox.switches import Switches
 from providers.http import Request, Response, headers, with_bearer
 from providers.record import JSON
 from providers.routing import Router
-from providers.spec import Budget, CredentialKind, Example, Provider, SandboxKit
+from providers.spec import Budget, Example, Provider, SandboxKit
 
 # Five requests a second for each base, whoever asks. A new sync gets three of them: what
 # goes past this proxy, at the same base, is not seen here.
@@ -28,21 +36,6 @@ ALLOTTED: Final = Budget("standard", allowed_requests=3, interval=1.0)
 
 PENALTY: Final = 30.0
 BILLING_LIMIT: Final = "PUBLIC_API_BILLING_LIMIT_EXCEEDED"
-
-TOKEN: Final = CredentialKind(
-    "airtable_token",
-    "Personal access token",
-    "Make one at https://airtable.com/create/tokens with the scopes data.records:read, "
-    "data.records:write, schema.bases:read and, to hear of deletions at once, "
-    "webhook:manage, and with access to the base.",
-)
-OAUTH2: Final = CredentialKind(
-    "airtable_oauth2",
-    "OAuth access token",
-    "The access token of an OAuth integration (https://airtable.com/create/oauth) with the "
-    "scopes data.records:read, data.records:write, schema.bases:read and, to hear of "
-    "deletions at once, webhook:manage.",
-)
 
 
 def pause(response: Response) -> float | None:
@@ -60,6 +53,11 @@ def pause(response: Response) -> float | None:
 def refusal(_status: int, code: str, message: str, request_id: str) -> dict[str, JSON]:
     """Our error as pyairtable and airtable.js show it: they read `error` and no more."""
     return {"error": {"type": code.upper(), "message": f"{message} (request {request_id})"}}
+
+
+def handle(upstream_id: str, _name: str) -> str:
+    """How a collection is called in what the house tells: names of tables change."""
+    return upstream_id
 
 
 def sandbox(**switches: Any) -> AirtableSandbox:
@@ -109,14 +107,18 @@ AIRTABLE: Final = Provider(
         "www.airtable.com": API_HOST,
         "api.airtable.com:443": API_HOST,
     },
+    token_hosts=(TOKEN_HOST,),
     routes=ROUTES,
     budgets=(STANDARD,),
     default_rates=(ALLOTTED,),
-    credential_kinds=(TOKEN, OAUTH2),
+    credential_kinds=(PERSONAL, OAUTH2),
     account_variable="base",
     account_option="base",
     collection_option="table",
     authorize=with_bearer,
+    inspect=inspect,
+    handle=handle,
+    account_property=ACCOUNT_PROPERTY,
     discover=discover,
     read_records=read_records,
     list_created=list_created,
@@ -124,6 +126,8 @@ AIRTABLE: Final = Provider(
     feeds=feeds,
     listen=listen,
     hang_up=hang_up,
+    plain=plain,
+    omits_empty=True,
     allowed=allowed,
     pause=pause,
     refusal=refusal,

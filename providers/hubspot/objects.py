@@ -75,6 +75,8 @@ STANDARD: Final = tuple(
     )
 )
 
+_SINGULAR: Final = {kind.id: kind.singular for kind in STANDARD}
+
 SYSTEM_FIELDS: Final = (
     Field("$id", "id", "string", ColumnType.TEXT, writable=False, column_name="id"),
     Field(
@@ -114,6 +116,11 @@ def object_collection(kind: ObjectType, properties: Iterable[Field]) -> Collecti
         table_name=kind.singular,
         aliases=kind.spellings,
     )
+
+
+def handle(upstream_id: str, name: str) -> str:
+    """How a collection is called in what the house tells: "contact", not "0-1"."""
+    return _SINGULAR.get(upstream_id, name)
 
 
 def find_objects(schema: Schema, spelling: str) -> Collection | None:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-from providers.http import Request, Response, with_bearer
-from providers.hubspot.calls import HOST, ask, error_body, get, post, segment
+from providers.http import Response, with_bearer
+from providers.hubspot.calls import HOST, error_body
 from providers.hubspot.created import list_created
+from providers.hubspot.credentials import (
+    ACCOUNT_PROPERTY,
+    OAUTH2,
+    PRIVATE_APP,
+    identify,
+    inspect,
+)
 from providers.hubspot.discovery import discover
 from providers.hubspot.feeds import allowed, feeds, hang_up, listen
 from providers.hubspot.listing import list_page
+from providers.hubspot.objects import handle
+from providers.hubspot.plain import plain
 from providers.hubspot.reading import read_records
 from providers.hubspot.routes import ROUTES
 from providers.hubspot.sandbox.kit import SANDBOX
-from providers.hubspot.shapes import id_of
 from providers.record import JSON
-from providers.spec import Budget, CredentialKind, Provider, Refused, Unrecognised
+from providers.spec import Budget, Provider
 
 STANDARD: Final = Budget("standard", 100, 10.0)
 SEARCH: Final = Budget("search", 5, 1.0)
-
-_TOKEN: Final = re.compile(r"[A-Za-z0-9_~+/=-][A-Za-z0-9._~+/=-]{0,4095}", re.ASCII)
 
 # How long a 429 of each policy asks for silence. The rolling window is empty after its
 # ten seconds. The daily limit ends at midnight in the portal's time zone: no short pause
@@ -32,31 +37,6 @@ _PAUSES: Final[Mapping[str, float | None]] = {
     "TEN_SECONDLY_ROLLING": 10.0,
     "DAILY": None,
 }
-
-
-def identify(token: str) -> Generator[Request, Response, str]:
-    """The portal id that a token belongs to. Raises Unrecognised, Refused.
-
-    Private apps and OAuth apps have different places to ask; neither needs the token
-    as a credential, it is the question itself.
-    """
-    if not _TOKEN.fullmatch(token):
-        raise Unrecognised
-    request, member = (
-        (post("/oauth/v2/private-apps/get/access-token-info", {"tokenKey": token}), "hubId")
-        if token.startswith("pat-")
-        else (get(f"/oauth/v1/access-tokens/{segment(token)}"), "hub_id")
-    )
-    try:
-        body = yield from ask(request)
-    except Refused as no:
-        if no.response.status in (400, 401, 404):
-            raise Unrecognised from no
-        raise
-    portal = id_of(body.get(member))
-    if not portal:
-        raise Unrecognised
-    return portal
 
 
 def pause(response: Response) -> float | None:
@@ -94,21 +74,12 @@ HUBSPOT: Final = Provider(
     routes=ROUTES,
     budgets=(STANDARD, SEARCH),
     default_rates=(STANDARD, SEARCH),
-    credential_kinds=(
-        CredentialKind(
-            "hubspot_private_app",
-            "Private app access token",
-            "HubSpot > Settings > Integrations > Private Apps > your app > Auth > Access token."
-            " It begins with pat-.",
-        ),
-        CredentialKind(
-            "hubspot_oauth2",
-            "OAuth access token",
-            "The access token of an app that was installed in the portal.",
-        ),
-    ),
+    credential_kinds=(PRIVATE_APP, OAUTH2),
     collection_option="object",
     authorize=with_bearer,
+    inspect=inspect,
+    handle=handle,
+    account_property=ACCOUNT_PROPERTY,
     identify=identify,
     discover=discover,
     read_records=read_records,
@@ -117,6 +88,7 @@ HUBSPOT: Final = Provider(
     feeds=feeds,
     listen=listen,
     hang_up=hang_up,
+    plain=plain,
     allowed=allowed,
     pause=pause,
     refusal=refusal,
