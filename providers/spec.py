@@ -17,7 +17,8 @@ from typing import Protocol, TypeVar
 
 from providers.credentials import CredentialKind, Inspection
 from providers.http import Request, Response
-from providers.record import JSON, Change, Collection, Image, Schema
+from providers.record import JSON, Change, Collection, Field, Image, Schema
+from providers.selection import Without
 
 T = TypeVar("T")
 Conversation = Generator[Request, Response, T]
@@ -304,6 +305,8 @@ class Provider:
     pause            seconds of silence that this answer asks for by the vendor's own
                      rules (a generic Retry-After is not its business), None if none; None
                      for a 429 means that waiting for minutes will not help (a spent quota)
+    without          (collection, fields) -> what makes of an image one that holds nothing of
+                     these fields: `providers.selection`
     refusal          (status, code, message, request_id) -> the members that the
                      provider's own clients look for in an error body
     """
@@ -332,6 +335,7 @@ class Provider:
     plain: Callable[[Collection, JSON], dict[str, JSON]]
     allowed: Callable[[str, Response], Budget | None]
     pause: Callable[[Response], float | None]
+    without: Callable[[Collection, Sequence[Field]], Without]
     refusal: Callable[[int, str, str, str], dict[str, JSON]]
     sandbox: SandboxKit
     token_hosts: tuple[str, ...] = ()

@@ -175,7 +175,7 @@ INSERT INTO httpproxy.deleted_sync (id, revision) VALUES (%(id)s, %(revision)s)
 -- name: read_collections
 -- A sync's collections, in the provider's order.
 SELECT c.id AS number, c.sync_id, s.schema_name, c.upstream_id, c.name, c.table_name,
-    c.aliases, c.key, c.version, c.locked, c.removed_at IS NOT NULL AS removed
+    c.aliases, c.key, c.version, c.locked, c.removed_at IS NOT NULL AS removed, s.provider
 FROM httpproxy.collection c JOIN httpproxy.sync s ON s.id = c.sync_id
 WHERE c.sync_id = %(id)s ORDER BY c.position, c.id
 
@@ -198,7 +198,8 @@ WHERE sync_id = %(sync_id)s AND upstream_id = ANY(%(collections)s)
 -- The fields of a sync's collections, removed ones included.
 SELECT f.collection_id AS number, f.upstream_id, f.name, f.type, f.column_type,
     f.column_name, f.fixed_name, f.writable, f.empty, f.pending_type, f.options,
-    f.locked OR c.locked AS locked, f.removed_at IS NOT NULL AS removed
+    f.locked OR c.locked AS locked, f.removed_at IS NOT NULL AS removed,
+    f.deselected_at IS NULL AS selected, f.own_name
 FROM httpproxy.field f JOIN httpproxy.collection c ON c.id = f.collection_id
 WHERE c.sync_id = %(id)s ORDER BY f.collection_id, f.position, f.upstream_id
 

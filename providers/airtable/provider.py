@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -27,6 +28,7 @@ from providers.airtable.sandbox.switches import Switches
 from providers.http import Request, Response, headers, with_bearer
 from providers.record import JSON
 from providers.routing import Router
+from providers.selection import without
 from providers.spec import Budget, Example, Provider, SandboxKit
 
 # Five requests a second for each base, whoever asks. A new sync gets three of them: what
@@ -126,6 +128,7 @@ AIRTABLE: Final = Provider(
     feeds=feeds,
     listen=listen,
     hang_up=hang_up,
+    without=partial(without, members=("fields",), renames=True),
     plain=plain,
     omits_empty=True,
     allowed=allowed,

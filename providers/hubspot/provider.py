@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from providers.http import Response, with_bearer
@@ -24,6 +25,7 @@ from providers.hubspot.reading import read_records
 from providers.hubspot.routes import ROUTES
 from providers.hubspot.sandbox.kit import SANDBOX
 from providers.record import JSON
+from providers.selection import without
 from providers.spec import Budget, Provider
 
 STANDARD: Final = Budget("standard", 100, 10.0)
@@ -88,6 +90,9 @@ HUBSPOT: Final = Provider(
     feeds=feeds,
     listen=listen,
     hang_up=hang_up,
+    without=partial(
+        without, members=("properties", "propertiesWithHistory"), renames=False
+    ),
     plain=plain,
     allowed=allowed,
     pause=pause,

@@ -19,7 +19,9 @@ from httpproxy.store.database import QUERIES, Connection
 from httpproxy.store.layouts import evolution, statements
 from httpproxy.store.layouts.evolution import Kept, Present
 from httpproxy.store.layouts.tables import Column, SyncTables, Table, free_name
+from providers.catalog import PROVIDERS
 from providers.record import Collection, ColumnType, Field, Schema
+from providers.selection import Without
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +82,15 @@ def _kept(row: dict[str, Any]) -> Kept:
         None if row["options"] is None else _shared(tuple(row["options"])),
     )
     pending = ColumnType(row["pending_type"]) if row["pending_type"] else None
-    return Kept(field, row["column_name"], row["removed"], pending, row["locked"])
+    return Kept(
+        field,
+        row["column_name"],
+        row["removed"],
+        pending,
+        row["locked"],
+        row["selected"],
+        row["own_name"],
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -107,8 +117,14 @@ def _layout(row: dict[str, Any], kept: tuple[Kept, ...]) -> Layout:
         row["table_name"],
         collection,
         tuple(Column(k.field, k.column) for k in live if k.column),
+        _without(row["provider"], collection, kept),
     )
     return Layout(table, kept, row["removed"], row["locked"])
+
+
+def _without(provider: str, collection: Collection, kept: Sequence[Kept]) -> Without | None:
+    deselected = tuple(k.field for k in kept if not k.selected)
+    return PROVIDERS[provider].without(collection, deselected) if deselected else None
 
 
 async def read_presents(connection: Connection, schema_name: str) -> dict[str, Present]:

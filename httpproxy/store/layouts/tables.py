@@ -17,12 +17,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
 from typing import Final
 
 from providers.record import JSON, Collection, Field, Image, ImageKind, Schema
+from providers.selection import Without
 from providers.values import Misfit, fit
 
 MAX_NAME: Final = 63
@@ -90,6 +91,8 @@ class Table:
     together name one layout of one table.
     `columns` are those of the fields that exist upstream, key columns first; columns
     of removed fields stay in the database and are no longer written.
+    `without` makes of an image one that holds nothing of the fields that the user has
+    deselected; None if there are none.
     """
 
     sync_id: str
@@ -99,6 +102,11 @@ class Table:
     name: str
     collection: Collection
     columns: tuple[Column, ...]
+    without: Without | None = field(default=None, compare=False)
+
+    def selected(self, image: Image) -> Image:
+        """The image, of which all that it holds may be kept."""
+        return image if self.without is None else self.without(image)
 
     @cached_property
     def names(self) -> Mapping[str, str]:
