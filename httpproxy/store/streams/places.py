@@ -1,0 +1,153 @@
+"""Where a reader of the streams is, what it wants, and what it is told.
+
+    Place    an event's place: era, transaction, number; a cursor is one, as text
+    Wanted   which events, or records, a reader wants
+    Event, RecordPlace    what is told, in pages
+
+Nothing here knows the database. Within an era transactions are ordered, and events by
+their numbers within one; an era begins when the end of the database's history was lost,
+and all of it comes after the eras before.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+from uuid import UUID
+
+from providers.record import JSON
+
+LAST_SEQ: Final = (1 << 62) - 1  # numbers fit into an event's id
+LAST_TRANSACTION: Final = (1 << 63) - 1
+_WRITTEN: Final = re.compile(rb"(0|[1-9]\d{0,18})\.(0|[1-9]\d{0,18})\.(0|[1-9]\d{0,8})")
+_LONGEST: Final = 80  # characters of a cursor
+
+EventKind = Literal["created", "updated", "deleted"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """An event's place in the order in which events are told."""
+
+    era: int
+    transaction: int
+    seq: int
+
+    def write(self) -> str:
+        """The place as a cursor: one word of letters, digits, `-` and `_`."""
+        plain = f"{self.seq}.{self.transaction}.{self.era}".encode()
+        return urlsafe_b64encode(plain).rstrip(b"=").decode()
+
+    @classmethod
+    def read(cls, text: str) -> Place:
+        """The place that `write` has written. Raises ValueError."""
+        found = None
+        if len(text) <= _LONGEST and text.isascii():
+            padded = text + "=" * (-len(text) % 4)
+            try:
+                found = _WRITTEN.fullmatch(urlsafe_b64decode(padded))
+            except Error as error:
+                raise ValueError("this is no cursor of ours") from error
+        if found is None:
+            raise ValueError("this is no cursor of ours")
+        seq, transaction, era = (int(part) for part in found.groups())
+        place = cls(era, transaction, seq)
+        if seq > LAST_SEQ or transaction > LAST_TRANSACTION or place.write() != text:
+            raise ValueError("this is no cursor of ours")
+        return place
+
+
+# An event's id is a UUID of version 8: 60 random bits of its era, and its number. So it
+# costs no column and no index, and leads to its event.
+_SALT_BITS: Final = ((1 << 48) - 1) << 80 | ((1 << 12) - 1) << 64
+_MARKS: Final = 8 << 76 | 2 << 62
+
+
+def event_id(salt: UUID, seq: int) -> str:
+    """The id of an era's event."""
+    return str(UUID(int=salt.int & _SALT_BITS | _MARKS | seq))
+
+
+def seq_of(salt: UUID, wanted: str) -> int | None:
+    """The number of the event that has this id, if it is of the era with this salt."""
+    try:
+        value = UUID(wanted).int
+    except ValueError:
+        return None
+    seq = value & LAST_SEQ
+    return seq if value ^ seq == salt.int & _SALT_BITS | _MARKS else None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events a reader wants; None is all of them. `collection_ids` and `event`
+    (created, updated, deleted) and `origin` (proxy, sync, mutation, sql) are the stored
+    ones."""
+
+    sync_ids: Sequence[str] | None = None
+    collection_ids: Sequence[str] | None = None
+    event: Sequence[str] | None = None
+    origin: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A committed change of a record.
+
+    `collection_id` is the provider's, `data` the record as the API spelled it (None if it
+    was not told), `changes` what the row said before, by column name: of the columns that
+    an update changed, of all that a deletion took. `_extra` among them is what no column
+    held, by upstream name.
+    """
+
+    place: Place
+    event_id: str
+    sync_id: str
+    collection_id: str
+    upstream_id: str
+    upstream_updated_at: datetime | None
+    event: EventKind
+    data: JSON
+    changes: Mapping[str, JSON] | None
+    origin: str
+    request_id: str
+    inserted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Events in their order, or against it. `next` is where to go on: all before it was
+    looked at. `end`: there is no more by now."""
+
+    events: tuple[Event, ...]
+    next: Place
+    end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPlace:
+    """A record and its newest event, without what it says."""
+
+    place: Place
+    sync_id: str
+    collection_id: str
+    upstream_id: str
+    event: EventKind
+    upstream_updated_at: datetime | None
+    inserted_at: datetime
+    origin: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPage:
+    """Records, each at its newest place. `next` and `end` as of `EventPage`."""
+
+    records: tuple[RecordPlace, ...]
+    next: Place
+    end: bool
