@@ -2,7 +2,7 @@
 
     office <- directory, committer <- loader
            <- intents, settlement <- doubts
-           <- accounts, writes <- gateway
+           <- accounts, writes <- gateway, house
            <- reading <- listening, rereading, listing, truth <- engine
 
 `service` opens the parts and closes them again.
@@ -14,6 +14,7 @@ import secrets
 import time
 from dataclasses import dataclass
 
+from httpproxy.api.house import House
 from httpproxy.exchange.account import Accounts
 from httpproxy.exchange.doubts import Doubts
 from httpproxy.exchange.dryrun import DryRun
@@ -21,11 +22,13 @@ from httpproxy.exchange.intake import Intake
 from httpproxy.exchange.live import Directory
 from httpproxy.exchange.rediscovery import Rediscovery
 from httpproxy.exchange.settle import Settlement
+from httpproxy.exchange.standin import StandIn
 from httpproxy.exchange.write import Writes
 from httpproxy.gateway.callers import TrustedProxies
 from httpproxy.gateway.connection import Limits
 from httpproxy.gateway.descriptors import room_for
 from httpproxy.gateway.server import Doorway, Gateway
+from httpproxy.management.services import make_services
 from httpproxy.office import Office, make_reading, request_ids, wall_clock
 from httpproxy.settings.reading import Settings
 from httpproxy.sharing.leasing import Leasing
@@ -34,6 +37,8 @@ from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.events import Events
 from httpproxy.store.intents.book import Intents
+from httpproxy.store.replicas import Replicas
+from httpproxy.store.secrets.keys import Keys
 from httpproxy.store.sharing.epochs import Epochs
 from httpproxy.store.sync.owners import Owners
 from httpproxy.store.sync.rows import Rows
@@ -52,7 +57,7 @@ from httpproxy.upstream.deadlines import Deadlines
 
 @dataclass(frozen=True)
 class Core:
-    """What gateway and sync share."""
+    """What the doors and the sync share."""
 
     office: Office
     committer: Committer
@@ -63,11 +68,22 @@ class Core:
     intents: Intents
     settlement: Settlement
     watch: Watch
+    keys: Keys
     spawn: Spawn
 
 
-def make_gateway(core: Core) -> Gateway:
-    """The door, and what carries its calls."""
+@dataclass(frozen=True)
+class Carrying:
+    """What carries the application's calls, whichever door they come in by."""
+
+    accounts: Accounts
+    writes: Writes
+    dry_run: DryRun
+    standin: StandIn
+
+
+def make_carrying(core: Core) -> Carrying:
+    """The exchange, for all doors of this process."""
     office, committer, settings = core.office, core.committer, core.office.settings
     accounts = Accounts(office.calls, office.vault.fingerprint, time.monotonic)
     deadlines = Deadlines(settings.commit_timeout)
@@ -92,12 +108,24 @@ def make_gateway(core: Core) -> Gateway:
         trusted=core.leasing.trusted,
         forwards_blind=settings.on_database_down == "forward",
     )
+    return Carrying(
+        accounts=accounts,
+        writes=writes,
+        dry_run=DryRun(accounts, office.registry, Rows(office.database)),
+        standin=StandIn(core.keys, office.calls),
+    )
+
+
+def make_gateway(core: Core, carrying: Carrying) -> Gateway:
+    """The door for calls that travel on as they come."""
+    settings = core.office.settings
     return Gateway(
         Doorway(
             directory=core.directory,
-            accounts=accounts,
-            writes=writes,
-            dry_run=DryRun(accounts, office.registry, Rows(office.database)),
+            accounts=carrying.accounts,
+            writes=carrying.writes,
+            dry_run=carrying.dry_run,
+            standin=carrying.standin,
             pseudonym=settings.pseudonym,
             max_body=settings.max_request_bytes,
             new_request_id=request_ids(),
@@ -105,6 +133,11 @@ def make_gateway(core: Core) -> Gateway:
             watch=core.watch,
         )
     )
+
+
+def make_house(core: Core, replicas: Replicas) -> House:
+    """What the operations of /v1 work with."""
+    return House(core.office, make_services(core.office), replicas)
 
 
 def limits_of(settings: Settings) -> Limits:

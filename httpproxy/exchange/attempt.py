@@ -20,8 +20,13 @@ from providers.routing import Match
 
 
 class Call(NamedTuple):
-    """A call as a door hands it in, and how it is watched. `verified`: the token is the
-    account's own."""
+    """A call as a door hands it in, and how it is watched.
+
+    verified  the token is the account's own
+    caller    the mark of the API key of ours that the stored credential stands in for; None
+              if the call came with a token of the API
+    origin    what its events are to say of where they come from: "proxy", "mutation" …
+    """
 
     live: Live
     match: Match
@@ -29,6 +34,8 @@ class Call(NamedTuple):
     request_id: str
     verified: bool
     course: Course
+    caller: bytes | None = None
+    origin: str = "proxy"
 
 
 class Attempt(NamedTuple):

@@ -25,7 +25,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Final, NamedTuple
 
-from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from httpproxy.exchange.problems import Rejected
 from httpproxy.store.intents.values import Claim, Kept
@@ -78,10 +78,10 @@ _SAID: Final[Mapping[str, _Said]] = {
 }
 
 
-def claim_of(request: Request, mark: Callable[[MultiMapping[str]], bytes]) -> Claim | None:
+def claim_of(request: Request, mark: Callable[[], bytes]) -> Claim | None:
     """What the call's key claims; None without a key. Raises Rejected (400).
 
-    `mark` tells tokens apart (`Accounts.mark`).
+    `mark` tells callers apart (`Accounts.mark`); it is made for those alone that claim.
     """
     given = request.headers.getall(HEADER, ())
     if not given:
@@ -97,7 +97,7 @@ def claim_of(request: Request, mark: Callable[[MultiMapping[str]], bytes]) -> Cl
             "bad_header",
             f"{HEADER} takes 1 to {LONGEST} printable ASCII characters, such as a UUID.",
         )
-    return Claim(key, _fingerprint(request) + mark(request.headers))
+    return Claim(key, _fingerprint(request) + mark())
 
 
 def _fingerprint(request: Request) -> bytes:

@@ -7,9 +7,11 @@ provider's own clients look for are added, so that their users read our message 
 not "unknown error".
 
     400 … 431, 501, 505   the caller's HTTP is malformed or beyond our limits
-    403                   the token or the account is not the sync's
+    401                   an API key of ours that is none
+    403                   the token, the account or the API key is not the sync's
     404                   no such unique id, host or path
-    409, 422              what an Idempotency-Key stands for is not settled, or another call
+    409, 422              what an Idempotency-Key stands for is not settled, or another call;
+                          the sync holds no credential
     429, 503              too many calls to addresses that nobody has, or connections
     502                   transport, protocol or our database
     504                   time ran out
@@ -50,6 +52,8 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "bad_target": Kind(400, "The request target is ambiguous or not valid", _REQUEST),
     "bad_header": Kind(400, "A request header is not valid", _REQUEST),
     "bad_host": Kind(400, "The Host header is not valid", _REQUEST),
+    "unknown_key": Kind(401, "The API key is not valid"),
+    "key_not_allowed": Kind(403, "The API key does not allow this"),
     "token_of_another_account": Kind(403, "The token belongs to another account"),
     "token_unproven": Kind(403, "The token cannot be told to be the account's own"),
     "path_of_another_account": Kind(403, "The path names another account"),
@@ -61,6 +65,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "idempotency_uncertain": Kind(409, "The first call with this key is being looked into"),
     "already_applied": Kind(409, "The first call with this key was applied"),
     "outcome_unclear": Kind(409, "What became of the first call with this key is unclear"),
+    "credential_missing": Kind(409, "The sync holds no credential"),
     "body_too_large": Kind(413, "The request body is too large"),
     "target_too_long": Kind(414, "The request target is too long", _REQUEST),
     "expectation_failed": Kind(417, "The expectation cannot be met", _REQUEST),

@@ -66,7 +66,7 @@ class Writes:
         if call.match.route.action is Action.READ:
             permit = await self._permit(call, Priority.READ)
             return await self._send(call, permit), NOTHING
-        claim = idempotency.claim_of(call.request, self.accounts.mark)
+        claim = idempotency.claim_of(call.request, lambda: self._mark(call))
         if claim is not None:
             kept = await self._kept(call, claim)
             if kept is not None:
@@ -94,10 +94,14 @@ class Writes:
         except OSError as error:
             raise _database_away() from error
 
+    def _mark(self, call: Call) -> bytes:
+        """Who calls: the token, or the key that came in its place, is known again by it."""
+        return self.accounts.mark(call.request.headers) if call.caller is None else call.caller
+
     async def _again(self, call: Call, claim: Claim, kept: Kept) -> Response:
         """What the call's key stands for. The API is not asked: whose token this is must
-        be known."""
-        if not idempotency.is_same_caller(kept, claim):
+        be known, and of an API key of ours it is."""
+        if call.caller is None and not idempotency.is_same_caller(kept, claim):
             try:
                 proven = await self.accounts.proven(call.live, call.request.headers)
             except OSError as error:
@@ -134,7 +138,9 @@ class Writes:
         start = self.committer.clock()
         if self.forwards_blind and claim is None and not self.intents.available:
             return Attempt(call, tables, start, None, keyed=False)
-        intent = Intent(call.live.sync.id, call.request, start, call.request_id, claim)
+        intent = Intent(
+            call.live.sync.id, call.request, start, call.request_id, claim, call.origin
+        )
         deadline = self.deadlines.start()
         number: int | None = None
         try:

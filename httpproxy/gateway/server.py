@@ -38,6 +38,7 @@ from httpproxy.exchange.headers import (
 )
 from httpproxy.exchange.live import Directory, Live
 from httpproxy.exchange.problems import Refusal, Rejected, body
+from httpproxy.exchange.standin import CHALLENGE, StandIn, key_among
 from httpproxy.exchange.write import Writes
 from httpproxy.gateway.address import Address, parse
 from httpproxy.gateway.answer import Answer
@@ -68,6 +69,7 @@ class Doorway:
     accounts: Accounts
     writes: Writes
     dry_run: DryRun
+    standin: StandIn
     pseudonym: str
     max_body: int
     new_request_id: Callable[[], str]
@@ -124,7 +126,8 @@ class Gateway:
     ) -> Call:
         """The call as the exchange takes it. Raises Rejected if it may not be sent.
 
-        A dry run is not verified here: more is asked of its token.
+        A dry run is not verified here: more is asked of its token. In the place of an API
+        key of ours goes the stored credential, which is the account's own.
         """
         match = live.api.router.match(request.method, address.host, address.path)
         if match is None:
@@ -136,19 +139,23 @@ class Gateway:
         course.routed(match.route)
         accounts, incoming = self._d.accounts, request.headers
         named = accounts.named(live, match.variables)
-        verified = named or dry or await accounts.verified(live, incoming)
+        key = key_among(incoming)
+        if key is not None:
+            await self._d.standin.admit(key, live, match.route)
+        verified = named or dry or key is not None or await accounts.verified(live, incoming)
+        outgoing = await self._outgoing(request, address)
+        if key is not None:
+            outgoing = await self._d.standin.dressed(outgoing, live)
+        caller = None if key is None else accounts.mark(incoming)
+        return Call(live, match, outgoing, course.request_id, verified, course, caller)
+
+    async def _outgoing(self, request: web.BaseRequest, address: Address) -> Request:
+        """The request as it travels on, with its whole body. Raises Rejected."""
         sent_body = await read_body(request, self._d.max_body)
-        headers = forwarded(incoming, len(sent_body), self._d.pseudonym)
+        headers = forwarded(request.headers, len(sent_body), self._d.pseudonym)
         if request.method == "OPTIONS" and (hops := hops_left(headers)):
             headers[MAX_FORWARDS] = str(hops - 1)
-        return Call(
-            live,
-            match,
-            Request(request.method, address.host, address.target, headers, sent_body),
-            course.request_id,
-            verified,
-            course,
-        )
+        return Request(request.method, address.host, address.target, headers, sent_body)
 
     async def _serving(self, request: web.BaseRequest, address: Address) -> Live:
         """The sync that is called. Who asks for what nobody has may not do so often.
@@ -228,6 +235,8 @@ class Gateway:
             headers["Retry-After"] = str(max(1, round(rejected.retry_after)))
         if rejected.kind.status == 405:
             headers["Allow"] = _ALLOW
+        if rejected.kind.status == 401:
+            headers["WWW-Authenticate"] = CHALLENGE
         content = body(rejected, method, request_id, refusal)
         headers["Content-Length"] = str(len(content))
         return Answer(
