@@ -333,7 +333,8 @@ def judgements(items: Iterable[Pending], refused: set[Place], layouts: Layouts) 
 def _with_tables(item: Pending, layouts: Layouts) -> Iterator[tuple[Image, Table]]:
     tables = item.commit.tables.tables
     for image in item.images:
-        yield image, layouts(tables[image.collection])
+        table = layouts(tables[image.collection])
+        yield table.selected(image), table
 
 
 def _described(image: Image, table: Table, item: Pending) -> Row:

@@ -94,7 +94,7 @@ def rows(table: Table, layout: PageLayout, images: Iterable[Image]) -> list[JSON
     keys, cells = layout.keys, layout.cells
     width = len(keys) + len(cells)
     found: list[JSON] = []
-    for image in images:
+    for image in images if table.without is None else map(table.without, images):
         values = image.values
         row: list[JSON] = [image.record_id, image.updated_at, image.data]
         try:

@@ -184,9 +184,10 @@ class Rescue:
             state = why.sqlstate
         try:
             for image in item.images:
-                number = item.commit.tables.tables[image.collection].number
+                table = self.layout(item.commit.tables.tables[image.collection])
+                number, told = table.number, _told(table.selected(image))
                 await writer.quarantine(
-                    (number, image.record_id), _told(image), (state, str(why)), request_id
+                    (number, image.record_id), told, (state, str(why)), request_id
                 )
                 if item.commit.origin == "sync":
                     place = (number, image.record_id)

@@ -116,7 +116,7 @@ async def _compare(
 
 
 def _described(table: Table, image: Image, sorted_out: bool) -> Row:
-    row = row_of(table, image, sorted_out=sorted_out)
+    row = row_of(table, table.selected(image), sorted_out=sorted_out)
     row["r"] = image.record_id
     row["g"] = image.kind is ImageKind.ARCHIVE
     return row
