@@ -38,27 +38,6 @@ INSERT INTO httpproxy.migration (version, name) VALUES (%(version)s, %(name)s)
 -- The number of a change to the registry. Holds the row until the change commits.
 UPDATE httpproxy.revision SET value = value + 1 RETURNING value
 
--- name: save_credential
--- An account's credential, over the one it had.
-INSERT INTO httpproxy.credential (id, provider, account, kind, secret)
-VALUES (%(id)s, %(provider)s, %(account)s, %(kind)s, %(secret)s)
-ON CONFLICT (provider, account) DO UPDATE
-SET kind = excluded.kind, secret = excluded.secret, updated_at = now()
-RETURNING id
-
--- name: credential_id
--- The id of an account's credential.
-SELECT id FROM httpproxy.credential WHERE provider = %(provider)s AND account = %(account)s
-
--- name: read_secret
--- A sealed secret.
-SELECT secret FROM httpproxy.credential WHERE id = %(id)s
-
--- name: drop_unused_credential
--- A credential that no sync uses any more.
-DELETE FROM httpproxy.credential c
-WHERE c.id = %(id)s AND NOT EXISTS (SELECT FROM httpproxy.sync s WHERE s.credential_id = c.id)
-
 -- name: taken_schemas
 -- Schema names that are in use by a sync or by anything else in the database.
 SELECT schema_name AS name, true AS by_sync FROM httpproxy.sync
@@ -106,14 +85,6 @@ SELECT id, revision FROM httpproxy.deleted_sync WHERE revision > %(revision)s OR
 -- name: lock_sync
 -- Holds a sync while its tables are changed.
 SELECT id, owns_schema, schema_name FROM httpproxy.sync WHERE id = %(id)s FOR UPDATE
-
--- name: replace_secret
--- Another secret for a credential, sealed.
-UPDATE httpproxy.credential SET secret = %(secret)s, updated_at = now() WHERE id = %(id)s
-
--- name: touch_syncs_of_credential
--- Tells other processes that a credential has changed.
-UPDATE httpproxy.sync SET revision = %(revision)s WHERE credential_id = %(id)s
 
 -- name: set_status
 -- A sync that is paused, or goes on; other processes learn of it.

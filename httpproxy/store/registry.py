@@ -20,12 +20,14 @@ import psycopg
 from psycopg.sql import Identifier
 from psycopg.types.json import Jsonb
 
+from httpproxy.store import credentials
+from httpproxy.store.credentials import CredentialDraft, Credentials, NewTokens, TokenPair
 from httpproxy.store.database import QUERIES, Connection, Database, next_revision
-from httpproxy.store.errors import NameTaken, Unavailable
+from httpproxy.store.errors import Forgotten, NameTaken, Unavailable
 from httpproxy.store.layouts import layout, schemas, statements
 from httpproxy.store.layouts.following import Following
 from httpproxy.store.layouts.tables import SyncTables
-from httpproxy.store.secrets.vault import Secret, Vault, credential_place
+from httpproxy.store.secrets.vault import Vault
 from httpproxy.store.sync import marks as dirty
 from providers.record import Collection, Dirty
 from providers.spec import Budget
@@ -73,6 +75,7 @@ class Registry:
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
         self._vault = vault
+        self.credentials = Credentials(database, vault)
 
     async def create_sync(  # noqa: PLR0913  # one per column of the row
         self,
@@ -81,23 +84,33 @@ class Registry:
         name: str,
         account: str,
         schema_name: str | None,
-        credential_kind: str,
-        secret: str,
+        credential_kind: str = "",
+        secret: str = "",
+        credential_id: str | None = None,
+        draft: CredentialDraft | None = None,
         rates: Sequence[Budget],
         collections: Sequence[Collection],
         covers_all: bool = False,
+        status: str = "active",
+        external_id: str | None = None,
+        metadata: Mapping[str, JSON] = EMPTY,
     ) -> Sync:
         """A new sync with its schema and tables, in one transaction.
 
-        The credential replaces the one that the account had. Without `schema_name` one
-        is made from the provider and the name. Raises NameTaken.
+        It uses the credential of `credential_id`, or else one of this draft, or of this kind
+        and secret, which replaces the one that the account had. Without `schema_name` one is made from the
+        provider and the name. Raises NameTaken, and Forgotten if the credential is gone.
         """
         async with self._database.transaction() as connection:
             revision = await next_revision(connection)
             schema, owned = await schemas.schema_for(connection, schema_name, provider, name)
-            credential_id = await self._save_credential(
-                connection, provider, account, credential_kind, secret
-            )
+            if credential_id is None:
+                draft = draft or CredentialDraft(
+                    provider, account, credential_kind, TokenPair(secret), implicit=True
+                )
+                credential_id, made = await credentials.save(connection, self._vault, draft)
+                if not made:
+                    await credentials.touch_syncs(connection, credential_id, revision)
             unique_id = secrets.token_urlsafe(24)
             sync = Sync(
                 "sync_" + _random_id(),
@@ -106,12 +119,13 @@ class Registry:
                 account,
                 unique_id,
                 schema,
-                "active",
+                status,
                 credential_id,
                 tuple(rates),
                 covers_all,
             )
-            await _insert(connection, sync, owned, revision)
+            known_as = {"external_id": external_id, "metadata": Jsonb(dict(metadata))}
+            await _insert(connection, sync, {"owns_schema": owned, **known_as}, revision)
             if owned:
                 await connection.execute(
                     statements.compose("create_schema", {"schema": Identifier(schema)})
@@ -119,42 +133,30 @@ class Registry:
             await layout.make_tables(connection, sync.id, schema, collections)
             return sync
 
-    async def _save_credential(
-        self, connection: Connection, provider: str, account: str, kind: str, secret: str
-    ) -> str:
-        whose = {"provider": provider, "account": account}
-        known = await (await connection.execute(QUERIES["credential_id"], whose)).fetchone()
-        credential_id = known["id"] if known else "cred_" + _random_id()
-        sealed = self._vault.seal(Secret(secret), *credential_place(credential_id))
-        await connection.execute(
-            QUERIES["save_credential"],
-            {**whose, "id": credential_id, "kind": kind, "secret": sealed},
-        )
-        return str(credential_id)
-
     async def replace_secret(self, sync: Sync, secret: str) -> None:
         """Another secret for the sync's credential; every sync of the account uses it."""
         if sync.credential_id is None:
             raise LookupError(f"sync {sync.id} has no stored credential")
-        sealed = self._vault.seal(Secret(secret), *credential_place(sync.credential_id))
         async with self._database.transaction() as connection:
-            touched = {"id": sync.credential_id, "revision": await next_revision(connection)}
-            await connection.execute(QUERIES["replace_secret"], {**touched, "secret": sealed})
-            await connection.execute(QUERIES["touch_syncs_of_credential"], touched)
+            revision = await next_revision(connection)
+            new = NewTokens(TokenPair(secret))
+            await credentials.replace_tokens(
+                connection, self._vault, sync.credential_id, new, revision
+            )
 
     async def syncs(self) -> list[Sync]:
         """Every sync, oldest first."""
-        return [_sync(row) for row in await self._rows("read_syncs", {})]
+        return [sync_of(row) for row in await self._rows("read_syncs", {})]
 
     async def sync(self, id_or_name: str) -> Sync | None:
         """The sync of this id, or else of this name."""
         rows = await self._rows("read_sync", {"wanted": id_or_name})
-        return _sync(rows[0]) if rows else None
+        return sync_of(rows[0]) if rows else None
 
     async def sync_by_digest(self, digest: bytes) -> Sync | None:
         """The sync whose unique id has this SHA-256."""
         rows = await self._rows("read_sync_by_digest", {"digest": digest})
-        return _sync(rows[0]) if rows else None
+        return sync_of(rows[0]) if rows else None
 
     async def changed_since(self, cursor: int) -> tuple[list[Sync], list[str], int]:
         """What changed after `cursor`: syncs, ids of deleted syncs, the next cursor.
@@ -165,7 +167,7 @@ class Registry:
         changed = await self._rows("read_changed_syncs", since)
         deleted = await self._rows("read_deleted_syncs", since)
         last = max((row["revision"] for row in (*changed, *deleted)), default=cursor)
-        return [_sync(row) for row in changed], [row["id"] for row in deleted], last
+        return [sync_of(row) for row in changed], [row["id"] for row in deleted], last
 
     async def delete_sync(self, sync: Sync, *, drop_tables: bool) -> None:
         """Forgets a sync, and with `drop_tables` its tables. Raises InUse, and Unavailable
@@ -195,9 +197,7 @@ class Registry:
             await connection.execute(
                 QUERIES["record_deleted_sync"], {**named, "revision": revision}
             )
-            await connection.execute(
-                QUERIES["drop_unused_credential"], {"id": sync.credential_id}
-            )
+            await credentials.drop_unused(connection, sync.credential_id)
 
     async def set_status(self, sync: Sync, status: str) -> bool:
         """Makes a sync "active" or "paused"; whether it was not so before."""
@@ -214,11 +214,10 @@ class Registry:
 
     async def secret(self, sync: Sync) -> str:
         """The sync's stored credential. Raises KeyMismatch, LookupError if it has none."""
-        rows = await self._rows("read_secret", {"id": sync.credential_id})
-        if not rows or sync.credential_id is None:
+        found = sync.credential_id and await self.credentials.get(sync.credential_id)
+        if not found:
             raise LookupError(f"sync {sync.id} has no stored credential")
-        place = credential_place(sync.credential_id)
-        return self._vault.open(bytes(rows[0]["secret"]), *place).reveal()
+        return self.credentials.open(found).access_token
 
     async def tables(self, sync: Sync) -> SyncTables:
         """The sync's tables as they are now."""
@@ -249,7 +248,9 @@ class Registry:
             return await (await connection.execute(QUERIES[query], parameters)).fetchall()
 
 
-async def _insert(connection: Connection, sync: Sync, owned: bool, revision: int) -> None:
+async def _insert(
+    connection: Connection, sync: Sync, more: Mapping[str, Any], revision: int
+) -> None:
     row = {
         "id": sync.id,
         "provider": sync.provider,
@@ -258,11 +259,12 @@ async def _insert(connection: Connection, sync: Sync, owned: bool, revision: int
         "unique_id": sync.unique_id,
         "digest": sha256(sync.unique_id.encode()).digest(),
         "schema_name": sync.schema_name,
-        "owns_schema": owned,
+        "status": sync.status,
         "credential_id": sync.credential_id,
         "rates": Jsonb([asdict(rate) for rate in sync.rates]),
         "revision": revision,
         "covers_all": sync.covers_all,
+        **more,
     }
     try:
         await connection.execute(QUERIES["insert_sync"], row)
@@ -270,6 +272,8 @@ async def _insert(connection: Connection, sync: Sync, owned: bool, revision: int
         if error.diag.constraint_name == "sync_name_key":
             raise NameTaken("name", sync.name) from error
         raise
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise Forgotten(f"there is no credential {sync.credential_id}") from error
 
 
 def _sync(row: Mapping[str, Any]) -> Sync:

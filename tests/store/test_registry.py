@@ -102,7 +102,7 @@ async def test_no_change_is_missed_by_a_poll_that_runs_beside_it(database_dsn: s
 
         async def poll() -> None:
             nonlocal cursor
-            while len(seen) < 12:
+            while len(set(seen)) < 12:
                 changed, _, cursor = await registry.changed_since(cursor)
                 seen.extend(sync.id for sync in changed)
 
@@ -112,7 +112,8 @@ async def test_no_change_is_missed_by_a_poll_that_runs_beside_it(database_dsn: s
 
         async with asyncio.timeout(30):
             made, _ = await asyncio.gather(make(), poll())
-    assert sorted(seen) == sorted(made)
+    # Some are told of again: they are of one account, which has another token each time.
+    assert sorted(set(seen)) == sorted(made)
 
 
 async def test_a_deleted_sync_leaves_its_tables_if_they_are_wanted(

@@ -15,10 +15,15 @@ from typing import Any, Final
 from httpproxy.store.database import Database
 from httpproxy.store.errors import KeyMismatch
 from httpproxy.store.queries import load
-from httpproxy.store.secrets.vault import Vault, credential_place, unknown_key
+from httpproxy.store.secrets.vault import Vault, app_place, credential_place, unknown_key
 
 BATCH: Final = 100
 _SQL: Final = load("secrets/sealing.sql")
+# Where secrets are: what they are sealed for, and how one is put in another's place.
+_PLACES: Final = {
+    "credential": (credential_place, _SQL["reseal_credential"]),
+    "oauth_app": (app_place, _SQL["reseal_oauth_app"]),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +57,10 @@ class Sealing:
     async def unreadable(self) -> list[tuple[str, str]]:
         """The secrets that do not open: whose they are, and why."""
         found = []
-        for row in await self._rows("read_credentials", {}):
+        for row in await self._rows("read_sealed", {}):
+            place, _ = _PLACES[row["place"]]
             try:
-                self._vault.open(bytes(row["secret"]), *credential_place(row["id"]))
+                self._vault.open(bytes(row["secret"]), *place(row["id"]))
             except KeyMismatch as error:
                 found.append((row["used_by"], str(error)))
         return found
@@ -69,18 +75,19 @@ class Sealing:
         ):
             for row in rows:
                 try:
-                    done += await self._reseal(row["id"], bytes(row["secret"]))
+                    done += await self._reseal(row)
                 except KeyMismatch as error:
                     left.append(str(error))
             after = rows[-1]["id"]
         return Resealed(done, tuple(left))
 
-    async def _reseal(self, id_: str, sealed: bytes) -> int:
-        place = credential_place(id_)
-        resealed = self._vault.seal(self._vault.open(sealed, *place), *place)
-        changed = {"id": id_, "secret": sealed, "resealed": resealed}
+    async def _reseal(self, row: Mapping[str, Any]) -> int:
+        place, reseal = _PLACES[row["place"]]
+        where, sealed = place(row["id"]), bytes(row["secret"])
+        resealed = self._vault.seal(self._vault.open(sealed, *where), *where)
+        changed = {"id": row["id"], "secret": sealed, "resealed": resealed}
         async with self._database.connection() as connection:
-            return (await connection.execute(_SQL["reseal"], changed)).rowcount
+            return (await connection.execute(reseal, changed)).rowcount
 
     async def _rows(self, query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         async with self._database.connection() as connection:

@@ -201,6 +201,11 @@ def credential_place(credential_id: str) -> tuple[str, str, str]:
     return "httpproxy.credential", credential_id, "secret"
 
 
+def app_place(app_id: str) -> tuple[str, str, str]:
+    """Where an OAuth app's secret is."""
+    return "httpproxy.oauth_app", app_id, "secret"
+
+
 def unknown_key(wanted: Iterable[str], known: Iterable[str]) -> str:
     """What to say where no key is known for a sealed secret; ids of keys."""
     return (
