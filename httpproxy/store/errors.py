@@ -5,6 +5,7 @@
     ├── NotMigratable    the database is newer than this program, or too old a Postgres
     ├── NameTaken        the operator chose a name that another sync has
     ├── InUse            something of the user's depends on what is to be dropped
+    ├── Indispensable    a column without which the house cannot tell records apart
     ├── SetAside         an image that the database refused; it is in the quarantine
     ├── Forgotten        the sync was deleted while a commit of it was on its way
     ├── Stale            another process, or the operator, has gone on meanwhile
@@ -47,6 +48,10 @@ class NameTaken(StoreError):
 
 class InUse(StoreError):
     """The user's own objects (views, foreign keys) depend on what is to be dropped."""
+
+
+class Indispensable(StoreError):
+    """A column that cannot be deselected: a key's, or a system field's."""
 
 
 class SetAside(StoreError):

@@ -228,10 +228,9 @@ WHERE sync_id = %(sync_id)s AND upstream_id = ANY(%(gone)s) AND removed_at IS NU
 UPDATE httpproxy.collection SET locked = %(locked)s
 WHERE sync_id = %(sync_id)s AND upstream_id = %(upstream_id)s
 
--- name: lock_name
--- Whether a column keeps its name.
-UPDATE httpproxy.field SET locked = %(locked)s
-WHERE collection_id = %(number)s AND upstream_id = ANY(%(fields)s)
+-- name: unlock_names
+-- Columns take the names of their fields again, but for those with names of the user's own.
+UPDATE httpproxy.field SET locked = own_name IS NOT NULL WHERE collection_id = %(number)s
 
 -- name: forget_field
 -- A removed field whose column is dropped.

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from httpproxy.cli.desk import open_desk
 from httpproxy.cli.failures import USAGE, Failure
 from httpproxy.settings.reading import Settings
+from httpproxy.store.layouts.choices import Choice
 from httpproxy.store.layouts.evolution import Kept
 from httpproxy.store.layouts.layout import Layout
 
@@ -23,7 +24,10 @@ async def lock(settings: Settings, name: str, text: str, *, locked: bool) -> Non
                 f"all names of {table} are locked: `httpproxy schema unlock {name} {table}`"
             )
         collection = layout.table.collection.id
-        await following.lock(sync.id, collection, field, locked=locked)
+        if field is None:
+            await following.lock_table(sync.id, collection, locked=locked)
+        else:
+            await following.choose(sync.id, collection, field, Choice(locked=locked))
 
 
 def _table(layouts: Iterable[Layout], name: str) -> Layout:

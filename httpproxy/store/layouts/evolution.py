@@ -129,6 +129,7 @@ class Plan:
     """The steps from one layout to the next, in the order in which they are taken.
 
     relabels  upstream names, old and new: what is in `_extra` follows
+    unwanted  new upstream names of deselected fields: what is in `_extra` goes
     retypes   changes that are made; those of `waiting` are not
     awaiting  columns for which values that were read before may wait in `_extra`
     removed   ids of the fields that are gone
@@ -138,6 +139,7 @@ class Plan:
 
     renames: tuple[tuple[str, str], ...]
     relabels: tuple[tuple[str, str], ...]
+    unwanted: tuple[str, ...]
     retypes: tuple[Retype, ...]
     waiting: tuple[Retype, ...]
     added: tuple[Column, ...]
@@ -187,6 +189,11 @@ def plan(
             (b.field.name, k.field.name)
             for b, k in pairs
             if k.selected and b.field.name != k.field.name
+        ),
+        unwanted=tuple(
+            k.field.name
+            for b, k in pairs
+            if not k.selected and b.field.name != k.field.name
         ),
         retypes=tuple(_retypes(pairs)),
         waiting=tuple(

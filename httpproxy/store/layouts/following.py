@@ -18,8 +18,9 @@ from typing import Final
 import psycopg
 
 from httpproxy.store.database import QUERIES, Connection, Database, next_revision
-from httpproxy.store.errors import InUse, Unavailable
-from httpproxy.store.layouts import drift, evolution, layout, statements, steps
+from httpproxy.store.errors import Unavailable
+from httpproxy.store.layouts import choices, drift, evolution, layout, statements, steps
+from httpproxy.store.layouts.choices import Choice
 from httpproxy.store.layouts.drift import Counts, Difference
 from httpproxy.store.layouts.evolution import Plan, Present
 from httpproxy.store.layouts.layout import Layout
@@ -107,22 +108,46 @@ class Following:
             ]
             return differences
 
-    async def lock(
-        self, sync_id: str, collection: str, field: str | None, *, locked: bool
-    ) -> None:
-        """Whether a column (None: all of the table's) keeps its name when its field is
-        renamed. What is unlocked takes the name of its field at once."""
+    async def choose(
+        self, sync_id: str, collection: str, field: str, choice: Choice
+    ) -> bool:
+        """Makes a user's choice for a column; whether anything is other than before.
+
+        Raises LookupError for an unknown collection or field, Indispensable for a column
+        that cannot be deselected, NameTaken, InUse if something of the user's shows a
+        column that is to go.
+        """
+        for _ in range(ATTEMPTS):
+            try:
+                async with self._database.transaction() as connection:
+                    await connection.execute(QUERIES["lock_sync"], {"id": sync_id})
+                    layouts, presents = await _state(connection, sync_id)
+                    known = layouts[collection]
+                    present = presents.get(known.table.name, Present())
+                    made = await choices.make(connection, known, present, field, choice)
+                    if made.changed:
+                        await _touch(connection, sync_id)
+                break
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+                held = error
+        else:
+            raise Unavailable(f"the table of {collection} is locked by another") from held
+        await self._move_values(known.table, made.awaiting)
+        return made.changed
+
+    async def lock_table(self, sync_id: str, collection: str, *, locked: bool) -> None:
+        """Whether all of a table's columns keep their names when their fields are renamed.
+        What is unlocked takes the name of its field at once, unless the user has given it
+        one of its own."""
         named = {"sync_id": sync_id, "upstream_id": collection, "locked": locked}
         async with self._database.transaction() as connection:
             await connection.execute(QUERIES["lock_sync"], {"id": sync_id})
             layouts, _ = await _state(connection, sync_id)
             known = layouts[collection]
-            fields = [k.field.id for k in known.kept if field in (None, k.field.id)]
-            if field is None:
-                await connection.execute(QUERIES["lock_names"], named)
-            if field is not None or not locked:
-                parameters = {"number": known.table.number, "fields": fields, "locked": locked}
-                await connection.execute(QUERIES["lock_name"], parameters)
+            await connection.execute(QUERIES["lock_names"], named)
+            if not locked:
+                parameters = {"number": known.table.number}
+                await connection.execute(QUERIES["unlock_names"], parameters)
         if not locked and not known.removed:
             await self.follow(sync_id, [known.upstream])
 
@@ -142,11 +167,7 @@ class Following:
             if column is None:
                 raise LookupError(f"{field} is no removed field of {collection}")
             await steps.bound_waiting(connection)
-            try:
-                await connection.execute(statements.drop_column(known.table, column))
-            except psycopg.errors.DependentObjectsStillExist as error:
-                said = error.diag
-                raise InUse(f"{said.message_primary}: {said.message_detail}") from error
+            await choices.drop(connection, known.table, column)
             parameters = {"number": known.table.number, "field": field}
             await connection.execute(QUERIES["forget_field"], parameters)
             await _touch(connection, sync_id)

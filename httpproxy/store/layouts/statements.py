@@ -223,6 +223,12 @@ def rename_extra(table: Table, relabels: Sequence[tuple[str, str]]) -> Composed:
     return compose("rename_extra", {**names(table), **parts})
 
 
+def forget_extra(table: Table, spellings: Sequence[str]) -> Composed:
+    """Takes values out of `_extra`, by their fields' names."""
+    parts = {"spellings": SQL("{}::text[]").format(Literal(list(spellings)))}
+    return compose("forget_extra", {**names(table), **parts})
+
+
 def drop_column(table: Table, column: str) -> Composed:
     """Drops a column and what it holds."""
     return compose("drop_column", {**names(table), "column": Identifier(column)})

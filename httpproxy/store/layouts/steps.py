@@ -74,6 +74,8 @@ async def take(
     await _rename(connection, table, plan.renames)
     if plan.relabels:
         await connection.execute(statements.rename_extra(table, plan.relabels))
+    if plan.unwanted:
+        await connection.execute(statements.forget_extra(table, plan.unwanted))
     refused = [r for each in plan.retypes if (r := await _retype(connection, table, each))]
     if plan.added:
         additions = replace(table, columns=plan.added)

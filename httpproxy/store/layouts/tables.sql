@@ -173,8 +173,12 @@ SET {extra} = ({extra} - {old_names}) || (
     WHERE {extra} ? name.old AND (name.new = ANY ({old_names}) OR NOT {extra} ? name.new))
 WHERE {extra} ?| {old_names}
 
+-- name: forget_extra
+-- Values in _extra of fields that are not to be kept.
+UPDATE {table} SET {extra} = {extra} - {spellings} WHERE {extra} ?| {spellings}
+
 -- name: drop_column
--- A removed field's column, with all that it holds.
+-- The column of a removed or deselected field, with all that it holds.
 ALTER TABLE {table} DROP COLUMN {column}
 
 -- name: stop_writes
