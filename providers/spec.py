@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
-from providers.credentials import CredentialKind, Inspection
+from providers.credentials import AppKeys, CredentialKind, Grant, Inspection
 from providers.http import Request, Response
+from providers.mutating import Mutations
 from providers.record import JSON, Change, Collection, Field, Image, Schema
 from providers.selection import Without
 
@@ -234,13 +235,22 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleGrant:
+    """What a fresh sandbox gave an OAuth app: its tokens, for a credential of this kind."""
+
+    kind: str
+    app: AppKeys
+    tokens: Grant
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxKit:
     """How to make the provider's sandbox, and what a fresh one holds.
 
     `create(**switches)`: every switch has a default; what the reference tags as
     unverified is one of them. `account`, `token` and `collections` (spellings) are
-    those of the seeded account, ready for a sync. `switches` names every switch with
-    its default, for those who turn them by name.
+    those of the seeded account, ready for a sync, and so is `grant`. `switches` names
+    every switch with its default, for those who turn them by name.
     """
 
     create: Callable[..., Sandbox]
@@ -248,6 +258,7 @@ class SandboxKit:
     token: str
     collections: tuple[str, ...]
     example: Example
+    grant: SampleGrant
     switches: Mapping[str, JSON] = field(default_factory=dict)
 
 
@@ -309,6 +320,8 @@ class Provider:
                      these fields: `providers.selection`
     refusal          (status, code, message, request_id) -> the members that the
                      provider's own clients look for in an error body
+    mutations        how records are created, updated and deleted in one form for all
+                     providers (`providers.mutating`)
     """
 
     name: str
@@ -337,6 +350,7 @@ class Provider:
     pause: Callable[[Response], float | None]
     without: Callable[[Collection, Sequence[Field]], Without]
     refusal: Callable[[int, str, str, str], dict[str, JSON]]
+    mutations: Mutations
     sandbox: SandboxKit
     token_hosts: tuple[str, ...] = ()
     omits_empty: bool = False

@@ -18,6 +18,7 @@ from providers.airtable.credentials import (
 )
 from providers.airtable.feeds import allowed, feeds, hang_up, listen
 from providers.airtable.listing import list_page
+from providers.airtable.mutations import MUTATIONS
 from providers.airtable.plain import plain
 from providers.airtable.reading import discover, read_records
 from providers.airtable.refusals import said
@@ -25,11 +26,12 @@ from providers.airtable.routes import API_HOST, CONTENT_HOST, ROUTES
 from providers.airtable.sandbox import seed
 from providers.airtable.sandbox.server import AirtableSandbox
 from providers.airtable.sandbox.switches import Switches
+from providers.credentials import AppKeys, Grant
 from providers.http import Request, Response, headers, with_bearer
 from providers.record import JSON
 from providers.routing import Router
 from providers.selection import without
-from providers.spec import Budget, Example, Provider, SandboxKit
+from providers.spec import Budget, Example, Provider, SampleGrant, SandboxKit
 
 # Five requests a second for each base, whoever asks. A new sync gets three of them: what
 # goes past this proxy, at the same base, is not seen here.
@@ -97,6 +99,11 @@ KIT: Final = SandboxKit(
         "SELECT id, name, amount, price, cost, done, due, tags, projects, total_budget,"
         " created_time FROM {schema}.tasks WHERE id = '{record_id}'",
     ),
+    grant=SampleGrant(
+        OAUTH2.name,
+        AppKeys(seed.CLIENT_ID, seed.CLIENT_SECRET),
+        Grant(seed.OAUTH_TOKEN, seed.REFRESH_TOKEN),
+    ),
     switches=asdict(Switches()),
 )
 
@@ -134,5 +141,6 @@ AIRTABLE: Final = Provider(
     allowed=allowed,
     pause=pause,
     refusal=refusal,
+    mutations=MUTATIONS,
     sandbox=KIT,
 )

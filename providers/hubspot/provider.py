@@ -19,6 +19,7 @@ from providers.hubspot.credentials import (
 from providers.hubspot.discovery import discover
 from providers.hubspot.feeds import allowed, feeds, hang_up, listen
 from providers.hubspot.listing import list_page
+from providers.hubspot.mutations import MUTATIONS
 from providers.hubspot.objects import handle
 from providers.hubspot.plain import plain
 from providers.hubspot.reading import read_records
@@ -90,12 +91,11 @@ HUBSPOT: Final = Provider(
     feeds=feeds,
     listen=listen,
     hang_up=hang_up,
-    without=partial(
-        without, members=("properties", "propertiesWithHistory"), renames=False
-    ),
+    without=partial(without, members=("properties", "propertiesWithHistory"), renames=False),
     plain=plain,
     allowed=allowed,
     pause=pause,
     refusal=refusal,
+    mutations=MUTATIONS,
     sandbox=SANDBOX,
 )

@@ -1,0 +1,141 @@
+"""Records changed at Airtable, ten in a call.
+
+A batch is written whole or not at all, and answered with the complete records in their
+order. Fields are named by their ids, both ways, so that a rename changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Final
+from urllib.parse import quote
+
+from providers.airtable.asking import BATCH
+from providers.airtable.calls import json_request, request, table_path
+from providers.airtable.fields import from_column
+from providers.airtable.records import records_in
+from providers.airtable.refusals import said, words
+from providers.body import read_json
+from providers.http import Request, Response
+from providers.mutating import (
+    ApiError,
+    Batch,
+    Blame,
+    MutationKind,
+    Mutations,
+    Outcome,
+    Status,
+    Wanted,
+    all_of,
+    chunks,
+)
+from providers.record import JSON, Collection, Field
+from providers.spec import Unreadable
+
+_MOST_MERGED: Final = 3
+_KINDS: Final = frozenset(MutationKind)
+_WHOLE: Final = 2**53  # beyond it, numbers have holes for Airtable as for everybody
+
+# Whatever the records are. A 403 is among them unless it may also mean a missing record.
+_OF_THE_CALLER: Final = frozenset({401, 402, 403, 405, 408, 425, 429})
+_MAY_BE_MISSING: Final = "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"
+
+
+def written(field: Field, value: JSON) -> JSON:
+    """A cell's value as a request spells it. Raises ValueError."""
+    spelled = from_column(field, value)
+    if isinstance(spelled, int) and not -_WHOLE <= spelled <= _WHOLE:
+        spelled = float(str(spelled))
+    if isinstance(spelled, float) and not isfinite(spelled):
+        raise ValueError("a number of at most 308 digits")
+    return spelled
+
+
+def compose(
+    collection: Collection,
+    kind: MutationKind,
+    records: Sequence[Wanted],
+    match: Sequence[Field],
+) -> tuple[Batch, ...]:
+    """The requests that do it, ten records in each. `collection` is of `discover`."""
+    merged = tuple(each.id for each in match)
+    return tuple(
+        Batch(_request(collection, kind, chunk, merged), collection, kind, chunk, merged)
+        for chunk in chunks(records, BATCH)
+    )
+
+
+def _request(
+    collection: Collection, kind: MutationKind, records: Sequence[Wanted], match: Sequence[str]
+) -> Request:
+    path = table_path(collection)
+    if kind is MutationKind.DELETE:
+        ids = (f"records%5B%5D={quote(each.record_id or '', safe='')}" for each in records)
+        return request("DELETE", f"{path}?{'&'.join(ids)}")
+    body: dict[str, JSON] = {
+        "records": [_record(each) for each in records],
+        "returnFieldsByFieldId": True,
+    }
+    if kind is MutationKind.UPSERT:
+        body["performUpsert"] = {"fieldsToMergeOn": [*match]}
+    return json_request("POST" if kind is MutationKind.CREATE else "PATCH", path, body)
+
+
+def _record(each: Wanted) -> JSON:
+    record: dict[str, JSON] = {"fields": dict(each.values)}
+    return record if each.key is None else {"id": each.key[0], **record}
+
+
+def outcomes(batch: Batch, response: Response) -> tuple[Outcome, ...]:
+    """What became of the batch's records."""
+    if not response.ok:
+        return all_of(batch, Outcome(Status.FAILED, error=_error(batch, response)))
+    try:
+        answer = read_json(response)
+        found = records_in(answer)
+    except Unreadable:
+        found = []
+    if len(found) != len(batch.records):  # written, but of what shape nobody knows
+        return all_of(batch, Outcome(Status.APPLIED))
+    made = answer.get("createdRecords") if isinstance(answer, dict) else None
+    return tuple(
+        _applied(batch.kind, one, record, made)
+        for one, record in zip(batch.records, found, strict=True)
+    )
+
+
+def _applied(kind: MutationKind, one: Wanted, record: dict[str, JSON], made: JSON) -> Outcome:
+    told = record.get("id")
+    record_id = told if isinstance(told, str) else one.record_id
+    created = None
+    if kind is MutationKind.UPSERT and isinstance(made, list):
+        created = record_id in made
+    data = None if kind is MutationKind.DELETE else record
+    return Outcome(Status.APPLIED, record_id, data, created=created)
+
+
+def _error(batch: Batch, response: Response) -> ApiError:
+    try:
+        body = read_json(response)
+    except Unreadable:
+        body = None
+    told = words(response) or f"Airtable answered {response.status}"
+    return ApiError(response.status, told, body, len(batch.records))
+
+
+def blame(response: Response) -> Blame:
+    """Whose fault an answer that is no 2xx is."""
+    if response.status == 403 and said(response)[0] == _MAY_BE_MISSING:
+        return Blame.RECORDS
+    return Blame.CALLER if response.status in _OF_THE_CALLER else Blame.RECORDS
+
+
+MUTATIONS: Final = Mutations(
+    kinds=lambda _: _KINDS,
+    written=written,
+    most_match=_MOST_MERGED,
+    compose=compose,
+    outcomes=outcomes,
+    blame=blame,
+)
