@@ -25,7 +25,6 @@ from httpproxy.api.metrics.standing import StandingReader
 from httpproxy.api.readiness import Readiness
 from httpproxy.api.server import Outside, open_api
 from httpproxy.api.siblings import Siblings
-from httpproxy.management.services import make_services
 from httpproxy.office import Office, request_ids
 from httpproxy.settings.reading import Settings, SettingsError
 from httpproxy.sharing.leasing import Leasing
@@ -42,9 +41,12 @@ VERSION: Final = version("httpproxy")
 
 @dataclass(frozen=True)
 class Inside:
-    """What is looked at. `leasing` None: this process shares its limits with nobody."""
+    """What is looked at, and what the operations of /v1 work with. `leasing` None: this
+    process shares its limits with nobody."""
 
     office: Office
+    house: House
+    keys: Keys
     watch: Watch
     presence: Presence
     committer: Committer
@@ -98,23 +100,27 @@ async def open_outside(
     """Opens the second door, on the settings' port or on a socket that was handed in;
     yields its URL. Raises OSError if the port is taken."""
     office, settings = inside.office, inside.office.settings
+    outside = Outside(
+        version=VERSION,
+        readiness=readiness,
+        parts=(*_parts(inside), lambda: _of_replicas(inside.house.replicas)),
+        standing=StandingReader(Lags(office.database), inside.intents.count, time.monotonic),
+        house=inside.house,
+        keys=inside.keys,
+        new_request_id=request_ids(),
+        max_body=settings.max_request_bytes,
+        siblings=inside.siblings,
+    )
+    async with open_api(outside, settings.api_host, settings.api_port, sock) as url:
+        yield url
+
+
+@asynccontextmanager
+async def replicas_of(settings: Settings) -> AsyncIterator[Replicas]:
+    """The replicas that the settings name; a connection is made when somebody waits."""
     dsns = {name: dsn.get_secret_value() for name, dsn in settings.replicas.items()}
     async with Replicas(dsns) as replicas:
-        outside = Outside(
-            version=VERSION,
-            readiness=readiness,
-            parts=(*_parts(inside), lambda: _of_replicas(replicas)),
-            standing=StandingReader(
-                Lags(office.database), inside.intents.count, time.monotonic
-            ),
-            house=House(office, make_services(office), replicas),
-            keys=Keys(office.database, time.monotonic),
-            new_request_id=request_ids(),
-            max_body=settings.max_request_bytes,
-            siblings=inside.siblings,
-        )
-        async with open_api(outside, settings.api_host, settings.api_port, sock) as url:
-            yield url
+        yield replicas
 
 
 def _parts(inside: Inside) -> tuple[Part, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,13 +16,21 @@ from typing import Final
 
 from httpproxy.api.readiness import Readiness
 from httpproxy.api.siblings import Siblings
-from httpproxy.assembly import Core, limits_of, make_doubts, make_engine, make_gateway
+from httpproxy.assembly import (
+    Core,
+    limits_of,
+    make_carrying,
+    make_doubts,
+    make_engine,
+    make_gateway,
+    make_house,
+)
 from httpproxy.exchange.live import Directory
 from httpproxy.exchange.rediscovery import Rediscovery
 from httpproxy.exchange.settle import Settlement
 from httpproxy.gateway.connection import GatewayServer
 from httpproxy.office import Office, api_root, open_office
-from httpproxy.outside import Inside, open_outside, readiness_of, watching
+from httpproxy.outside import Inside, open_outside, readiness_of, replicas_of, watching
 from httpproxy.settings.reading import Settings
 from httpproxy.sharing.leasing import Leasing
 from httpproxy.sharing.presence import Presence, process_name
@@ -32,6 +41,7 @@ from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.intents.book import Intents
 from httpproxy.store.registry import Sync
+from httpproxy.store.secrets.keys import Keys
 from httpproxy.store.secrets.sealing import Sealing
 from httpproxy.store.sharing.permits import Permits
 from httpproxy.store.sharing.processes import Processes
@@ -104,6 +114,7 @@ async def open_service(
             intents=intents,
             settlement=Settlement(office.calls, committer),
             watch=watch,
+            keys=Keys(office.database, time.monotonic),
             spawn=tasks.start,
         )
         tasks.start(presence.keep(), "presence")
@@ -120,17 +131,21 @@ async def open_service(
 async def _serving(core: Core, handed: Handed) -> AsyncIterator[Service]:
     """Runs the roles of this process."""
     settings, roles = core.office.settings, core.office.settings.roles
-    inside = Inside(
-        core.office,
-        core.watch,
-        core.presence,
-        core.committer,
-        core.intents,
-        core.leasing,
-        siblings=Siblings(handed.folder, handed.worker),
-    )
-    readiness = readiness_of(inside)
+    carrying = make_carrying(core)
     async with AsyncExitStack() as stack:
+        replicas = await stack.enter_async_context(replicas_of(settings))
+        inside = Inside(
+            core.office,
+            make_house(core, replicas),
+            core.keys,
+            core.watch,
+            core.presence,
+            core.committer,
+            core.intents,
+            core.leasing,
+            siblings=Siblings(handed.folder, handed.worker),
+        )
+        readiness = readiness_of(inside)
         url, api_url, engine = settings.gateway_url, None, None
         if "api" in roles:  # before the gateway, and so until after it
             sock = next(iter(handed.sockets.get("api", ())), None)
@@ -140,7 +155,7 @@ async def _serving(core: Core, handed: Handed) -> AsyncIterator[Service]:
             engine = make_engine(core, loader)
             core.spawn(engine.run(), "sync")
         if "gateway" in roles:
-            server = GatewayServer(make_gateway(core), limits_of(settings))
+            server = GatewayServer(make_gateway(core, carrying), limits_of(settings))
             url = await stack.enter_async_context(_listening(server, settings, handed))
         if engine is not None:  # others go on with its syncs while the gateway drains
             stack.push_async_callback(engine.stop)

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import requests
 from pydantic import SecretStr
 
+from httpproxy.api.house import House
 from httpproxy.api.readiness import Readiness
 from httpproxy.api.siblings import Siblings
+from httpproxy.management.services import make_services
 from httpproxy.office import open_office
-from httpproxy.outside import Inside, open_outside, readiness_of, watching
+from httpproxy.outside import Inside, open_outside, readiness_of, replicas_of, watching
 from httpproxy.settings.reading import Settings
 from httpproxy.sharing.presence import Presence
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.intents.book import Intents
 from httpproxy.store.secrets.keys import Keys
 from httpproxy.store.sharing.processes import Processes
+
+_NUMBERS = count()
 
 
 async def ask(url: str, method: str = "GET", **headers: str) -> requests.Response:
@@ -42,9 +48,10 @@ class Opened:
         return await ask(f"{self.url}{path}", method, **headers)
 
     async def key(self, *scopes: Any, sync_id: str | None = None) -> str:
-        """The text of a new API key."""
+        """The text of an API key, a new one each time."""
         keys = Keys(self.inside.office.database, float)
-        _, text = await keys.create(f"key of {scopes} {sync_id}", scopes, sync_id=sync_id)
+        name = f"key {next(_NUMBERS)} of {scopes}"
+        _, text = await keys.create(name, scopes, sync_id=sync_id)
         return text.reveal()
 
 
@@ -55,14 +62,24 @@ async def open_door(
     """A process with a database, and the door; nobody calls through it."""
     chosen = Settings(database_url=SecretStr(dsn), data_dir=folder, api_port=0, **settings)
     async with (
+        AsyncExitStack() as stack,
         open_office(chosen) as office,
         watching(chosen) as watch,
         Presence(Processes(office.database), "test", chosen.roles) as presence,
         Committer(office.dsn) as committer,
         Intents(office.dsn, lambda: presence.number) as intents,
     ):
+        keys = Keys(office.database, time.monotonic)
+        replicas = await stack.enter_async_context(replicas_of(chosen))
         inside = Inside(
-            office, watch, presence, committer, intents, siblings=siblings or Siblings()
+            office,
+            House(office, make_services(office), replicas),
+            keys,
+            watch,
+            presence,
+            committer,
+            intents,
+            siblings=siblings or Siblings(),
         )
         readiness = readiness_of(inside)
         async with open_outside(inside, readiness) as url:

@@ -144,7 +144,7 @@ async def test_what_this_door_refuses_is_a_problem_with_a_request_id(database_ds
             assert said["request_id"] == answer.headers["X-Request-Id"]
             assert said["source"] == "api"
         assert wrong.headers["Allow"] == "GET, HEAD"
-        assert "/readyz" in lost.json()["detail"]
+        assert "/v1/openapi.json" in lost.json()["detail"]
         assert lost.json()["request_id"] != wrong.json()["request_id"]
 
 

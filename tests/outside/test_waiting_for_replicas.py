@@ -6,8 +6,9 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -15,9 +16,7 @@ from neighbours.deadends import refusing
 from outside.opened import open_door
 from outside.standing_by import replay_paused, standby_of
 
-from httpproxy.api.problems import Declined
-from httpproxy.api.server import Route
-from httpproxy.api.waiting import read_wait
+from httpproxy.api.resources import waiting
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.replicas import Replicas, position
 from httpproxy.store.secrets.keys import Keys
@@ -182,17 +181,16 @@ async def test_a_replica_that_is_away_is_waited_for_in_vain_and_its_password_kep
         ("token=0/1&replica=eu&tiemout=1", 400, "bad_parameter", "tiemout"),
     ],
 )
-def test_what_cannot_be_waited_for_is_said_by_its_parameter(
-    query: str, status: int, code: str, member: str
+async def test_what_cannot_be_waited_for_is_said_by_its_parameter(
+    door, query: str, status: int, code: str, member: str
 ):
-    replicas = Replicas({"main": "postgresql://x", "eu": "postgresql://y"})
-    with pytest.raises(Declined) as declined:
-        read_wait(dict(parse_qsl(query, keep_blank_values=True)), replicas)
-    said = declined.value
-    assert (said.kind.status, said.code, said.members["member"]) == (status, code, member)
+    opened, key = door
+    answer = await opened.ask(f"/v1/wait?{query}", Authorization=key)
+    said = answer.json()
+    assert (answer.status_code, said["code"], said["member"]) == (status, code, member)
     if code == "unknown_replica":
-        assert said.members["replicas"] == ["eu", "main"]
-        assert "eu, main" in said.detail
+        assert said["replicas"] == ["eu", "main"]
+        assert "eu, main" in said["detail"]
 
 
 async def test_a_declined_wait_is_a_problem_that_names_its_member(door):
@@ -225,8 +223,8 @@ async def test_only_a_key_with_the_scope_opens_it(door):
 async def test_a_key_without_the_scope_is_told_which_it_lacks(
     database_dsn: str, tmp_path: Path, monkeypatch
 ):
-    route = Route("/v1/wait", "wait", "admin")
-    monkeypatch.setattr("httpproxy.api.server.ROUTES", (route,))
+    route = replace(waiting.OPERATIONS[0], scope="admin")
+    monkeypatch.setattr("httpproxy.api.server.OPERATIONS", (route,))
     async with open_door(database_dsn, tmp_path, replicas={"eu": database_dsn}) as opened:
         key = f"Bearer {await opened.key('read')}"
         answer = await opened.ask("/v1/wait?token=0/1&replica=eu", Authorization=key)
