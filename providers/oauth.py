@@ -3,7 +3,8 @@
 The providers' token endpoints differ in where they are and in how an app proves itself;
 what is asked and how the answer reads is the same, and is here. Answers are believed no
 further than that: what is no token is Refused, for a token that cannot be read would be
-kept in place of one that works.
+kept in place of one that works. `asked` is the endpoint's own side, for those who simulate
+one.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import base64
 import re
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from providers.body import read_json
-from providers.credentials import Grant
+from providers.credentials import AppKeys, Grant
 from providers.http import Request, Response, headers
 from providers.record import JSON
 from providers.spec import Refused, Unreadable
@@ -99,3 +100,18 @@ def _seconds(value: JSON) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if 0 < value < 10**9 else None
+
+
+def asked(request: Request) -> tuple[dict[str, str], AppKeys]:
+    """What a call to a token endpoint asks for: its form, and what the app proves itself by,
+    in a header or in the form."""
+    form = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
+    scheme, _, proof = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return form, AppKeys(form.get("client_id", ""), form.get("client_secret"))
+    try:
+        pair = base64.b64decode(proof, validate=True).decode()
+    except ValueError:
+        return form, AppKeys("", "")
+    client_id, _, client_secret = pair.partition(":")
+    return form, AppKeys(unquote(client_id), unquote(client_secret))

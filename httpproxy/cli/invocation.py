@@ -31,7 +31,7 @@ class Invocation:
 
 def _check_upstreams(settings: Settings) -> None:
     """A misspelled host would send calls to the real API that are meant for a sandbox."""
-    hosts = [host for provider in PROVIDERS.values() for host in provider.hosts]
+    hosts = [h for p in PROVIDERS.values() for h in (*p.hosts, *p.token_hosts)]
     for host in settings.upstreams:
         if host not in hosts:
             near = get_close_matches(host, hosts, n=1, cutoff=0.3) or hosts

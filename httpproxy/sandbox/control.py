@@ -59,7 +59,7 @@ class Control:
     def _overview(self, _request: Request) -> JSON:
         return {
             provider.name: {
-                "hosts": list(provider.hosts),
+                "hosts": [*provider.hosts, *provider.token_hosts],
                 "account": provider.sandbox.account,
                 "token": provider.sandbox.token,
                 "collections": list(provider.sandbox.collections),

@@ -21,6 +21,7 @@ _MASK: Final = "…"
 _TOKEN_MEMBER: Final = re.compile(
     r'("(?:token|tokenKey|access_token|refresh_token|client_secret)"\s*:\s*)"[^"]*"'
 )
+_TOKEN_FIELD: Final = re.compile(r"((?:^|&)(?:refresh_token|client_secret|code)=)[^&]*")
 _TOKEN_SEGMENT: Final = re.compile(r"(/(?:access|refresh)-tokens/)[^/?]+")
 
 
@@ -45,7 +46,7 @@ class Journal:
                 [name, self._header(name, value, scheme, credential)]
                 for name, value in request.headers.items()
             ],
-            "body": self._masked(request.body[:_BODY].decode("utf-8", "replace"), credential),
+            "body": self._body(request, credential),
             "body_bytes": len(request.body),
             "status": None,
             "applied": False,
@@ -67,6 +68,10 @@ class Journal:
 
     def clear(self) -> None:
         self._entries.clear()
+
+    def _body(self, request: Request, credential: str) -> str:
+        text = self._masked(request.body[:_BODY].decode("utf-8", "replace"), credential)
+        return _TOKEN_FIELD.sub(rf"\1{_MASK}", text)
 
     def _header(self, name: str, value: str, scheme: str, credential: str) -> str:
         if name.lower() == "authorization":

@@ -47,8 +47,15 @@ class SandboxServer:
     def __init__(self, simulators: Simulators, host: str, port: int) -> None:
         self._simulators = simulators
         self._host, self._port = host, port
-        tokens = (provider.sandbox.token for provider in simulators.providers.values())
-        self._journal = Journal(tokens)
+        kits = [provider.sandbox for provider in simulators.providers.values()]
+        grants = [kit.grant.tokens for kit in kits]
+        self._journal = Journal(
+            [
+                *(kit.token for kit in kits),
+                *(grant.access_token for grant in grants),
+                *(grant.refresh_token or "" for grant in grants),
+            ]
+        )
         self._control = Control(simulators, self._journal)
         self._saving: asyncio.TimerHandle | None = None
         self._save_after = _SAVE_AFTER

@@ -38,7 +38,9 @@ class Simulators:
 
     def __init__(self, providers: Iterable[Provider], folder: Path | None = None) -> None:
         self.providers = {provider.name: provider for provider in providers}
-        self.by_host = {host: p for p in self.providers.values() for host in p.hosts}
+        self.by_host = {
+            host: p for p in self.providers.values() for host in (*p.hosts, *p.token_hosts)
+        }
         self._folder = folder
         self._switches: dict[str, Switches] = {name: {} for name in self.providers}
         self._running = {name: p.sandbox.create() for name, p in self.providers.items()}

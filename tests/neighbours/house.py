@@ -60,7 +60,7 @@ async def open_house(
     Without a background sync, whose calls would stand among those that a test looks at;
     `roles=("gateway", "sync")` brings it.
     """
-    hosts = [host for provider in PROVIDERS.values() for host in provider.hosts]
+    hosts = [h for p in PROVIDERS.values() for h in (*p.hosts, *p.token_hosts)]
     origins = dict.fromkeys(hosts, upstream) if isinstance(upstream, str) else dict(upstream)
     chosen = Settings(
         database_url=SecretStr(dsn),

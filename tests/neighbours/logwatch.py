@@ -36,6 +36,9 @@ from providers.hubspot.sandbox.kit import OTHER_TOKEN
 _MARK = "pl4nted"
 _CONSTANTS = (
     *(provider.sandbox.token for provider in PROVIDERS.values()),
+    *(provider.sandbox.grant.tokens.access_token for provider in PROVIDERS.values()),
+    *(provider.sandbox.grant.tokens.refresh_token or "" for provider in PROVIDERS.values()),
+    *(provider.sandbox.grant.app.client_secret or "" for provider in PROVIDERS.values()),
     OTHER_TOKEN,
     "patX.secret",
     "pat-of-the-sync-itself",

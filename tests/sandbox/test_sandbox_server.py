@@ -35,7 +35,7 @@ async def test_a_port_in_the_host_header_is_no_part_of_the_name(box: Sandbox):
 
 async def test_every_provider_of_the_catalog_is_served():
     async with SandboxServer(Simulators(PROVIDERS.values()), "127.0.0.1", 0) as server:
-        hosts = [host for provider in PROVIDERS.values() for host in provider.hosts]
+        hosts = [h for p in PROVIDERS.values() for h in (*p.hosts, *p.token_hosts)]
         assert dict(server.upstreams) == dict.fromkeys(hosts, server.origin)
         overview = await Sandbox(server).control("GET", "")
     assert set(overview) == set(PROVIDERS)

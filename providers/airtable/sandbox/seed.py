@@ -1,4 +1,5 @@
-"""What a fresh sandbox holds: one base, two linked tables, a few records, two tokens.
+"""What a fresh sandbox holds: one base, two linked tables, a few records, two tokens, and
+an OAuth app with a grant of its own.
 
 "Tasks" has a field of almost every type; "Projects" is what its links lead to.
 """
@@ -10,6 +11,7 @@ from typing import Final
 from providers.airtable.sandbox.state import (
     BaseState,
     FieldState,
+    GrantState,
     RecordState,
     TableState,
     TokenState,
@@ -22,6 +24,10 @@ TASKS: Final = "tblTasks000000000"
 PROJECTS: Final = "tblProjects000000"
 TOKEN: Final = "patDemo0000000000.demo"  # noqa: S105  # opens the simulator only
 READER_TOKEN: Final = "patReader00000000.demo"  # noqa: S105  # opens the simulator only
+OAUTH_TOKEN: Final = "oaaDemo0000000000.v1.demo-access"  # noqa: S105  # opens the simulator only
+REFRESH_TOKEN: Final = "oarDemo0000000000.v1.demo-refresh"  # noqa: S105  # opens the simulator only
+CLIENT_ID: Final = "00000000-0000-4000-8000-000000000001"
+CLIENT_SECRET: Final = "demo-client-secret-opens-the-simulator"  # noqa: S105  # opens the simulator only
 LINK: Final = "fldProjects000000"  # Tasks to Projects
 USER: Final = "usrDemo0000000000"
 
@@ -43,12 +49,23 @@ def seeded_world() -> World:
         {BASE: "read"},
         ["data.records:read", "schema.bases:read"],
     )
+    _seed_grant(world)
     base = BaseState(BASE, "Demo", "wspDemo0000000000", SEEDED)
     world.bases[BASE] = base
     for table in (_tasks(), _projects()):
         base.tables[table.id] = table
     _seed_records(world, base)
     return world
+
+
+def _seed_grant(world: World) -> None:
+    scopes = ["data.records:read", "data.records:write", "schema.bases:read", "webhook:manage"]
+    bases = {BASE: "create"}
+    world.apps[CLIENT_ID] = CLIENT_SECRET
+    world.tokens[OAUTH_TOKEN] = TokenState(
+        OAUTH_TOKEN, USER, "demo@example.com", "Demo User", bases, scopes, oauth=True
+    )
+    world.grants.append(GrantState(CLIENT_ID, OAUTH_TOKEN, REFRESH_TOKEN))
 
 
 def _field(name: str, kind: str, field_id: str = "", **options: JSON) -> FieldState:

@@ -14,11 +14,13 @@ from typing import Final
 
 import orjson
 
+from providers.airtable.credentials import TOKEN_HOST
 from providers.airtable.sandbox import (
     comments,
     csvsync,
     listing,
     metadata,
+    oauth,
     records,
     uploads,
     webhooks,
@@ -107,6 +109,8 @@ class AirtableSandbox:
 
     def handle(self, request: Request, now: float) -> Response:
         """Answers as Airtable would at `now` (seconds since the epoch)."""
+        if request.host == TOKEN_HOST:
+            return self._tokens(request, now)
         try:
             return self._answer(request, 200, self._result(request, now))
         except Refusal as refused:
@@ -135,7 +139,7 @@ class AirtableSandbox:
             world=self.world,
             volatile=self._volatile,
             switches=self.switches,
-            token=self._token(request),
+            token=self._token(request, now),
         )
         spend(call)
         handler, scope, level = HANDLERS[found.route.name]
@@ -144,13 +148,21 @@ class AirtableSandbox:
             call.body = _body(request)
         return handler(call)
 
-    def _token(self, request: Request) -> TokenState:
+    def _tokens(self, request: Request, now: float) -> Response:
+        try:
+            body = oauth.refreshed(self.world, self.switches, request, now)
+        except oauth.TokenRefused as refused:
+            return self._answer(request, refused.status, refused.body)
+        return self._answer(request, 200, body)
+
+    def _token(self, request: Request, now: float) -> TokenState:
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not secret:
             raise unauthenticated()
         found = self.world.tokens.get(secret.strip())
         if found is None:
             raise bad_token()
+        oauth.use(found, self.switches, now)
         return found
 
     def _answer(self, request: Request, status: int, body: JSON) -> Response:

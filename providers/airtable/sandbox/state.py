@@ -120,7 +120,10 @@ class BaseState:
 
 @dataclass(slots=True)
 class TokenState:
-    """A token and its user. `scopes` None: all; `bases`: base id -> permission level."""
+    """A token and its user. `scopes` None: all, and nobody is told; `bases`: base id ->
+    permission level. `oauth`: an app was given it, and it is good until `expires`; None: it
+    was not used yet, from when on its time runs.
+    """
 
     secret: str
     user: str
@@ -128,14 +131,36 @@ class TokenState:
     name: str
     bases: dict[str, str] = field(default_factory=dict)
     scopes: list[str] | None = None
+    oauth: bool = False
+    expires: float | None = None
+
+
+@dataclass(slots=True)
+class GrantState:
+    """What a user allowed an OAuth app: the tokens of it that are good now.
+
+    `spent`: the refresh tokens that were used. `expires`: when the present one does, unless
+    it is used.
+    """
+
+    client_id: str
+    access_token: str
+    refresh_token: str
+    expires: float | None = None
+    spent: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class World:
-    """Everything there is, and the counter from which ids are made."""
+    """Everything there is, and the counter from which ids are made.
+
+    `apps`: client id -> secret, "" for an app without one.
+    """
 
     bases: dict[str, BaseState] = field(default_factory=dict)
     tokens: dict[str, TokenState] = field(default_factory=dict)
+    apps: dict[str, str] = field(default_factory=dict)
+    grants: list[GrantState] = field(default_factory=list)
     issued: int = 0
 
     def new_id(self, prefix: str) -> str:
@@ -167,6 +192,8 @@ def load_world(state: Any) -> World:
     return World(
         bases={k: _load_base(v) for k, v in state["bases"].items()},
         tokens={k: TokenState(**v) for k, v in state["tokens"].items()},
+        apps=dict(state.get("apps", {})),  # a state of before there were any
+        grants=[GrantState(**each) for each in state.get("grants", ())],
         issued=state["issued"],
     )
 

@@ -27,6 +27,10 @@ class Switches:
     partial_success     reason with which new attachments fail, "" for none:
                         "attachmentsFailedUploading", "attachmentUploadRateIsTooHigh"
     webhooks_allowed    tokens may manage webhooks
+    access_lifetime     seconds that an OAuth app's access token is good for
+    refresh_lifetime    seconds that a refresh token is, if nobody uses it
+    refresh_ends_access the access token before is no good any more after a refresh
+    reuse_ends_grant    a refresh token that comes twice ends all tokens of its grant
     gzip                answers are compressed for clients that accept it
     """
 
@@ -44,4 +48,8 @@ class Switches:
     attachment_delay: float = 0.0
     partial_success: str = ""
     webhooks_allowed: bool = True
+    access_lifetime: float = 3600.0
+    refresh_lifetime: float = 5_184_000.0
+    refresh_ends_access: bool = True
+    reuse_ends_grant: bool = True
     gzip: bool = False

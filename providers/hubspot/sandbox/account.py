@@ -13,21 +13,24 @@ import orjson
 from providers.http import Request, decoded, segments
 from providers.hubspot.sandbox.errors import ApiError, invalid, not_found
 from providers.hubspot.sandbox.objects import page
-from providers.hubspot.sandbox.paths import Answer, Call, Path, below
-from providers.hubspot.sandbox.state import World
+from providers.hubspot.sandbox.paths import Answer, Call, Path, below, scope_of
+from providers.hubspot.sandbox.state import Token, World
 from providers.record import JSON
 
 
-def open_answer(world: World, request: Request) -> Answer | None:
+def open_answer(world: World, request: Request, now: float) -> Answer | None:
     """The answer of a token endpoint; None for every other path. Raises ApiError."""
     parts = segments(request.path)
     if request.method == "POST" and parts[:3] == ("oauth", "v2", "private-apps"):
         return _private_app(world, request.body) if parts[3:] == _INFO else None
     if request.method == "GET" and parts[:2] == ("oauth", "v1") and len(parts) == 4:
-        return _oauth(world, parts[2], decoded(parts[3]))
+        return _oauth(world, parts[2], decoded(parts[3]), now)
     return None
 
 
+_OTHERS: Final = frozenset(
+    {"oauth", "crm.objects.owners.read", "crm.lists.read", "crm.lists.write"}
+)
 _INFO: Final = ("get", "access-token-info")
 
 
@@ -44,23 +47,34 @@ def _private_app(world: World, body: bytes) -> Answer:
         "userId": token.user,
         "hubId": token.portal,
         "appId": token.app,
-        "scopes": [*token.scopes],
+        "scopes": _scopes(world, token),
     }
 
 
-def _oauth(world: World, what: str, secret: str) -> Answer:
+def _scopes(world: World, token: Token) -> list[JSON]:
+    """What the token may do, spelled out."""
+    if "*" not in token.scopes:
+        return [*token.scopes]
+    kinds = world.portals[str(token.portal)].kinds.values()
+    accesses = ("read", "write", "schema read", "schema write")
+    every = {scope_of(kind, access) for kind in kinds for access in accesses}
+    return [*sorted(every | _OTHERS)]
+
+
+def _oauth(world: World, what: str, secret: str, now: float) -> Answer:
     token = world.tokens.get(secret)
-    if what != "access-tokens" or token is None or token.kind != "oauth":
+    known = what == "access-tokens" and token is not None and token.kind == "oauth"
+    if token is None or not known or (token.expires is not None and now >= token.expires):
         raise ApiError(404, "missing or unknown token", "OBJECT_NOT_FOUND")
     return 200, {
         "token": secret,
         "user": f"user{token.user}@example.com",
         "hub_domain": f"portal{token.portal}.example.com",
-        "scopes": [*token.scopes],
+        "scopes": _scopes(world, token),
         "hub_id": token.portal,
         "app_id": token.app,
         "user_id": token.user,
-        "expires_in": 1800,
+        "expires_in": 1800 if token.expires is None else int(token.expires - now),
         "token_type": "access",
     }
 

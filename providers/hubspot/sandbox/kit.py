@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 
+from providers.credentials import AppKeys, Grant
 from providers.http import Request, headers
 from providers.hubspot.sandbox.association_types import association_types
 from providers.hubspot.sandbox.catalogue import standard_kinds
@@ -14,7 +15,7 @@ from providers.hubspot.sandbox.server import HubSpotSandbox
 from providers.hubspot.sandbox.state import Portal, Token, World, stamp
 from providers.hubspot.sandbox.switches import Switches
 from providers.record import JSON
-from providers.spec import Example, SandboxKit
+from providers.spec import Example, SampleGrant, SandboxKit
 
 HOST: Final = "api.hubapi.com"
 PORTAL: Final = 48_000_001
@@ -22,6 +23,9 @@ OTHER_PORTAL: Final = 48_000_002
 TOKEN: Final = "pat-na1-11111111-1111-4111-8111-111111111111"  # noqa: S105 -- opens nothing but the sandbox
 READ_ONLY_TOKEN: Final = "pat-na1-22222222-2222-4222-8222-222222222222"  # noqa: S105 -- opens nothing but the sandbox
 OAUTH_TOKEN: Final = "CNSandboxOAuthAccessTokenOfPortal48000001"  # noqa: S105 -- opens nothing but the sandbox
+REFRESH_TOKEN: Final = "na1-demo-refresh-token-of-portal-48000001"  # noqa: S105 -- opens nothing but the sandbox
+CLIENT_ID: Final = "00000000-0000-4000-8000-000000000002"
+CLIENT_SECRET: Final = "demo-client-secret-opens-the-sandbox"  # noqa: S105 -- opens nothing but the sandbox
 OTHER_TOKEN: Final = "pat-na1-33333333-3333-4333-8333-333333333333"  # noqa: S105 -- opens nothing but the sandbox
 
 _SEEDED: Final = 1_767_225_600.0  # 2026-01-01 00:00 UTC
@@ -39,6 +43,7 @@ def create(**switches: Any) -> HubSpotSandbox:
     searches_per_second=5          per portal
     requests_per_day=250_000       per portal
     search_lag=0.0                 seconds until search finds a write
+    access_lifetime=1800.0         seconds that an OAuth app's access token is good for
 
     What HubSpot's documents leave open:
 
@@ -64,6 +69,8 @@ def create(**switches: Any) -> HubSpotSandbox:
             OAUTH_TOKEN: Token(PORTAL, "oauth", 7003, 102),
             OTHER_TOKEN: Token(OTHER_PORTAL, "private", 7004, 201),
         },
+        apps={CLIENT_ID: CLIENT_SECRET},
+        grants={REFRESH_TOKEN: [CLIENT_ID, OAUTH_TOKEN]},
     )
     sandbox = HubSpotSandbox(world, Switches())
     for path, body in _SEEDS:
@@ -199,5 +206,10 @@ SANDBOX: Final = SandboxKit(
     token=TOKEN,
     collections=("contacts", "companies", "deals"),
     example=EXAMPLE,
+    grant=SampleGrant(
+        "hubspot_oauth2",
+        AppKeys(CLIENT_ID, CLIENT_SECRET),
+        Grant(OAUTH_TOKEN, REFRESH_TOKEN),
+    ),
     switches=asdict(Switches()),
 )

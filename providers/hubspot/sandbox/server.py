@@ -18,6 +18,7 @@ from providers.hubspot.sandbox import (
     legacy,
     limits,
     lists,
+    oauth,
     objects,
     pipelines,
     schemas,
@@ -84,9 +85,11 @@ class HubSpotSandbox:
         """The answer to a request at `now` (seconds since the epoch)."""
         token: Token | None = None
         try:
-            answer = account.open_answer(self.world, request)
+            answer = account.open_answer(self.world, request, now) or oauth.refreshed(
+                self.world, self.switches, request, now
+            )
             if answer is None:
-                token = self._token(request)
+                token = self._token(request, now)
                 answer = self._answer(token, request, now)
         except ApiError as error:
             # Refused before anything is known of the caller: nothing is counted either.
@@ -95,11 +98,12 @@ class HubSpotSandbox:
         self.world.answered += 1
         return self._response(answer, token, request, now)
 
-    def _token(self, request: Request) -> Token:
+    def _token(self, request: Request, now: float) -> Token:
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
         token = self.world.tokens.get(secret.strip())
         if scheme.lower() != "bearer" or token is None:
             raise unauthorized()
+        oauth.use(token, self.switches, now)
         return token
 
     def _answer(self, token: Token, request: Request, now: float) -> Answer:

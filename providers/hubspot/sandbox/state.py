@@ -30,7 +30,8 @@ def stamp(moment: float) -> str:
 class Token:
     """A credential: which portal and app it stands for, and what it may do.
 
-    `scopes` ["*"] may do everything.
+    `scopes` ["*"] may do everything. An OAuth app's is good until `expires`; None: it was
+    not used yet, from when on its time runs.
     """
 
     portal: int
@@ -38,6 +39,7 @@ class Token:
     app: int
     user: int
     scopes: list[str] = field(default_factory=lambda: ["*"])
+    expires: float | None = None
 
 
 @dataclass(slots=True)
@@ -132,7 +134,8 @@ class World:
     """Every portal, every token, and what the rate limits count.
 
     `calls`: app ("48000001/7") -> moments of its last ten seconds; `searches`: portal
-    -> moments of the last second; `days`: portal -> [day, calls].
+    -> moments of the last second; `days`: portal -> [day, calls]. `apps`: client id of an
+    OAuth app -> its secret; `grants`: refresh token -> [client id, an access token of it].
     """
 
     portals: dict[str, Portal] = field(default_factory=dict)
@@ -141,6 +144,8 @@ class World:
     searches: dict[str, list[float]] = field(default_factory=dict)
     days: dict[str, list[int]] = field(default_factory=dict)
     answered: int = 0
+    apps: dict[str, str] = field(default_factory=dict)
+    grants: dict[str, list[str]] = field(default_factory=dict)
 
 
 def dump(world: World) -> JSON:

@@ -18,6 +18,7 @@ class Switches:
     searches_per_second: int = 5
     requests_per_day: int = 250_000
     search_lag: float = 0.0
+    access_lifetime: float = 1800.0
     full_answers: bool = False
     cleared_as_null: bool = False
     numeric_association_ids: bool = True
