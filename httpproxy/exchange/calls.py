@@ -22,6 +22,7 @@ from httpproxy.upstream.errors import UpstreamError
 from httpproxy.upstream.lane import Priority
 from httpproxy.upstream.limiter import Limiter, Permit
 from httpproxy.upstream.repeat import ReadRules
+from providers.credentials import Inspection
 from providers.http import Request, Response
 from providers.record import Collection
 from providers.spec import Conversation, Provider
@@ -100,6 +101,12 @@ class Calls:
         if provider.identify is None:
             return None
         return await self._before(provider, "", token, provider.identify(token))
+
+    async def inspect(self, provider: Provider, token: str, account: str | None) -> Inspection:
+        """What a token is for and may do; with an account, whether it reaches that."""
+        return await self._before(
+            provider, account or "", token, provider.inspect(token, account)
+        )
 
     async def discover(
         self, provider: Provider, account: str, token: str, wanted: Sequence[str]
