@@ -100,7 +100,9 @@ async def make(
 def _check(known: Layout, present: Present, wanted: Kept) -> None:
     """Raises Indispensable, NameTaken."""
     field, own = wanted.field, wanted.own_name
-    if not wanted.selected and (field.id.startswith("$") or field.id in known.table.collection.key):
+    if not wanted.selected and (
+        field.id.startswith("$") or field.id in known.table.collection.key
+    ):
         raise Indispensable(f"{field.name} tells records apart, or is not theirs to leave out")
     if own is None or own == wanted.column:
         return
@@ -109,9 +111,7 @@ def _check(known: Layout, present: Present, wanted: Kept) -> None:
         raise NameTaken("name", own)
 
 
-async def _deselect(
-    connection: Connection, table: Table, kept: Kept, present: Present
-) -> None:
+async def _deselect(connection: Connection, table: Table, kept: Kept, present: Present) -> None:
     if kept.column is not None and kept.column in present.columns:
         await drop(connection, table, kept.column)
     if present.columns:

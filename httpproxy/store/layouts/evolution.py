@@ -191,9 +191,7 @@ def plan(
             if k.selected and b.field.name != k.field.name
         ),
         unwanted=tuple(
-            k.field.name
-            for b, k in pairs
-            if not k.selected and b.field.name != k.field.name
+            k.field.name for b, k in pairs if not k.selected and b.field.name != k.field.name
         ),
         retypes=tuple(_retypes(pairs)),
         waiting=tuple(

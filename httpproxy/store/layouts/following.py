@@ -108,9 +108,7 @@ class Following:
             ]
             return differences
 
-    async def choose(
-        self, sync_id: str, collection: str, field: str, choice: Choice
-    ) -> bool:
+    async def choose(self, sync_id: str, collection: str, field: str, choice: Choice) -> bool:
         """Makes a user's choice for a column; whether anything is other than before.
 
         Raises LookupError for an unknown collection or field, Indispensable for a column
