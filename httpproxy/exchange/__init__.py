@@ -3,9 +3,9 @@
 A call of the application: `write` carries it to the API and `intake` commits what the answer
 says; `attempt` has their values. `account` asks whose token it is, `idempotency` whether it
 was sent before, `settle` reads again what overlapped, `problems` is how we say no. `headers`
-says what travels on, `standin` puts the stored credential in the place of our API key.
-`dryrun` tells what a call would do. What became of one without an answer, `doubts` finds out
-by the `evidence`.
+and `targets` say what travels on, `answers` what goes out; `standin` puts the stored credential
+in the place of our API key. `dryrun` tells what a call would do. What became of one without an
+answer, `doubts` finds out by the `evidence`.
 
 Our own calls: `calls` holds the conversations, `discovery` and `rediscovery` let the tables
 follow the API's schema.

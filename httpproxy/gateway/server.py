@@ -19,13 +19,20 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Final, cast
 
-import orjson
 from aiohttp import web
 from multidict import CIMultiDict
 
 from httpproxy.exchange.account import Accounts
+from httpproxy.exchange.answers import (
+    ALLOW,
+    Outgoing,
+    previewed,
+    receipt_line,
+    refused,
+    relayed,
+)
 from httpproxy.exchange.apis import HOST_HINTS, REFUSALS
-from httpproxy.exchange.attempt import NOTHING, Call, Receipt
+from httpproxy.exchange.attempt import NOTHING, Call
 from httpproxy.exchange.dryrun import DryRun
 from httpproxy.exchange.headers import (
     MAX_FORWARDS,
@@ -34,11 +41,11 @@ from httpproxy.exchange.headers import (
     asks_for_dry_run,
     forwarded,
     hops_left,
-    returned,
 )
 from httpproxy.exchange.live import Directory, Live
-from httpproxy.exchange.problems import Refusal, Rejected, body
-from httpproxy.exchange.standin import CHALLENGE, StandIn, key_among
+from httpproxy.exchange.problems import Refusal, Rejected
+from httpproxy.exchange.standin import StandIn, key_among
+from httpproxy.exchange.targets import MAX_TARGET
 from httpproxy.exchange.write import Writes
 from httpproxy.gateway.address import Address, parse
 from httpproxy.gateway.answer import Answer
@@ -48,17 +55,15 @@ from httpproxy.gateway.incoming import asks_about_us, check_head, read_body
 from httpproxy.telemetry.course import Course
 from httpproxy.telemetry.watch import Watch
 from httpproxy.upstream.pacing import Pace
-from providers.http import Request, Response
+from providers.http import Request
 from providers.record import JSON
 
 log = logging.getLogger(__name__)
 
-MAX_TARGET: Final = 17_000  # Airtable takes URLs of 16,000, and our prefix comes on top
 # What a client may name in vain: 100 calls at once, then some every minute. An address that
 # is known is never counted, so nobody is slowed down by who shares an address with them.
 STRANGER_CALLS: Final = 100
 STRANGER_SECONDS: Final = 60.0
-_ALLOW: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ class Gateway:
             )
             return self._refused(failure, request.method, course, refusal)
         self._d.watch.answered(course, request.method, response.status, receipt.outcome)
-        return self._relayed(response, receipt, request_id)
+        return Answer(*relayed(response, receipt, request_id, self._d.pseudonym))
 
     async def _call(
         self,
@@ -179,30 +184,9 @@ class Gateway:
             return live
         raise Rejected("unknown_address", _no_such_address(address.host))
 
-    def _relayed(self, response: Response, receipt: Receipt, request_id: str) -> Answer:
-        headers = returned(response.headers)
-        status = f"{self._d.pseudonym}; received-status={response.status}"
-        if receipt.outcome == "deferred":
-            status += '; details="commit-deferred"'
-        headers.add(PROXY_STATUS, status)
-        headers[RECEIPT] = _receipt(receipt, request_id)
-        return Answer(response.status, response.reason, headers, response.body)
-
     def _previewed(self, told: dict[str, JSON], call: Call) -> Answer:
-        """The answer to a dry run; it is ours, and says so."""
         self._d.watch.answered(call.course, call.request.method, 200, NOTHING.outcome)
-        content = orjson.dumps(told)
-        headers = CIMultiDict(
-            {
-                "Content-Type": "application/json",
-                "Content-Length": str(len(content)),
-                "Cache-Control": "no-store",
-                "Date": formatdate(usegmt=True),
-                PROXY_STATUS: f'{self._d.pseudonym}; details="dry-run"',
-                RECEIPT: _receipt(NOTHING, call.request_id),
-            }
-        )
-        return Answer(200, "OK", headers, content)
+        return _own(previewed(told, call.request_id, self._d.pseudonym))
 
     def _refused(
         self, rejected: Rejected, method: str, course: Course, refusal: Refusal | None
@@ -219,41 +203,16 @@ class Gateway:
         if rejected.code == "database_unavailable":  # told by who keeps the connections
             level = logging.DEBUG
         log.log(level, "request %s refused: %s", request_id, rejected)
-        status = self._d.pseudonym
-        if rejected.proxy_error:
-            status += f"; error={rejected.proxy_error}"
-        headers = CIMultiDict(
-            {
-                "Content-Type": "application/problem+json",
-                "Cache-Control": "no-store",
-                "Date": formatdate(usegmt=True),
-                PROXY_STATUS: f'{status}; details="{rejected.code}"',
-                RECEIPT: _receipt(NOTHING, request_id),
-            }
-        )
-        if rejected.retry_after is not None:
-            headers["Retry-After"] = str(max(1, round(rejected.retry_after)))
-        if rejected.kind.status == 405:
-            headers["Allow"] = _ALLOW
-        if rejected.kind.status == 401:
-            headers["WWW-Authenticate"] = CHALLENGE
-        content = body(rejected, method, request_id, refusal)
-        headers["Content-Length"] = str(len(content))
-        return Answer(
-            rejected.kind.status,
-            rejected.kind.title,
-            headers,
-            content,
-            close=rejected.kind.status in (400, 408, 413, 414, 431, 501, 505),
-        )
+        said = refused(rejected, method, request_id, self._d.pseudonym, refusal)
+        return _own(said, close=said.status in (400, 408, 413, 414, 431, 501, 505))
 
     def _own_options(self, request_id: str) -> Answer:
         headers = CIMultiDict(
             {
-                "Allow": _ALLOW,
+                "Allow": ALLOW,
                 "Date": formatdate(usegmt=True),
                 PROXY_STATUS: self._d.pseudonym,
-                RECEIPT: _receipt(NOTHING, request_id),
+                RECEIPT: receipt_line(NOTHING, request_id),
             }
         )
         return Answer(204, "No Content", headers, b"")
@@ -263,9 +222,10 @@ class Gateway:
         return self.problem(rejected, method, self._d.new_request_id())
 
 
-def _receipt(receipt: Receipt, request_id: str) -> str:
-    told = f"{receipt.outcome}; rows={receipt.rows}; request-id={request_id}"
-    return f"{told}; token={receipt.token}" if receipt.token else told
+def _own(said: Outgoing, *, close: bool = False) -> Answer:
+    """An answer of ours: unlike the API's, it has no date yet."""
+    said.headers["Date"] = formatdate(usegmt=True)
+    return Answer(*said, close=close)
 
 
 def _no_such_address(host: str) -> str:
