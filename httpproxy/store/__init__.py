@@ -1,6 +1,7 @@
 """The one database: who alone speaks SQL.
 
 registry   syncs, credentials, collections and their tables; start here
+roster     lists of syncs, and what users change of one
 sync       how far each sync is, how it fares, whose it is
 commits    what an answer said, committed before it is passed on
 intents    calls under way and in doubt

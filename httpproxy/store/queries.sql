@@ -48,10 +48,10 @@ SELECT nspname, false FROM pg_namespace
 -- A new sync.
 INSERT INTO httpproxy.sync
     (id, provider, name, account, unique_id, digest, schema_name, owns_schema, status,
-    credential_id, rates, revision, covers_all)
+    credential_id, rates, revision, covers_all, external_id, metadata)
 VALUES (%(id)s, %(provider)s, %(name)s, %(account)s, %(unique_id)s, %(digest)s,
-    %(schema_name)s, %(owns_schema)s, 'active', %(credential_id)s, %(rates)s, %(revision)s,
-    %(covers_all)s)
+    %(schema_name)s, %(owns_schema)s, %(status)s, %(credential_id)s, %(rates)s, %(revision)s,
+    %(covers_all)s, %(external_id)s, %(metadata)s)
 
 -- name: read_syncs
 -- Every sync, oldest first.
@@ -144,11 +144,11 @@ DELETE FROM httpproxy.sync WHERE id = %(id)s
 INSERT INTO httpproxy.deleted_sync (id, revision) VALUES (%(id)s, %(revision)s)
 
 -- name: read_collections
--- A sync's collections, in the provider's order.
+-- A sync's collections, in the provider's order; with `all`, those that have left it, too.
 SELECT c.id AS number, c.sync_id, s.schema_name, c.upstream_id, c.name, c.table_name,
     c.aliases, c.key, c.version, c.locked, c.removed_at IS NOT NULL AS removed, s.provider
 FROM httpproxy.collection c JOIN httpproxy.sync s ON s.id = c.sync_id
-WHERE c.sync_id = %(id)s ORDER BY c.position, c.id
+WHERE c.sync_id = %(id)s AND (c.left_at IS NULL OR %(all)s) ORDER BY c.position, c.id
 
 -- name: saw_collections
 -- Discovery has just told of these.
@@ -206,10 +206,21 @@ GROUP BY c.relname, a.attname
 
 -- name: insert_collection
 -- A new collection.
-INSERT INTO httpproxy.collection
-    (sync_id, upstream_id, name, table_name, aliases, key, position)
-VALUES (%(sync_id)s, %(upstream_id)s, %(name)s, %(table_name)s, %(aliases)s, %(key)s,
-    %(position)s)
+WITH made AS (
+    INSERT INTO httpproxy.collection
+        (sync_id, upstream_id, name, table_name, aliases, key, position)
+    VALUES (%(sync_id)s, %(upstream_id)s, %(name)s, %(table_name)s, %(aliases)s, %(key)s,
+        %(position)s)
+    RETURNING id
+), begun AS (
+    INSERT INTO httpproxy.progress (collection) SELECT id FROM made
+)
+SELECT id FROM made
+
+-- name: come_back
+-- A collection that had left its sync belongs to it again.
+UPDATE httpproxy.collection SET left_at = NULL, removed_at = NULL, version = version + 1
+WHERE sync_id = %(sync_id)s AND upstream_id = %(upstream_id)s AND left_at IS NOT NULL
 RETURNING id
 
 -- name: update_collection

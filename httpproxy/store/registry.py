@@ -29,10 +29,11 @@ from httpproxy.store.layouts.following import Following
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.secrets.vault import Vault
 from httpproxy.store.sync import marks as dirty
-from providers.record import Collection, Dirty
+from providers.record import EMPTY, JSON, Collection, Dirty
 from providers.spec import Budget
 
 _DELETE_ATTEMPTS: Final = 3
+_TAKEN: Final = {"sync_name_key": "name", "sync_external_id_key": "external_id"}
 # What goes with a sync, the sync itself last.
 _DELETED: Final = (
     "hold_collections",
@@ -98,8 +99,9 @@ class Registry:
         """A new sync with its schema and tables, in one transaction.
 
         It uses the credential of `credential_id`, or else one of this draft, or of this kind
-        and secret, which replaces the one that the account had. Without `schema_name` one is made from the
-        provider and the name. Raises NameTaken, and Forgotten if the credential is gone.
+        and secret, which replaces the one that the account had. Without `schema_name` one is
+        made from the provider and the name. Raises NameTaken, and Forgotten if the
+        credential is gone.
         """
         async with self._database.transaction() as connection:
             revision = await next_revision(connection)
@@ -269,14 +271,13 @@ async def _insert(
     try:
         await connection.execute(QUERIES["insert_sync"], row)
     except psycopg.errors.UniqueViolation as error:
-        if error.diag.constraint_name == "sync_name_key":
-            raise NameTaken("name", sync.name) from error
-        raise
+        raise taken(error, row) from error
     except psycopg.errors.ForeignKeyViolation as error:
         raise Forgotten(f"there is no credential {sync.credential_id}") from error
 
 
-def _sync(row: Mapping[str, Any]) -> Sync:
+def sync_of(row: Mapping[str, Any]) -> Sync:
+    """A row of httpproxy.sync."""
     # Thousands of syncs are kept at once; what they have in common is kept once.
     return Sync(
         row["id"],
@@ -290,6 +291,12 @@ def _sync(row: Mapping[str, Any]) -> Sync:
         _rates(tuple(tuple(rate.items()) for rate in row["rates"])),
         row["covers_all"],
     )
+
+
+def taken(error: psycopg.errors.UniqueViolation, row: Mapping[str, Any]) -> Exception:
+    """What a unique value that another sync has means to who chose it for this one."""
+    name = _TAKEN.get(error.diag.constraint_name or "")
+    return NameTaken(name, str(row[name])) if name else error
 
 
 @lru_cache(maxsize=256)

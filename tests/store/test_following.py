@@ -166,7 +166,7 @@ async def test_a_field_that_comes_back_with_another_type_has_its_column(
 
 async def test_a_new_field_asks_for_all_records_in_full(world: World) -> None:
     """Their versions tell nothing of it: a sweep by versions would pass them over."""
-    asked = "SELECT wants_thorough FROM httpproxy.progress"
+    asked = "SELECT wants_thorough FROM httpproxy.progress WHERE wants_thorough"
     await follow(world, with_fields(*(f for f in FIELDS if f.id != "f_amount")))
     assert await world.ask(asked) == [], "what is gone asks for nothing"
     await follow(world, TASKS)

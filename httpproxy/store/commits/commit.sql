@@ -106,7 +106,7 @@ WITH given AS MATERIALIZED (
     SELECT g.c, g.r, g.k, g.w, httpproxy.as_timestamptz(g.u) AS u
     FROM jsonb_to_recordset($1) AS g(c integer, r text, k text[], w text, u jsonb)
 ), held AS MATERIALIZED (
-    SELECT id FROM httpproxy.collection WHERE id IN (SELECT c FROM given)
+    SELECT id FROM httpproxy.collection WHERE id IN (SELECT c FROM given) AND left_at IS NULL
     ORDER BY id FOR KEY SHARE
 )
 INSERT INTO httpproxy.dirty (collection, record_id, key, reason)

@@ -114,9 +114,12 @@ class Rescue:
         ) as connection:
             found = await layout.read_layouts(connection, item.commit.sync_id)
             now = {each.table.number: each.table for each in found}
-            known = self._tables(item)
-            if any(table.number not in now for table in known):
+            tables = item.commit.tables.tables
+            # What is of no sync any more is nobody's; what the same answer says beside goes in.
+            item.images = tuple(i for i in item.images if tables[i.collection].number in now)
+            if not item.images:
                 raise Forgotten(f"sync {item.commit.sync_id} is not in the registry any more")
+            known = self._tables(item)
             self._learnt.update({table.number: now[table.number] for table in known})
             same = [t for t in known if now[t.number].version == t.version]
             for table in same:

@@ -215,13 +215,16 @@ class Following:
                 return Followed()
             layouts, _ = await _state(connection, sync_id)
             known = layouts.get(found.id)
+            if known is None and await layout.come_back(connection, sync_id, found.id):
+                await _touch(connection, sync_id)
+                known = (await _state(connection, sync_id))[0][found.id]
             if known is None:
                 await layout.make_tables(connection, sync_id, sync["schema_name"], [found])
                 await _touch(connection, sync_id)
                 return Followed(changed=True)
             taken = await steps.take(connection, known, found, accepted)
             if not taken.changed:
-                return Followed(refused=taken.refused)
+                return Followed(changed=found.id not in layouts, refused=taken.refused)
             await steps.record(connection, known, found, taken)
             await _touch(connection, sync_id)
         await self._move_values(known.table, taken.plan.awaiting)

@@ -51,9 +51,12 @@ class Layout:
         return replace(self.table.collection, fields=fields)
 
 
-async def read_layouts(connection: Connection, sync_id: str) -> list[Layout]:
-    """The layouts of a sync's tables, in the provider's order."""
-    named = {"id": sync_id}
+async def read_layouts(
+    connection: Connection, sync_id: str, *, all_: bool = False
+) -> list[Layout]:
+    """The layouts of a sync's tables, in the provider's order. With `all_`, also those of
+    collections that the user has taken out of it."""
+    named = {"id": sync_id, "all": all_}
     rows = await (await connection.execute(QUERIES["read_collections"], named)).fetchall()
     by_number: dict[int, list[Kept]] = defaultdict(list)
     for row in await (await connection.execute(QUERIES["read_fields"], named)).fetchall():
@@ -175,6 +178,18 @@ async def make_tables(
         columns = tuple(Column(k.field, k.column) for k in fields if k.column)
         table = Table(sync_id, row["id"], 1, schema_name, name, collection, columns)
         await connection.execute(statements.create_table(table))
+
+
+async def come_back(connection: Connection, sync_id: str, collection: str) -> bool:
+    """Makes a collection that had left its sync belong to it again, with the table that it
+    had; it is read anew. Whether there is one."""
+    named = {"sync_id": sync_id, "upstream_id": collection}
+    row = await (await connection.execute(QUERIES["come_back"], named)).fetchone()
+    if row is None:
+        return False
+    wanted = {"number": row["id"], "reason": "it is of the sync again"}
+    await connection.execute(QUERIES["want_again"], wanted)
+    return True
 
 
 async def save_fields(connection: Connection, number: int, fields: Sequence[Kept]) -> None:

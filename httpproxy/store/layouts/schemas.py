@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 import psycopg
@@ -37,15 +38,19 @@ async def schema_for(
     return wanted, wanted not in taken
 
 
-async def stop_writes(connection: Connection, sync_id: str, schema_name: str) -> None:
-    """Waits for the commits to a sync's tables that are under way, and keeps others back
-    until the transaction ends; readers go on. Who waited finds that the layout is gone."""
+async def stop_writes(
+    connection: Connection, sync_id: str, schema_name: str, only: Sequence[str] | None = None
+) -> None:
+    """Waits for the commits to a sync's tables that are under way (`only`: those of these
+    collections), and keeps others back until the transaction ends; readers go on. Who waited
+    finds that the layout is gone."""
     await connection.execute(f"SET LOCAL lock_timeout = '{layout.LOCK_TIMEOUT}'")
     named = {"schema_name": schema_name}
     rows = await (await connection.execute(QUERIES["read_relations"], named)).fetchall()
     there = {row["name"] for row in rows}
     for each in await layout.read_layouts(connection, sync_id):
-        if each.table.name in there:
+        wanted = only is None or each.table.collection.id in only
+        if wanted and each.table.name in there:
             parts = statements.names(each.table)
             await connection.execute(statements.compose("stop_writes", parts))
 
@@ -53,7 +58,7 @@ async def stop_writes(connection: Connection, sync_id: str, schema_name: str) ->
 async def drop_tables(connection: Connection, sync_id: str) -> None:
     """Drops a sync's tables. Raises InUse."""
     try:
-        for each in await layout.read_layouts(connection, sync_id):
+        for each in await layout.read_layouts(connection, sync_id, all_=True):
             parts = statements.names(each.table)
             await connection.execute(statements.compose("drop_table", parts))
     except psycopg.errors.DependentObjectsStillExist as error:

@@ -22,7 +22,7 @@ SELECT value, reason FROM httpproxy.epoch WHERE followed < value FOR UPDATE SKIP
 -- Every collection is listed anew, value by value.
 INSERT INTO httpproxy.progress (collection, wants_thorough, asked_at)
 SELECT id, true, clock_timestamp() FROM httpproxy.collection
-WHERE removed_at IS NULL ORDER BY id FOR KEY SHARE
+WHERE removed_at IS NULL AND left_at IS NULL ORDER BY id FOR KEY SHARE
 ON CONFLICT (collection) DO UPDATE SET wants_thorough = true, asked_at = excluded.asked_at
 
 -- name: drop_all_runs
@@ -33,7 +33,8 @@ DELETE FROM httpproxy.seen WHERE run IN (SELECT number FROM dropped)
 -- name: mark_all
 -- Marks of all collections as wholes, which is what serving processes look for.
 INSERT INTO httpproxy.dirty (collection, record_id, key, reason)
-SELECT id, '', '{}', %(reason)s FROM httpproxy.collection WHERE removed_at IS NULL ORDER BY id
+SELECT id, '', '{}', %(reason)s FROM httpproxy.collection
+WHERE removed_at IS NULL AND left_at IS NULL ORDER BY id
 ON CONFLICT (collection, record_id) DO UPDATE
 SET reason = excluded.reason, mark = nextval('httpproxy.clock')
 

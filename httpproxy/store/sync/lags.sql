@@ -15,7 +15,7 @@ FROM httpproxy.collection c
 JOIN httpproxy.sync s ON s.id = c.sync_id
 LEFT JOIN httpproxy.progress p ON p.collection = c.id
 LEFT JOIN httpproxy.run r ON r.collection = c.id
-WHERE s.status = 'active' AND c.removed_at IS NULL
+WHERE s.status = 'active' AND c.removed_at IS NULL AND c.left_at IS NULL
 ORDER BY behind DESC, c.id
 LIMIT %(limit)s
 

@@ -9,7 +9,7 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan'
     set_config('jit', 'off', true)
 
 -- name: read_states
--- How each collection of a sync stands.
+-- How each collection of some syncs stands. What has to be counted is only with `counted`.
 SELECT c.id AS number, c.sync_id, c.upstream_id, c.name, c.table_name,
     c.removed_at IS NOT NULL AS removed,
     r.number AS run, r.kind, r.thorough, r.start_seq, r.after, r.pages, r.records, r.mark,
@@ -26,7 +26,7 @@ SELECT c.id AS number, c.sync_id, c.upstream_id, c.name, c.table_name,
     extract(epoch FROM p.checked_at)::float8 AS checked_at,
     w.mark AS whole_mark, extract(epoch FROM w.since)::float8 AS whole_since,
     d.dirty, q.requests,
-    CASE WHEN t.guessed > 10000 THEN t.guessed ELSE m.counted END AS rows
+    coalesce(CASE WHEN t.guessed > 10000 THEN t.guessed ELSE m.counted END, 0) AS rows
 FROM httpproxy.collection c
 JOIN httpproxy.sync s ON s.id = c.sync_id
 LEFT JOIN httpproxy.progress p ON p.collection = c.id
@@ -35,28 +35,29 @@ LEFT JOIN httpproxy.dirty w ON w.collection = c.id AND w.record_id = ''
 CROSS JOIN LATERAL (
     SELECT count(*) AS dirty FROM (
         SELECT FROM httpproxy.dirty d
-        WHERE d.collection = c.id AND d.record_id <> '' ORDER BY d.since LIMIT 10000) d
+        WHERE %(counted)s AND d.collection = c.id AND d.record_id <> ''
+        ORDER BY d.since LIMIT 10000) d
 ) d
 CROSS JOIN LATERAL (
     SELECT coalesce(pg_catalog.jsonb_object_agg(q.class, q.requests), '{}') AS requests
-    FROM httpproxy.request q WHERE q.collection = c.id
+    FROM httpproxy.request q WHERE %(counted)s AND q.collection = c.id
 ) q
 -- As the planner does: rows per page when it was last looked at, times the pages of now.
 LEFT JOIN LATERAL (
     SELECT (k.reltuples / k.relpages * (pg_relation_size(k.oid)
         / current_setting('block_size')::integer))::bigint AS guessed
     FROM pg_class k
-    WHERE k.oid = to_regclass(pg_catalog.format('%%I.%%I', s.schema_name, c.table_name))
+    WHERE %(counted)s AND k.oid = to_regclass(pg_catalog.format('%%I.%%I', s.schema_name, c.table_name))
         AND k.relpages > 0 AND k.reltuples > 0
 ) t ON true
 LEFT JOIN LATERAL (
     SELECT count(*) AS counted FROM (
         SELECT FROM httpproxy.meta m
         WHERE m.collection = c.id AND NOT m.deleted ORDER BY m.record_id LIMIT 10001) m
-    WHERE coalesce(t.guessed, 0) <= 10000
+    WHERE %(counted)s AND coalesce(t.guessed, 0) <= 10000
 ) m ON true
-WHERE c.sync_id = %(sync_id)s
-ORDER BY c.position, c.id
+WHERE c.sync_id = ANY(%(sync_ids)s) AND c.left_at IS NULL
+ORDER BY c.sync_id, c.position, c.id
 
 -- name: hold_progress
 -- A collection's progress, held until the end of the transaction. Nothing if the
@@ -199,7 +200,7 @@ RETURNING r.number
 -- The operator asks for collections to be listed anew, value by value.
 INSERT INTO httpproxy.progress (collection, wants_thorough, asked_at)
 SELECT c.id, true, clock_timestamp() FROM httpproxy.collection c
-WHERE c.sync_id = %(sync_id)s AND c.removed_at IS NULL
+WHERE c.sync_id = %(sync_id)s AND c.removed_at IS NULL AND c.left_at IS NULL
     AND (%(collections)s::text[] IS NULL OR c.upstream_id = ANY(%(collections)s::text[]))
 ORDER BY c.id FOR KEY SHARE
 ON CONFLICT (collection) DO UPDATE SET wants_thorough = true, asked_at = excluded.asked_at
