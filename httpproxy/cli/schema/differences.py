@@ -23,6 +23,7 @@ _SIGNS: Final[Mapping[What, str]] = {
     What.FIELD_GONE: "-",
     What.FIELD_BACK: "+",
     What.TABLE_FULL: "=",
+    What.DESELECTED: "=",
 }
 _WIDTH: Final = 24
 
@@ -80,6 +81,7 @@ def _said(each: Difference) -> str:
         What.FIELD_GONE: f"{each.was}, the field{named} is gone: {each.reason}",
         What.FIELD_BACK: f"the field{named} is back",
         What.TABLE_FULL: f"the field{named} has no column: {each.reason}",
+        What.DESELECTED: f"the field{named} has no column: {each.reason}",
         What.TABLE_RENAMED: f'the collection is "{each.becomes}" now: {each.reason}',
         What.NEW_TABLE: "a new collection: it gets a table",
         What.TABLE_BACK: "the collection is back: its table is synced again",

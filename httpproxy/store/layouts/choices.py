@@ -83,7 +83,7 @@ async def make(
     wanted = choice.of(kept)
     if wanted == kept:
         return Made()
-    _check(known, present, wanted)
+    _check(known, present, kept, wanted)
     await steps.bound_waiting(connection)
     if kept.selected and not wanted.selected:
         await _deselect(connection, known.table, kept, present)
@@ -97,14 +97,14 @@ async def make(
     return Made(True, await _follow(connection, known))
 
 
-def _check(known: Layout, present: Present, wanted: Kept) -> None:
+def _check(known: Layout, present: Present, kept: Kept, wanted: Kept) -> None:
     """Raises Indispensable, NameTaken."""
     field, own = wanted.field, wanted.own_name
     if not wanted.selected and (
         field.id.startswith("$") or field.id in known.table.collection.key
     ):
         raise Indispensable(f"{field.name} tells records apart, or is not theirs to leave out")
-    if own is None or own == wanted.column:
+    if own is None or own in (kept.own_name, kept.column):
         return
     others = {k.own_name for k in known.kept if k.field.id != field.id}
     if not is_column_name(own) or own in present.columns.union(OURS) or own in others:

@@ -40,6 +40,7 @@ class What(StrEnum):
     FIELD_GONE = "field gone"
     FIELD_BACK = "field back"
     TABLE_FULL = "table full"
+    DESELECTED = "column deselected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +170,12 @@ def _of_columns(layout: Layout, plan: Plan) -> Iterator[Difference]:
 
 
 def _without_column(layout: Layout, kept: Kept) -> Difference:
-    return Difference(
-        What.TABLE_FULL,
-        Stage.KEPT,
-        Place(layout.table.name, layout.table.collection.id, field=kept.field.id),
-        kept.field.name,
-        reason="the table has no room for another column: values are in _extra",
-    )
+    if kept.selected:
+        what, reason = What.TABLE_FULL, "the table has no room for it: values are in _extra"
+    else:
+        what, reason = What.DESELECTED, "it is not selected, and nothing of it is kept"
+    place = Place(layout.table.name, layout.table.collection.id, field=kept.field.id)
+    return Difference(what, Stage.KEPT, place, kept.field.name, reason=reason)
 
 
 def _has_its_name(column: Column) -> bool:
