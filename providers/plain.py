@@ -65,7 +65,7 @@ def as_json(column_type: ColumnType, value: JSON) -> JSON:
     stays a string otherwise; a moment is told in UTC, in microseconds.
     """
     if column_type is ColumnType.NUMERIC and isinstance(value, str):
-        return _number(value)
+        return number(value)
     if column_type is ColumnType.NUMERIC and isinstance(value, int) and abs(value) >= _LARGEST:
         return str(value)
     if column_type is ColumnType.TIMESTAMPTZ and isinstance(value, str):
@@ -93,7 +93,8 @@ def _name(field: Field, collection: Collection) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _number(text: str) -> JSON:
+def number(text: str) -> int | float | str:
+    """A decimal as a number, if a reader of JSON gets all its digits from it; else the text."""
     try:
         exact = Decimal(text)
     except InvalidOperation:

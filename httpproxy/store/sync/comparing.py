@@ -6,6 +6,7 @@ what the commit of the image would change.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
@@ -14,6 +15,7 @@ import psycopg
 from psycopg import AsyncRawCursor
 from psycopg.rows import DictRow
 from psycopg.sql import SQL, Composable, Identifier, Literal
+from psycopg.types.json import set_json_loads
 
 from httpproxy.store.commits import misfits
 from httpproxy.store.commits.troubles import Trouble, trouble_of
@@ -22,7 +24,8 @@ from httpproxy.store.errors import Stale
 from httpproxy.store.layouts.statements import TYPES, compose, parts_of
 from httpproxy.store.layouts.tables import Row, Table, row_of
 from httpproxy.store.sync.marks import jsonb
-from providers.record import Image, ImageKind
+from providers.plain import number
+from providers.record import JSON, Image, ImageKind
 
 KEYS_AT_ONCE: Final = 1000
 
@@ -145,6 +148,11 @@ def _next_keys(table: Table, *, following: bool) -> bytes:
     return compose("next_keys", {**named, "follows": follows}).as_bytes(None)
 
 
+def _exactly(text: str | bytes) -> JSON:
+    value: JSON = json.loads(text, parse_float=number)
+    return value
+
+
 def _quoted(table: Table) -> str:
     return Identifier(table.schema_name, table.name).as_string(None)
 
@@ -155,8 +163,12 @@ def _keys(table: Table, rows: Iterable[DictRow]) -> list[tuple[str, ...]]:
 
 
 async def ask(connection: Connection, statement: bytes, *parameters: Any) -> list[DictRow]:
-    """Rows of a statement with numbered parameters. Raises Stale for another layout."""
+    """Rows of a statement with numbered parameters, numbers in JSON with all their digits.
+
+    Raises Stale for another layout.
+    """
     cursor = AsyncRawCursor(connection)
+    set_json_loads(_exactly, cursor)
     try:
         await cursor.execute(statement, parameters)
         return await cursor.fetchall() if cursor.description else []
