@@ -135,7 +135,7 @@ def make_gateway(core: Core, carrying: Carrying) -> Gateway:
     )
 
 
-def make_house(core: Core, replicas: Replicas) -> House:
+def make_house(core: Core, carrying: Carrying, replicas: Replicas) -> House:
     """What the operations of /v1 work with."""
     return House(core.office, make_services(core.office), replicas)
 

@@ -136,7 +136,7 @@ async def _serving(core: Core, handed: Handed) -> AsyncIterator[Service]:
         replicas = await stack.enter_async_context(replicas_of(settings))
         inside = Inside(
             core.office,
-            make_house(core, replicas),
+            make_house(core, carrying, replicas),
             core.keys,
             core.watch,
             core.presence,
