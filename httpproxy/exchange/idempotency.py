@@ -137,4 +137,6 @@ def replay(kept: Kept, claim: Claim) -> Response:
         return replace(kept.response, headers=CIMultiDictProxy(headers))
     said = _SAID[kept.state]
     detail = said.detail.format(found=", ".join(kept.records) or "none")
-    raise Rejected(said.code, detail, retry_after=said.retry_after)
+    rejected = Rejected(said.code, detail, retry_after=said.retry_after)
+    rejected.records = kept.records
+    raise rejected

@@ -97,8 +97,11 @@ class Rejected(Exception):
 
     `code` is a key of PROBLEMS, `detail` one or two sentences that name the remedy and
     never hold a token or the unique id. `sent` says whether the API may have seen the
-    call; `retry_after` is in seconds. `proxy_error` overrides the table's token.
+    call; `retry_after` is in seconds. `proxy_error` overrides the table's token. `records`
+    are the ids that a call whose answer was lost was found to have written.
     """
+
+    records: tuple[str, ...] = ()
 
     def __init__(
         self,
