@@ -17,6 +17,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, Final
 
 import orjson
@@ -34,6 +35,7 @@ from httpproxy.api.operations import Answer, Ask, Operation
 from httpproxy.api.problems import declined, document, problem
 from httpproxy.api.readiness import Readiness
 from httpproxy.api.routes import OPERATIONS
+from httpproxy.api.served import Served
 from httpproxy.api.siblings import Siblings
 from httpproxy.management.problems import Declined
 from httpproxy.tasks import Tasks
@@ -44,6 +46,7 @@ log = logging.getLogger(__name__)
 CLOSING_SECONDS: Final = 1.0  # who still waits for something then is sent away
 _REQUEST_ID: Final = "X-Request-Id"
 _COURSE: Final = web.RequestKey("course", Course)
+_OPERATION: Final = web.RequestKey("operation", str)
 
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -85,6 +88,7 @@ class Api:
         self._interpreter = page.Interpreter()
         self._description: bytes | None = None
         self.loop_lag = LoopLag()
+        self.served = Served()
 
     def application(self) -> web.Application:
         """The routes, each behind its checks, and all in this door's form of answers."""
@@ -117,12 +121,20 @@ class Api:
                 detail = f"The service failed; its log has the reason under {request_id}."
                 known = Declined("internal_error", detail)
             response = problem(known, request_id)
+        self._note(request, course, response)
         if not response.prepared:
             response.headers[_REQUEST_ID] = request_id
         return response
 
+    def _note(self, request: web.Request, course: Course, response: web.StreamResponse) -> None:
+        name = request.get(_OPERATION)
+        if name is not None:
+            ended = None if response.prepared else monotonic() - course.began
+            self.served.note(name, response.status, ended)
+
     def _handler(self, operation: Operation) -> Handle:
         async def handle(request: web.Request) -> web.StreamResponse:
+            request[_OPERATION] = operation.name
             key = await key_of(request, self._o.keys, operation)
             query = query_of(request, operation.query)
             body, raw = None, None
@@ -205,6 +217,7 @@ class Api:
         verdict = outside.readiness.verdict()
         samples: list[Sample] = [
             *of_process(outside.version, verdict, self.loop_lag.worst),
+            *self.served.samples(),
             *(sample for part in outside.parts for sample in part()),
         ]
         return [*page.families(samples, name), *self._interpreter.families(name)]

@@ -218,6 +218,17 @@ async def test_what_nobody_foresaw_is_a_500_that_tells_nothing(door: Opened):
     assert (await sent(door, "POST", "/v1/fails", json={}))[2]["code"] == "bad_body"
 
 
+async def test_what_was_answered_is_counted_by_operation(door: Opened):
+    await sent(door, "POST", "/v1/things", json={"name": "a"})
+    await sent(door, "POST", "/v1/things", json={})
+    told = (await door.ask("/metrics")).text
+    for status, count in (("2xx", 1), ("4xx", 1)):
+        labels = f'operation="post_things",status="{status}",worker="0"'
+        assert f"httpproxy_api_requests_total{{{labels}}} {count}.0" in told
+    seconds = 'httpproxy_api_request_seconds_count{operation="post_things",worker="0"} 2.0'
+    assert seconds in told
+
+
 async def test_a_body_beyond_the_limit_is_413(database_dsn, tmp_path, monkeypatch):
     monkeypatch.setattr("httpproxy.api.server.OPERATIONS", OPERATIONS)
     async with open_door(database_dsn, tmp_path, max_request_bytes=1000) as door:

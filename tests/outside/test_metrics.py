@@ -20,6 +20,7 @@ from httpproxy.api.metrics import page
 from httpproxy.api.metrics.names import FAMILIES
 from httpproxy.api.metrics.samples import Sample, of_commits, of_limiter, of_tally
 from httpproxy.api.metrics.standing import StandingReader
+from httpproxy.api.served import Served
 from httpproxy.api.siblings import Siblings
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.sync.lags import Lag, Standing
@@ -181,6 +182,9 @@ async def test_every_family_is_served_by_somebody(database_dsn):
     lag = Lag("s", "t", 1.0, 2.0, 0, 5, 1, held=True)
     known = StandingReader(_Lags([Standing((lag,), 0, {"active": 1}, 1)]), _count, lambda: 9.0)
     samples += await known.samples()
+    answered = Served()
+    answered.note("get_syncs", 200, 0.01)
+    samples += answered.samples()
     served = {f"httpproxy_{sample.family}" for sample in samples}
     of_the_process = {"build_info", "ready", "check_failing", "loop_lag_seconds"}
     elsewhere = {"replica_waiters", "leasing_calls"} | of_the_process

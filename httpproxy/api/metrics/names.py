@@ -113,6 +113,13 @@ FAMILIES: Final = (
     _counter("sync_jobs", "Jobs of the sync that ended.", "job", "outcome"),
     _histogram("sync_job_seconds", "How long they took.", "job"),
     _counter("spans", "Spans of traces, by what became of them.", "outcome"),
+    _counter(
+        "api_requests",
+        "Requests to `/v1`, by operation and class of status.",
+        "operation",
+        "status",
+    ),
+    _histogram("api_request_seconds", "How long the operations took.", "operation"),
     _gauge("replica_waiters", "Requests that wait for a replica.", "replica"),
     _shared("standing_age_seconds", "gauge", "How old the answers of the database below are."),
     _shared("intents", "gauge", "Intents without an end, by state.", "state"),
