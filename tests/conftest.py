@@ -25,6 +25,7 @@ from httpproxy.store.embedded.server import EmbeddedPostgres
 pytest_plugins = ("neighbours.logwatch",)
 
 _NUMBERS = count()
+_LEFT: list[str] = []  # databases of tests that have ended
 _TEMPLATE = "template_migrated"
 
 
@@ -72,8 +73,12 @@ def database_dsn(postgres_dsn: str, template_database: str) -> Iterator[str]:
 
 
 def _database(server_dsn: str, template: str) -> Iterator[str]:
+    """A database of a test's own. It is dropped a test later: Postgres waits a tenth of a
+    second for connections that are just being closed."""
     name = f"test_{next(_NUMBERS)}"
     with psycopg.connect(server_dsn, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield dsn_of(server_dsn, name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        while _LEFT:
+            connection.execute(f"DROP DATABASE {_LEFT.pop()} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    yield dsn_of(server_dsn, name)
+    _LEFT.append(name)
