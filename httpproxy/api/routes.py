@@ -7,6 +7,6 @@ from __future__ import annotations
 from typing import Final
 
 from httpproxy.api.operations import Operation
-from httpproxy.api.resources import waiting
+from httpproxy.api.resources import columns, waiting
 
-OPERATIONS: Final[tuple[Operation, ...]] = (*waiting.OPERATIONS,)
+OPERATIONS: Final[tuple[Operation, ...]] = (*columns.OPERATIONS, *waiting.OPERATIONS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from httpproxy.management.columns import Columns
 from httpproxy.office import Office
 
 
@@ -12,8 +13,9 @@ class Services:
     """The services of `management`, one for each kind of thing."""
 
     office: Office
+    columns: Columns
 
 
 def make_services(office: Office) -> Services:
     """The services, on the database and the clients of an office."""
-    return Services(office=office)
+    return Services(office=office, columns=Columns(office))
