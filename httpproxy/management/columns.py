@@ -6,7 +6,7 @@ does it; here it is asked for and told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, WithJsonSchema
@@ -183,11 +183,12 @@ def _layout(sync: Sync, layouts: Sequence[Layout], collection: str) -> Layout:
 def _kept(layout: Layout, text: str) -> Kept:
     """The field of this id, or else of this name, or of this column."""
     live = sorted(layout.kept, key=lambda kept: kept.removed)
-    for spelling in (
+    spellings: tuple[Callable[[Kept], str | None], ...] = (
         lambda kept: kept.field.id,
         lambda kept: kept.field.name,
         lambda kept: kept.column,
-    ):
+    )
+    for spelling in spellings:
         for kept in live:
             if spelling(kept) == text:
                 return kept
