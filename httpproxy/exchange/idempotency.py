@@ -97,10 +97,10 @@ def claim_of(request: Request, mark: Callable[[], bytes]) -> Claim | None:
             "bad_header",
             f"{HEADER} takes 1 to {LONGEST} printable ASCII characters, such as a UUID.",
         )
-    return Claim(key, _fingerprint(request) + mark())
+    return Claim(key, fingerprint(request) + mark())
 
 
-def _fingerprint(request: Request) -> bytes:
+def fingerprint(request: Request) -> bytes:
     """Tells whether two calls are the same: method, host, target and body are."""
     hashed = sha256()
     for part in (request.method, request.host, request.target):
