@@ -56,6 +56,8 @@ class Ask:
     path   the variables of the path, decoded
     query  and `body`: the operation's models, None where it has none
     raw    the body as plain JSON: what a merge patch really names
+    recheck  looks at the key again, for an answer that goes on and on. Raises Declined if
+           it has been revoked, or has expired
     """
 
     house: House
@@ -67,6 +69,7 @@ class Ask:
     request: web.Request
     request_id: str
     course: Course
+    recheck: Callable[[], Awaitable[Key]]
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -17,6 +17,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
@@ -44,6 +45,8 @@ from httpproxy.telemetry.course import Course, follow
 log = logging.getLogger(__name__)
 
 CLOSING_SECONDS: Final = 1.0  # who still waits for something then is sent away
+MAX_LINE: Final = 40_000  # bytes: what /v1/proxy carries may be as long as at the gateway
+MAX_FIELD: Final = 32_768
 _REQUEST_ID: Final = "X-Request-Id"
 _COURSE: Final = web.RequestKey("course", Course)
 _OPERATION: Final = web.RequestKey("operation", str)
@@ -98,11 +101,13 @@ class Api:
         for path, name in OPEN.items():
             application.router.add_get(path, getattr(self, name))  # and HEAD
         for operation in OPERATIONS:
-            handle = self._handler(operation)
+            handle, path = self._handler(operation), operation.path
+            if operation.relays:  # all that follows is the API's own
+                path = path.replace("{path}", "{path:.*}")
             if operation.method == "GET":
-                application.router.add_get(operation.path, handle)
+                application.router.add_get(path, handle)
             else:
-                application.router.add_route(operation.method, operation.path, handle)
+                application.router.add_route(operation.method, path, handle)
         return application
 
     # --- around every request ------------------------------------------------------------
@@ -123,7 +128,7 @@ class Api:
             response = problem(known, request_id)
         self._note(request, course, response)
         if not response.prepared:
-            response.headers[_REQUEST_ID] = request_id
+            response.headers.setdefault(_REQUEST_ID, request_id)  # an API may have its own
         return response
 
     def _note(self, request: web.Request, course: Course, response: web.StreamResponse) -> None:
@@ -136,9 +141,9 @@ class Api:
         async def handle(request: web.Request) -> web.StreamResponse:
             request[_OPERATION] = operation.name
             key = await key_of(request, self._o.keys, operation)
-            query = query_of(request, operation.query)
-            body, raw = None, None
+            query, body, raw = None, None, None
             if not operation.relays:
+                query = query_of(request, operation.query)
                 body, raw = await body_of(request, operation.body)
             course = request[_COURSE]
             ask = Ask(
@@ -151,6 +156,7 @@ class Api:
                 request=request,
                 request_id=course.request_id,
                 course=course,
+                recheck=partial(key_of, request, self._o.keys, operation),
             )
             answer = await operation.handle(ask)
             if isinstance(answer, Answer):
@@ -237,7 +243,13 @@ async def open_api(
     Raises OSError if the port is taken.
     """
     api = Api(outside)
-    runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=CLOSING_SECONDS)
+    runner = web.AppRunner(
+        api.application(),
+        access_log=None,
+        shutdown_timeout=CLOSING_SECONDS,
+        max_line_size=MAX_LINE,
+        max_field_size=MAX_FIELD,
+    )
     async with Tasks() as tasks, outside.siblings.answering(api.answers()):
         tasks.start(outside.readiness.keep(), "readiness")
         tasks.start(api.loop_lag.keep(), "loop lag")
