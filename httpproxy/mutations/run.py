@@ -1,0 +1,257 @@
+"""Runs mutations: from what is asked for to what became of each record.
+
+    read     the sync's collection, the fields, the values: everything wrong is told at once
+    claim    the caller's idempotency key, for this mutation as a whole
+    send     its batches, through the exchange (`sending`)
+    await    who is to have the result before the answer
+
+What is wrong with a mutation is found before anything is sent. What was sent is told in any
+case: from then on nothing here is an error but what became of no record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from httpproxy.exchange import idempotency
+from httpproxy.exchange.dryrun import DryRun
+from httpproxy.exchange.live import Directory, Live, tables_of
+from httpproxy.exchange.problems import Rejected
+from httpproxy.management.models import Wrong
+from httpproxy.management.naming import collection_named, public_id_of
+from httpproxy.management.problems import Declined
+from httpproxy.mutations.documents import Kind, Mutated, RecordsToChange, Result, Said
+from httpproxy.mutations.previewing import preview
+from httpproxy.mutations.sending import Sender, Sending, Task, Told
+from httpproxy.store.errors import StoreError
+from httpproxy.store.registry import Registry, Sync
+from httpproxy.store.replicas import Replica, Replicas, position
+from providers.http import Headers, Request
+from providers.mutating import ApiError, Batch, MutationKind
+from providers.record import Collection
+from providers.wanted import Asked, Faulty, wanted
+
+REPLICA: Final = "replica:"
+MOST_NAMED: Final = 5  # of what is wrong, in the sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and how: `headers` may hold an Idempotency-Key."""
+
+    request_id: str
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A mutation that was understood."""
+
+    live: Live
+    collection: Collection
+    kind: Kind
+    batches: tuple[Batch, ...]
+    task: Task
+    waits: tuple[Replica, ...]
+
+
+@dataclass(frozen=True)
+class Mutations:
+    """Runs mutations of any sync, with its stored credential."""
+
+    sender: Sender
+    dry_run: DryRun
+    directory: Directory
+    registry: Registry
+    replicas: Replicas
+
+    async def run(
+        self, sync: Sync, asked: RecordsToChange, kind: Kind, caller: Caller
+    ) -> Mutated:
+        """What became of each record.
+
+        Raises Declined for what is wrong with the mutation, and for a key whose earlier
+        call is not settled; Rejected if nothing was sent, for a reason of ours; OSError.
+        """
+        key = _key_of(caller.headers)
+        work = await self._understood(sync, asked, kind, caller)
+        if asked.dry_run:
+            return await self._previewed(work)
+        task = work.task if key is None else await self._claimed(work, key)
+        sending = Sending(self.sender, task)
+        await sending.send(work.batches)
+        told = [sending.told.get(place) for place in range(len(asked.data))]
+        results = [_result(work, place, one) for place, one in enumerate(told)]
+        awaited = await self._awaited(work, results, asked.await_consumers_timeout)
+        return _document(work).model_copy(update={"results": results, "awaited": awaited})
+
+    # --- what is asked for ---------------------------------------------------------------
+
+    async def _understood(
+        self, sync: Sync, asked: RecordsToChange, kind: Kind, caller: Caller
+    ) -> _Work:
+        live = await self._live(sync)
+        tables = await tables_of(live, self.registry)
+        name = asked.collection_id
+        collection = collection_named(live.provider, tables.schema, name, "collection_id")
+        names = tables.tables[collection.id].names
+        columns = {column: field_id for field_id, column in names.items()}
+        spelled = Asked(collection, MutationKind(kind), asked.data, asked.match, columns)
+        waits = tuple(self._waited_for(asked.await_consumer_ids))
+        api = live.provider.mutations
+        try:
+            records, match = wanted(spelled, api)
+        except Faulty as faulty:
+            raise _declined(faulty) from faulty
+        batches = api.compose(collection, spelled.kind, records, match)
+        task = Task(live, caller.request_id, match)
+        return _Work(live, collection, kind, batches, task, waits)
+
+    async def _live(self, sync: Sync) -> Live:
+        """The sync as this process knows it; one that was just made is heard of now."""
+        live = self.directory.of(sync.id)
+        if live is None:
+            await self.directory.refresh()
+            live = self.directory.of(sync.id)
+        if live is None:
+            raise Declined("unknown_sync", f"The sync {sync.name!r} is gone.", "sync_id")
+        return live
+
+    def _waited_for(self, ids: Sequence[str]) -> list[Replica]:
+        """Who is to have the result. Raises Declined."""
+        found = []
+        for at, id_ in enumerate(dict.fromkeys(ids)):
+            replica = self.replicas.get(id_.removeprefix(REPLICA))
+            if not id_.startswith(REPLICA) or replica is None:
+                there = ", ".join(f"{REPLICA}{name}" for name in sorted(self.replicas.names()))
+                raise Declined(
+                    "unknown_consumer",
+                    f"Nobody of this name can be awaited; there are: {there or 'none'}."
+                    " The setting `replicas` names them.",
+                    f"await_consumer_ids[{at}]",
+                )
+            found.append(replica)
+        return found
+
+    async def _claimed(self, work: _Work, key: str) -> Task:
+        """The task with the caller's key, which stands for this very mutation from now on.
+
+        Raises Declined (422) if it stands for another.
+        """
+        mark = _mark_of(work.batches)
+        sync_id = work.live.sync.id
+        before = await self.sender.claims.claim(sync_id, f"mutation {key}", mark)
+        if before not in (None, mark):
+            raise Declined(
+                "idempotency_key_reused",
+                "This Idempotency-Key belongs to a mutation of other records or values, or the"
+                " fields have changed since. Nothing was sent; use a new key.",
+                "Idempotency-Key",
+            )
+        task = work.task
+        return Task(task.live, task.request_id, task.match, key, before is not None)
+
+    # --- what becomes of it --------------------------------------------------------------
+
+    async def _previewed(self, work: _Work) -> Mutated:
+        sending = Sending(self.sender, work.task)
+        told = await preview(
+            work.batches,
+            lambda batch: sending.shown(batch, self.dry_run),
+        )
+        return _document(work).model_copy(update={"dry_run": True, "preview": told})
+
+    async def _awaited(
+        self, work: _Work, results: Sequence[Result], seconds: float
+    ) -> bool | None:
+        """Whether all who were to be awaited have what was committed; None for nobody."""
+        if not work.waits:
+            return None
+        if any(result.committed == "deferred" for result in results):
+            return False  # there is nothing yet that they could have
+        try:
+            reached = position(await self.sender.claims.position())
+        except (StoreError, ValueError):
+            return False
+        waits = (replica.reaches(reached, seconds) for replica in work.waits)
+        return all(each.reached for each in await asyncio.gather(*waits))
+
+
+def _key_of(headers: Headers) -> str | None:
+    """The caller's idempotency key. Raises Declined."""
+    try:
+        claim = idempotency.claim_of(Request("", "", "", headers), lambda: b"")
+    except Rejected as rejected:
+        raise Declined("bad_parameter", rejected.detail, idempotency.HEADER) from rejected
+    return None if claim is None else claim.key
+
+
+def _mark_of(batches: Sequence[Batch]) -> bytes:
+    """Tells whether two mutations are the same: all that they ask the API for is."""
+    marks = (idempotency.fingerprint(batch.request) for batch in batches)
+    return idempotency.fingerprint(Request("", "", "", body=b"".join(marks)))
+
+
+def _declined(faulty: Faulty) -> Declined:
+    """Everything that is wrong, member by member; nothing was sent."""
+    wrongs = [Wrong(member=f.member, detail=f.said) for f in faulty.faults]
+    said = " ".join(f"{each.member}: {each.detail}" for each in wrongs[:MOST_NAMED])
+    more = len(wrongs) - MOST_NAMED
+    return Declined(
+        "bad_body",
+        f"{said} And {more} more." if more > 0 else said,
+        wrongs[0].member,
+        errors=[each.model_dump() for each in wrongs],
+    )
+
+
+def _document(work: _Work) -> Mutated:
+    return Mutated(
+        mutation_id=work.task.request_id,
+        sync_id=work.live.sync.id,
+        collection_id=public_id_of(work.live.provider, work.collection),
+        kind=work.kind,
+    )
+
+
+def _result(work: _Work, place: int, told: Told | None) -> Result:
+    if told is None or told.outcome is None:
+        said = None if told is None else _said(told)
+        return Result(index=place, status="not_sent", upstream_id=None, error=said)
+    outcome = told.outcome
+    data = None
+    if outcome.data is not None:
+        data = work.live.provider.plain(work.collection, outcome.data)
+    return Result(
+        index=place,
+        status=outcome.status.value,
+        upstream_id=outcome.record_id,
+        created=outcome.created,
+        data=data,
+        error=_said(told),
+        committed=told.committed,
+    )
+
+
+def _said(told: Told) -> Said | None:
+    error: ApiError | None = told.error
+    if error is None:
+        return None
+    return Said(
+        status=error.status,
+        message=error.message,
+        code=told.code,
+        body=error.body,
+        together=error.together,
+    )
+
+
+def counted(results: Sequence[Result]) -> Mapping[str, int]:
+    """How many records there are of each status, of those that there are."""
+    found: dict[str, int] = {}
+    for result in results:
+        found[result.status] = found.get(result.status, 0) + 1
+    return found
