@@ -6,4 +6,5 @@
 SELECT e.collection_id, e.upstream_id FROM httpproxy.event e
 WHERE e.sync_id = %(sync_id)s AND e.upstream_id = ANY(%(record_ids)s)
     AND e.inserted_at >= to_timestamp(%(since)s) - interval '5 minutes'
-    AND e.event = 'created' AND e.origin = 'proxy' AND e.request_id <> %(request_id)s
+    AND e.event = 'created' AND e.origin IN ('proxy', 'mutation', 'sql')
+    AND e.request_id <> %(request_id)s

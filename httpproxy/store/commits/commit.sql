@@ -58,7 +58,10 @@ WITH history AS MATERIALIZED (
     ON CONFLICT (collection, record_id) DO UPDATE
     SET start_seq = excluded.start_seq, end_seq = excluded.end_seq,
         updated_at = excluded.updated_at, deleted = excluded.deleted,
-        partial = excluded.partial, read_at = excluded.read_at
+        partial = excluded.partial, read_at = excluded.read_at,
+        transaction = CASE WHEN m.transaction > excluded.transaction
+            THEN httpproxy.event_transaction(m.transaction, excluded.transaction)
+            ELSE excluded.transaction END
     WHERE m.end_seq <= excluded.start_seq
         OR (NOT m.deleted AND NOT excluded.deleted AND excluded.updated_at > m.updated_at)
     RETURNING collection, record_id

@@ -8,6 +8,7 @@ for its parameter, so that no text is built or parsed on the way of a commit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from json import dumps
 from typing import Final, LiteralString
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
@@ -66,7 +67,16 @@ class Statements:
         self.try_values = _bytes("try_values", parts)
         archived = table.archived_column
         self.archive = (
-            _bytes("archive", {**parts, "archived": Identifier(archived)}) if archived else None
+            _bytes(
+                "archive",
+                {
+                    **parts,
+                    "archived": Identifier(archived),
+                    "contents": _contents(table, archived),
+                },
+            )
+            if archived
+            else None
         )
 
 
@@ -108,7 +118,36 @@ def parts_of(table: Table) -> dict[str, Composable]:
         "new_values": SQL(", ").join([*(SQL("n.{}").format(c) for c in kept[:-1]), _NEW_EXTRA]),
         "old_values": _each("t.{}", kept),
         "assignments": _each("{0} = excluded.{0}", kept),
+        "changes": COMMA.join(
+            _change(name)
+            for name in (*(c.name for c in table.columns if c not in table.key), EXTRA)
+        ),
+        "contents": _contents(table),
     }
+
+
+def _change(name: str) -> Composed:
+    """What a column held, where that is not what it will hold."""
+    column = Identifier(name)
+    new = _NEW_EXTRA if name == EXTRA else SQL("n.{}").format(column)
+    return SQL("CASE WHEN {} IS DISTINCT FROM t.{} THEN {} END").format(
+        new, column, _member(name, "coalesce(pg_catalog.to_json(t.{})::text, 'null')")
+    )
+
+
+def _contents(table: Table, without: str | None = None) -> Composed:
+    """What the columns hold, those that hold anything."""
+    held = [column.name for column in table.columns if column.name != without]
+    return COMMA.join(
+        _member(name, "pg_catalog.to_json(t.{})::text") for name in (*held, EXTRA)
+    )
+
+
+def _member(name: str, value: LiteralString) -> Composed:
+    """A member of an object, as JSON's text: that takes half of what jsonb's own functions
+    take to make an object and to leave out of it what has not changed."""
+    opening = Literal(f"{dumps(name)}:")
+    return SQL("{} || {}").format(opening, SQL(value).format(Identifier(name)))
 
 
 def _each(pattern: LiteralString, columns: list[Identifier]) -> Composed:

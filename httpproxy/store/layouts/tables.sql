@@ -8,17 +8,21 @@
 -- name: upsert
 -- Writes the rows that the guard let through, and an event for each one that changed.
 WITH _given AS MATERIALIZED (
-    SELECT g.*
+    SELECT g.*, m.transaction
     FROM jsonb_to_recordset($1) AS g(
         r text, k jsonb, f boolean, v jsonb, x jsonb, n text[], u timestamptz, a jsonb,
         o text, q text)
-    WHERE httpproxy.require_layout({number}, {version}) AND currval('httpproxy.clock') = (
-        SELECT m.end_seq FROM httpproxy.meta m
-        WHERE m.collection = {number} AND m.record_id = g.r)
+    CROSS JOIN LATERAL (
+        SELECT m.transaction, m.end_seq FROM httpproxy.meta m
+        WHERE m.collection = {number} AND m.record_id = g.r OFFSET 0
+    ) m
+    WHERE httpproxy.require_layout({number}, {version})
+        AND m.end_seq = currval('httpproxy.clock')
 ), _built AS MATERIALIZED (
-    SELECT g.r AS _r, g.u AS _u, g.a AS _a, g.o AS _o, g.q AS _q, t._found AS _existed,
-        {new_columns}, {new_extra} AS {extra},
-        ROW({new_values}) IS DISTINCT FROM ROW({old_values}) AS _changed
+    SELECT g.r AS _r, g.u AS _u, g.a AS _a, g.o AS _o, g.q AS _q, g.transaction AS _t,
+        t._found AS _existed, {new_columns}, {new_extra} AS {extra},
+        CASE WHEN t._found AND ROW({new_values}) IS DISTINCT FROM ROW({old_values})
+            THEN '{{' || pg_catalog.array_to_string(ARRAY[{changes}], ',') || '}}' END AS _was
     FROM _given g
     LEFT JOIN LATERAL (
         SELECT t.*, t AS _row, true AS _found FROM {table} t WHERE {is_row} OFFSET 0
@@ -27,50 +31,64 @@ WITH _given AS MATERIALIZED (
         CASE WHEN g.f THEN NULL::{table} ELSE t._row END, g.v) n
 ), _written AS (
     INSERT INTO {table} ({columns}, {extra})
-    SELECT {columns}, {extra} FROM _built WHERE _changed OR _existed IS NULL ORDER BY _r
+    SELECT {columns}, {extra} FROM _built WHERE _existed IS NULL OR _was IS NOT NULL
+    ORDER BY _r
     ON CONFLICT ({key}) DO UPDATE SET {assignments}, {updated_at} = now()
 )
 INSERT INTO httpproxy.event
-    (sync_id, collection_id, upstream_id, upstream_updated_at, event, data, origin, request_id)
+    (sync_id, collection_id, upstream_id, upstream_updated_at, event, data, origin, request_id,
+    transaction, changes)
 SELECT {sync_id}, {collection_id}, _r, _u,
-    CASE WHEN _existed THEN 'updated' ELSE 'created' END, _a, _o, _q
-FROM _built WHERE _changed OR _existed IS NULL
+    CASE WHEN _existed THEN 'updated' ELSE 'created' END, _a, _o, _q, _t, _was::jsonb
+FROM _built WHERE _existed IS NULL OR _was IS NOT NULL
 ORDER BY _r
 
 -- name: delete
 -- Removes the rows of records that are gone upstream, with an event each.
 WITH _given AS MATERIALIZED (
-    SELECT g.*
+    SELECT g.*, m.transaction
     FROM jsonb_to_recordset($1) AS g(
         r text, k jsonb, u timestamptz, a jsonb, o text, q text)
-    WHERE httpproxy.require_layout({number}, {version}) AND currval('httpproxy.clock') = (
-        SELECT m.end_seq FROM httpproxy.meta m
-        WHERE m.collection = {number} AND m.record_id = g.r)
+    CROSS JOIN LATERAL (
+        SELECT m.transaction, m.end_seq FROM httpproxy.meta m
+        WHERE m.collection = {number} AND m.record_id = g.r OFFSET 0
+    ) m
+    WHERE httpproxy.require_layout({number}, {version})
+        AND m.end_seq = currval('httpproxy.clock')
 ), _gone AS (
     DELETE FROM {table} t USING _given g WHERE {is_row} AND {is_near}
-    RETURNING g.r, g.u, g.a, g.o, g.q
+    RETURNING g.r, g.u, g.a, g.o, g.q, g.transaction,
+        '{{' || pg_catalog.array_to_string(ARRAY[{contents}], ',') || '}}' AS was
 )
 INSERT INTO httpproxy.event
-    (sync_id, collection_id, upstream_id, upstream_updated_at, event, data, origin, request_id)
-SELECT {sync_id}, {collection_id}, r, u, 'deleted', a, o, q FROM _gone ORDER BY r
+    (sync_id, collection_id, upstream_id, upstream_updated_at, event, data, origin, request_id,
+    transaction, changes)
+SELECT {sync_id}, {collection_id}, r, u, 'deleted', a, o, q, transaction, was::jsonb
+FROM _gone ORDER BY r
 
 -- name: archive
 -- Marks rows as archived, with an event for each one that was not.
 WITH _given AS MATERIALIZED (
-    SELECT g.*
+    SELECT g.*, m.transaction
     FROM jsonb_to_recordset($1) AS g(
         r text, k jsonb, u timestamptz, a jsonb, o text, q text)
-    WHERE httpproxy.require_layout({number}, {version}) AND currval('httpproxy.clock') = (
-        SELECT m.end_seq FROM httpproxy.meta m
-        WHERE m.collection = {number} AND m.record_id = g.r)
+    CROSS JOIN LATERAL (
+        SELECT m.transaction, m.end_seq FROM httpproxy.meta m
+        WHERE m.collection = {number} AND m.record_id = g.r OFFSET 0
+    ) m
+    WHERE httpproxy.require_layout({number}, {version})
+        AND m.end_seq = currval('httpproxy.clock')
 ), _gone AS (
     UPDATE {table} t SET {archived} = true, {updated_at} = now()
     FROM _given g WHERE {is_row} AND {is_near} AND t.{archived} IS DISTINCT FROM true
-    RETURNING g.r, g.u, g.a, g.o, g.q
+    RETURNING g.r, g.u, g.a, g.o, g.q, g.transaction,
+        '{{' || pg_catalog.array_to_string(ARRAY[{contents}], ',') || '}}' AS was
 )
 INSERT INTO httpproxy.event
-    (sync_id, collection_id, upstream_id, upstream_updated_at, event, data, origin, request_id)
-SELECT {sync_id}, {collection_id}, r, u, 'deleted', a, o, q FROM _gone ORDER BY r
+    (sync_id, collection_id, upstream_id, upstream_updated_at, event, data, origin, request_id,
+    transaction, changes)
+SELECT {sync_id}, {collection_id}, r, u, 'deleted', a, o, q, transaction, was::jsonb
+FROM _gone ORDER BY r
 
 -- name: judge
 -- Images that the guard refused, their meta rows locked; $2 is the clock when their
