@@ -7,6 +7,13 @@ from __future__ import annotations
 from typing import Final
 
 from httpproxy.api.operations import Operation
-from httpproxy.api.resources import columns, waiting
+from httpproxy.api.resources import collections, columns, credentials, keys, oauth_apps, waiting
 
-OPERATIONS: Final[tuple[Operation, ...]] = (*columns.OPERATIONS, *waiting.OPERATIONS)
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *collections.OPERATIONS,
+    *columns.OPERATIONS,
+    *credentials.OPERATIONS,
+    *keys.OPERATIONS,
+    *oauth_apps.OPERATIONS,
+    *waiting.OPERATIONS,
+)

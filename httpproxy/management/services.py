@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
+from httpproxy.management.collections import Collections
 from httpproxy.management.columns import Columns
+from httpproxy.management.credentials import Credentials
+from httpproxy.management.keys import ApiKeys
+from httpproxy.management.oauth_apps import OAuthApps
 from httpproxy.office import Office
+from httpproxy.store.secrets.keys import Keys
 
 
 @dataclass(frozen=True)
@@ -13,9 +19,22 @@ class Services:
     """The services of `management`, one for each kind of thing."""
 
     office: Office
+    keys: ApiKeys
+    credentials: Credentials
+    oauth_apps: OAuthApps
+    collections: Collections
     columns: Columns
 
 
-def make_services(office: Office) -> Services:
-    """The services, on the database and the clients of an office."""
-    return Services(office=office, columns=Columns(office))
+def make_services(office: Office, keys: Keys | None = None) -> Services:
+    """The services, on the database and the clients of an office; with the API keys that a
+    door goes by, if there is one."""
+    credentials = Credentials(office)
+    return Services(
+        office=office,
+        keys=ApiKeys(keys or Keys(office.database, time.monotonic), office.registry.sync),
+        credentials=credentials,
+        oauth_apps=OAuthApps(office),
+        collections=Collections(office, credentials),
+        columns=Columns(office),
+    )

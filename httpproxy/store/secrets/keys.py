@@ -85,10 +85,12 @@ class Keys:
         *,
         sync_id: str | None = None,
         expires_in: float | None = None,
+        until: datetime | None = None,
     ) -> tuple[Key, Secret]:
         """A new key and its text, which nobody can tell afterwards.
 
-        `expires_in` is in seconds. Raises NameTaken, and Forgotten if there is no such sync.
+        It ends after `expires_in` seconds, at `until` at the latest. Raises NameTaken, and
+        Forgotten if there is no such sync.
         """
         id_ = b32encode(secrets.token_bytes(10)).decode().lower()
         token = f"hpk_{id_}_{secrets.token_urlsafe(32)}"
@@ -99,6 +101,7 @@ class Keys:
             "scopes": sorted(set(scopes)),
             "sync_id": sync_id,
             "expires_in": expires_in,
+            "until": until,
         }
         try:
             rows = await self._rows("insert_key", row)
@@ -110,7 +113,21 @@ class Keys:
 
     async def list(self) -> Sequence[Key]:
         """Every key, oldest first, revoked and expired ones too."""
-        return [_key(row) for row in await self._rows("read_keys", {})]
+        return await self.page(None, None, None)
+
+    async def page(
+        self, sync_id: str | None, after: tuple[str, str] | None, limit: int | None
+    ) -> Sequence[Key]:
+        """Keys, those of one sync or all, oldest first; after (moment of creation, id) in
+        that order."""
+        at, id_ = after or (None, None)
+        row = {"sync_id": sync_id, "after_at": at, "after_id": id_, "limit": limit}
+        return [_key(found) for found in await self._rows("read_keys", row)]
+
+    async def get(self, id_or_name: str) -> Key | None:
+        """The key of this id, or else the living one of this name."""
+        rows = await self._rows("read_key", {"wanted": id_or_name})
+        return _key(rows[0]) if rows else None
 
     async def revoke(self, id_or_name: str) -> Key | None:
         """Ends a key: here at once, in other processes within FRESH seconds. None: no such."""

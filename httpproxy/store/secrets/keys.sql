@@ -4,17 +4,29 @@
 -- A new key; none if the sync that it is for is not there.
 INSERT INTO httpproxy.api_key (id, name, digest, scopes, sync_id, expires_at)
 SELECT %(id)s, %(name)s, %(digest)s, %(scopes)s, s.id,
-    now() + make_interval(secs => %(expires_in)s)
+    least(now() + make_interval(secs => %(expires_in)s), %(until)s::timestamptz)
 FROM (SELECT 1) one LEFT JOIN httpproxy.sync s ON s.id = %(sync_id)s
 WHERE %(sync_id)s::text IS NULL OR s.id IS NOT NULL
 RETURNING id, name, digest, scopes, sync_id, created_at, expires_at, revoked_at, last_used_at,
     true AS valid
 
 -- name: read_keys
--- Every key, oldest first.
+-- Keys in the order in which they were made, after a place in it.
 SELECT id, name, digest, scopes, sync_id, created_at, expires_at, revoked_at, last_used_at,
     revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS valid
-FROM httpproxy.api_key ORDER BY created_at, id
+FROM httpproxy.api_key
+WHERE (%(sync_id)s::text IS NULL OR sync_id = %(sync_id)s)
+    AND (%(after_at)s::timestamptz IS NULL
+        OR (created_at, id) > (%(after_at)s::timestamptz, %(after_id)s::text))
+ORDER BY created_at, id LIMIT %(limit)s
+
+-- name: read_key
+-- The key of this id, or else the living one of this name.
+SELECT id, name, digest, scopes, sync_id, created_at, expires_at, revoked_at, last_used_at,
+    revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS valid
+FROM httpproxy.api_key
+WHERE id = %(wanted)s OR (name = %(wanted)s AND revoked_at IS NULL)
+ORDER BY id <> %(wanted)s LIMIT 1
 
 -- name: read_valid_keys
 -- The keys that open something now.
