@@ -21,6 +21,7 @@ from httpproxy.exchange.dryrun import DryRun
 from httpproxy.exchange.intake import Intake
 from httpproxy.exchange.live import Directory
 from httpproxy.exchange.rediscovery import Rediscovery
+from httpproxy.exchange.relay import Parts, Relay
 from httpproxy.exchange.settle import Settlement
 from httpproxy.exchange.standin import StandIn
 from httpproxy.exchange.write import Writes
@@ -29,6 +30,8 @@ from httpproxy.gateway.connection import Limits
 from httpproxy.gateway.descriptors import room_for
 from httpproxy.gateway.server import Doorway, Gateway
 from httpproxy.management.services import make_services
+from httpproxy.mutations.run import Mutations
+from httpproxy.mutations.sending import Sender
 from httpproxy.office import Office, make_reading, request_ids, wall_clock
 from httpproxy.settings.reading import Settings
 from httpproxy.sharing.leasing import Leasing
@@ -37,6 +40,7 @@ from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.events import Events
 from httpproxy.store.intents.book import Intents
+from httpproxy.store.intents.claims import Claims
 from httpproxy.store.replicas import Replicas
 from httpproxy.store.secrets.keys import Keys
 from httpproxy.store.sharing.epochs import Epochs
@@ -135,9 +139,42 @@ def make_gateway(core: Core, carrying: Carrying) -> Gateway:
     )
 
 
+def make_relay(core: Core, carrying: Carrying) -> Relay:
+    """What carries calls that name a sync or a credential."""
+    office = core.office
+    return Relay(
+        Parts(
+            directory=core.directory,
+            registry=office.registry,
+            accounts=carrying.accounts,
+            writes=carrying.writes,
+            dry_run=carrying.dry_run,
+            standin=carrying.standin,
+            limiter=office.limiter,
+            watch=core.watch,
+            pseudonym=office.settings.pseudonym,
+            permit_timeout=office.settings.permit_timeout,
+        )
+    )
+
+
+def make_mutations(core: Core, carrying: Carrying, replicas: Replicas) -> Mutations:
+    """What changes records, and tells what became of each."""
+    office = core.office
+    claims = Claims(office.database)
+    sender = Sender(carrying.writes, carrying.standin, claims, core.watch)
+    return Mutations(sender, carrying.dry_run, core.directory, office.registry, replicas)
+
+
 def make_house(core: Core, carrying: Carrying, replicas: Replicas) -> House:
     """What the operations of /v1 work with."""
-    return House(core.office, make_services(core.office), replicas)
+    return House(
+        core.office,
+        make_services(core.office, core.keys),
+        replicas,
+        make_relay(core, carrying),
+        make_mutations(core, carrying, replicas),
+    )
 
 
 def limits_of(settings: Settings) -> Limits:

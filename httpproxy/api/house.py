@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from httpproxy.exchange.relay import Relay
 from httpproxy.management.services import Services
+from httpproxy.mutations.run import Mutations
 from httpproxy.office import Office
 from httpproxy.store.replicas import Replicas
 
@@ -15,8 +17,12 @@ class House:
 
     services   management: credentials, syncs, keys …
     replicas   what can be waited for
+    relay      carries calls of the APIs themselves
+    mutations  changes records at the APIs
     """
 
     office: Office
     services: Services
     replicas: Replicas
+    relay: Relay
+    mutations: Mutations

@@ -99,6 +99,8 @@ def _told(operation: Operation, schemas: Schemas) -> dict[str, Any]:
             media.insert(0, "application/merge-patch+json")
         content = {each: {"schema": schemas[operation.body, "validation"]} for each in media}
         told["requestBody"] = {"required": True, "content": content}
+    elif operation.relays:
+        told["requestBody"] = {"content": {"*/*": {"schema": {}}}}
     return told
 
 
@@ -128,6 +130,9 @@ def _query(model: type[BaseModel] | None) -> list[dict[str, Any]]:
 
 def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     """The answers that an operation can have, and its problems by status."""
+    if operation.relays:
+        said = "The API's own answer; or a problem of the proxy's, with `source: proxy`."
+        return {"default": {"description": said, "content": {"*/*": {"schema": {}}}}}
     good = _good(operation, schemas)
     found: dict[str, Any] = {str(operation.status): {"description": "Done.", **good}}
     for status, meaning in operation.others.items():

@@ -7,13 +7,24 @@ from __future__ import annotations
 from typing import Final
 
 from httpproxy.api.operations import Operation
-from httpproxy.api.resources import collections, columns, credentials, keys, oauth_apps, waiting
+from httpproxy.api.resources import (
+    collections,
+    columns,
+    credentials,
+    keys,
+    mutations,
+    oauth_apps,
+    proxy,
+    waiting,
+)
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *collections.OPERATIONS,
     *columns.OPERATIONS,
     *credentials.OPERATIONS,
     *keys.OPERATIONS,
+    *mutations.OPERATIONS,
     *oauth_apps.OPERATIONS,
+    *proxy.OPERATIONS,
     *waiting.OPERATIONS,
 )

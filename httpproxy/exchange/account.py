@@ -23,7 +23,7 @@ from httpproxy.exchange.calls import Caller, Calls
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import Rejected
 from httpproxy.upstream.lane import Priority
-from providers.spec import Refused, Unrecognised
+from providers.spec import Provider, Refused, Unrecognised
 
 KEPT_SECONDS: Final = 300.0
 KEPT_TOKENS: Final = 10_000
@@ -46,17 +46,7 @@ class Accounts:
 
         False where paths name no account: ask `verified`. Raises Rejected (403).
         """
-        provider = live.provider
-        if provider.account_variable is None:
-            return False
-        account = variables.get(provider.account_variable)
-        if account is not None and account != live.sync.account:
-            raise Rejected(
-                "path_of_another_account",
-                f"This sync belongs to {live.sync.account}; the path names another"
-                f" {provider.account_variable}. Use that one's own API root.",
-            )
-        return True
+        return names_account(live.provider, live.sync.account, variables)
 
     async def verified(self, live: Live, headers: MultiMapping[str]) -> bool:
         """Whether the token is the account's own; False if the API must say no itself.
@@ -147,6 +137,21 @@ class Accounts:
                 f" it answered {refused.response.status}. Try again.",
                 retry_after=5,
             ) from refused
+
+
+def names_account(provider: Provider, account: str, variables: Mapping[str, str]) -> bool:
+    """Whether a path alone shows that a call is this account's; False where paths name no
+    account. Raises Rejected (403) if it names another one."""
+    if provider.account_variable is None:
+        return False
+    named = variables.get(provider.account_variable)
+    if named is not None and named != account:
+        raise Rejected(
+            "path_of_another_account",
+            f"This sync belongs to {account}; the path names another"
+            f" {provider.account_variable}. Use that one's own API root.",
+        )
+    return True
 
 
 def _bearer(headers: MultiMapping[str]) -> str | None:

@@ -11,7 +11,7 @@ not "unknown error".
     403                   the token, the account or the API key is not the sync's
     404                   no such unique id, host or path
     409, 422              what an Idempotency-Key stands for is not settled, or another call;
-                          the sync holds no credential
+                          the sync holds no credential, or one that cannot be used any more
     429, 503              too many calls to addresses that nobody has, or connections
     502                   transport, protocol or our database
     504                   time ran out
@@ -65,7 +65,9 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "idempotency_uncertain": Kind(409, "The first call with this key is being looked into"),
     "already_applied": Kind(409, "The first call with this key was applied"),
     "outcome_unclear": Kind(409, "What became of the first call with this key is unclear"),
+    "several_syncs": Kind(409, "Several syncs use the credential"),
     "credential_missing": Kind(409, "The sync holds no credential"),
+    "credential_unusable": Kind(409, "The stored credential cannot be used"),
     "body_too_large": Kind(413, "The request body is too large"),
     "target_too_long": Kind(414, "The request target is too long", _REQUEST),
     "expectation_failed": Kind(417, "The expectation cannot be met", _REQUEST),
@@ -78,6 +80,9 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "version_not_supported": Kind(505, "Only HTTP/1.0 and HTTP/1.1 are served", _REQUEST),
     "loop_detected": Kind(502, "The request came round to this proxy", "proxy_loop_detected"),
     "upstream_failed": Kind(502, "The call to the API failed", "connection_terminated"),
+    "token_not_refreshed": Kind(
+        502, "The access token could not be refreshed", "proxy_internal_error"
+    ),
     "account_unknown": Kind(502, "The API would not say whose token this is"),
     "lease_lost": Kind(502, "This process was cut off from the others", "proxy_internal_error"),
     "database_unavailable": Kind(502, "The database is unavailable", "proxy_internal_error"),

@@ -14,11 +14,11 @@ from typing import Final, Protocol
 
 from multidict import MultiMapping, istr
 
+from httpproxy.exchange.attempt import Call
 from httpproxy.exchange.calls import Calls
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import Rejected
 from httpproxy.store.secrets.keys import Key, Scope
-from providers.http import Request
 from providers.spec import Action, Route
 
 AUTHORIZATION: Final = istr("Authorization")
@@ -58,12 +58,13 @@ def scope_of(route: Route) -> Scope:
     return "read" if route.action is Action.READ else "write"
 
 
-def require(key: Key, live: Live, route: Route) -> None:
-    """Raises Rejected (403) unless the key opens this call of the sync."""
+def require(key: Key, sync_id: str | None, route: Route) -> None:
+    """Raises Rejected (403) unless the key opens a call of this route for the sync; for None,
+    for what is no sync's own."""
     scope = scope_of(route)
-    if key.allows(scope, live.sync.id):
+    if key.allows(scope, sync_id):
         return
-    if key.sync_id not in (None, live.sync.id):
+    if key.sync_id not in (None, sync_id):
         raise Rejected(
             "key_not_allowed",
             "The API key is for another sync. Send a key of this one, or the API's own token.",
@@ -98,13 +99,15 @@ class StandIn:
                 "This API key is unknown, expired or revoked."
                 " `httpproxy keys list` shows those that are valid.",
             )
-        require(key, live, route)
+        require(key, live.sync.id, route)
 
-    async def dressed(self, request: Request, live: Live) -> Request:
-        """The request with the sync's stored credential as its one Authorization.
+    async def ready(self, call: Call, mark: bytes) -> Call:
+        """The call with the sync's stored credential as its one Authorization.
 
-        Raises Rejected: 409 if the sync has none, 502 if the database is away.
+        `mark` is the key's (`Accounts.mark` of the headers that hold it). Raises Rejected:
+        409 if the sync has no credential, 502 if the database is away.
         """
+        live = call.live
         try:
             secret = await self._calls.secret(live)
         except OSError as error:
@@ -115,7 +118,8 @@ class StandIn:
                 "This sync holds no credential that an API key could stand for. Store one,"
                 " or send the API's own token.",
             ) from error
-        return live.provider.authorize(request, secret)
+        request = live.provider.authorize(call.request, secret)
+        return call._replace(request=request, verified=True, caller=mark)
 
 
 def _database_away() -> Rejected:

@@ -149,10 +149,10 @@ class Gateway:
             await self._d.standin.admit(key, live, match.route)
         verified = named or dry or key is not None or await accounts.verified(live, incoming)
         outgoing = await self._outgoing(request, address)
+        call = Call(live, match, outgoing, course.request_id, verified, course)
         if key is not None:
-            outgoing = await self._d.standin.dressed(outgoing, live)
-        caller = None if key is None else accounts.mark(incoming)
-        return Call(live, match, outgoing, course.request_id, verified, course, caller)
+            call = await self._d.standin.ready(call, accounts.mark(incoming))
+        return call
 
     async def _outgoing(self, request: web.BaseRequest, address: Address) -> Request:
         """The request as it travels on, with its whole body. Raises Rejected."""

@@ -14,18 +14,24 @@ from typing import Any
 import requests
 from pydantic import SecretStr
 
-from httpproxy.api.house import House
 from httpproxy.api.readiness import Readiness
 from httpproxy.api.siblings import Siblings
-from httpproxy.management.services import make_services
+from httpproxy.assembly import Core, make_carrying, make_house
+from httpproxy.exchange.live import Directory
+from httpproxy.exchange.rediscovery import Rediscovery
+from httpproxy.exchange.settle import Settlement
 from httpproxy.office import open_office
 from httpproxy.outside import Inside, open_outside, readiness_of, replicas_of, watching
 from httpproxy.settings.reading import Settings
+from httpproxy.sharing.leasing import Leasing
 from httpproxy.sharing.presence import Presence
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.intents.book import Intents
 from httpproxy.store.secrets.keys import Keys
+from httpproxy.store.sharing.permits import Permits
 from httpproxy.store.sharing.processes import Processes
+from httpproxy.tasks import Tasks
+from httpproxy.upstream.limiter import Limiter
 
 _NUMBERS = count()
 
@@ -68,12 +74,27 @@ async def open_door(
         Presence(Processes(office.database), "test", chosen.roles) as presence,
         Committer(office.dsn) as committer,
         Intents(office.dsn, lambda: presence.number) as intents,
+        Tasks() as tasks,
     ):
         keys = Keys(office.database, time.monotonic)
+        core = Core(
+            office=office,
+            committer=committer,
+            directory=Directory(office.registry, office.limiter),
+            rediscovery=Rediscovery(office.calls, office.registry),
+            presence=presence,
+            # Of a limiter of its own: what is looked at shares its limits with nobody.
+            leasing=Leasing(Permits(office.database), Limiter(), presence),
+            intents=intents,
+            settlement=Settlement(office.calls, committer),
+            watch=watch,
+            keys=keys,
+            spawn=tasks.start,
+        )
         replicas = await stack.enter_async_context(replicas_of(chosen))
         inside = Inside(
             office,
-            House(office, make_services(office), replicas),
+            make_house(core, make_carrying(core), replicas),
             keys,
             watch,
             presence,
