@@ -151,3 +151,63 @@ def test_what_an_omitted_cell_means_fits_the_column_that_waits(
         assert fit(field.column_type, field.empty) == field.empty
     except Misfit as misfit:
         raise AssertionError(field) from misfit
+
+
+CHOICES = st.dictionaries(
+    st.sampled_from("uvwxyz"),
+    st.sampled_from(["deselected", "own_u", "own_v", "own_w"]),
+    max_size=3,
+)
+
+
+def chosen(kept: tuple[Kept, ...], choices: dict[str, str]) -> tuple[Kept, ...]:
+    """What the registry has after a user's choices."""
+    names = {k.column for k in kept} | {k.own_name for k in kept}
+    now: list[Kept] = []
+    for k in kept:
+        choice = choices.get(k.field.id)
+        if choice == "deselected":
+            now.append(replace(k, column=None, selected=False))
+        elif choice is not None and choice not in names:
+            column = choice if k.column else None
+            now.append(replace(k, column=column, own_name=choice, locked=True))
+            names.add(choice)
+        else:
+            now.append(k)
+    return tuple(now)
+
+
+@given(st.lists(st.tuples(FIELDS, CHOICES), min_size=1, max_size=5))
+@settings(max_examples=150, deadline=None)
+def test_whatever_happens_upstream_a_users_choices_stay(
+    history: list[tuple[list[Field], dict[str, str]]],
+) -> None:
+    kept: tuple[Kept, ...] = ()
+    for fields, choices in history:
+        before = {k.field.id: k for k in kept}
+        taken = plan(kept, collection(*fields), present(kept))
+        kept = followed(kept, taken)
+        again = plan(kept, collection(*fields), present(kept))
+        assert not again.changed
+        for k in kept:
+            old = before.get(k.field.id)
+            if old is not None:
+                assert (k.selected, k.own_name) == (old.selected, old.own_name)
+            assert k.selected or k.column is None
+            assert k.own_name is None or k.column in (None, k.own_name)
+        assert all(column.name not in taken.unwanted for column in taken.added)
+        kept = chosen(kept, choices)
+
+
+def test_what_is_not_selected_is_not_read_again_whatever_becomes_of_it() -> None:
+    kept = (Kept(ID, "id"), Kept(of("A"), None, selected=False))
+    taken = plan(kept, collection(of("B", T.JSONB)), present(kept))
+    assert (taken.reread, taken.added, taken.relabels) == (False, (), ())
+    assert taken.unwanted == ("B",)
+
+
+def test_a_field_that_is_selected_again_gets_its_column_and_is_read_again() -> None:
+    kept = (Kept(ID, "id"), Kept(of("A"), None, locked=True, own_name="mine"))
+    taken = plan(kept, collection(of("A")), present(kept))
+    assert [column.name for column in taken.added] == ["mine"]
+    assert taken.reread
