@@ -101,28 +101,27 @@ BEGIN
     END LOOP;
 END $$;
 
--- After a restore numbers of transactions and of events may come again. So an epoch is an era
--- of events, too: its numbers begin far beyond those that may have been told before.
+-- After a restore numbers of transactions and of events may come again. So an epoch begins an
+-- era of events, too. It is numbered by the clock on the wall: epochs come again as well, if a
+-- backup from before the last one is put back.
 CREATE TABLE httpproxy.event_era (
-    era       integer PRIMARY KEY,            -- the epoch
+    era       bigint PRIMARY KEY,             -- seconds since 1970 when it began; the first: 1
     first_seq bigint NOT NULL UNIQUE,
     salt      uuid NOT NULL DEFAULT gen_random_uuid(),  -- of its events' ids
     began_at  timestamptz NOT NULL DEFAULT now()
 );
-INSERT INTO httpproxy.event_era (era, first_seq) SELECT value, 0 FROM httpproxy.epoch;
+INSERT INTO httpproxy.event_era (era, first_seq) VALUES (1, 0);
 
 CREATE OR REPLACE FUNCTION httpproxy.begin_epoch(seen bigint, why text) RETURNS bigint
 LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
     jump CONSTANT bigint := 4294967296;
     new_floor bigint;
-    new_era integer;
 BEGIN
     SELECT greatest(c.last_value, seen, e.floor) + jump INTO new_floor
     FROM httpproxy.clock c, httpproxy.epoch e;
     UPDATE httpproxy.epoch SET value = value + 1, floor = new_floor, reason = why,
-        began_at = clock_timestamp()
-    RETURNING value INTO new_era;
+        began_at = clock_timestamp();
     -- Whoever has numbers of the era that ends has committed, and the others get new ones: an
     -- era is complete when the next one begins.
     LOCK TABLE ONLY httpproxy.event IN SHARE ROW EXCLUSIVE MODE;
@@ -130,7 +129,9 @@ BEGIN
         setval('httpproxy.fence', nextval('httpproxy.fence') + jump),
         setval('httpproxy.process_number', nextval('httpproxy.process_number') + 1000);
     INSERT INTO httpproxy.event_era (era, first_seq)
-    SELECT new_era, setval('httpproxy.event_seq', nextval('httpproxy.event_seq') + jump) + 1;
+    SELECT greatest(max(era) + 1, extract(epoch FROM clock_timestamp())::bigint),
+        setval('httpproxy.event_seq', nextval('httpproxy.event_seq') + jump) + 1
+    FROM httpproxy.event_era;
     RETURN new_floor;
 END $$;
 
@@ -138,7 +139,7 @@ END $$;
 -- missed some.
 CREATE TABLE httpproxy.event_dropped (
     sync_id     text PRIMARY KEY,
-    era         integer NOT NULL,
+    era         bigint NOT NULL,
     transaction xid8 NOT NULL,
     seq         bigint NOT NULL
 );
@@ -150,7 +151,7 @@ CREATE TABLE httpproxy.record (
     sync_id             text NOT NULL,
     collection_id       text NOT NULL,
     upstream_id         text NOT NULL,
-    era                 integer NOT NULL,
+    era                 bigint NOT NULL,
     transaction         xid8 NOT NULL,
     seq                 bigint NOT NULL,
     event               text NOT NULL,
@@ -165,7 +166,7 @@ CREATE INDEX record_sync_place ON httpproxy.record (sync_id, era, transaction, s
 
 CREATE TABLE httpproxy.record_progress (
     single      boolean PRIMARY KEY DEFAULT true CHECK (single),
-    era         integer NOT NULL,
+    era         bigint NOT NULL,
     transaction xid8 NOT NULL,
     seq         bigint NOT NULL
 );

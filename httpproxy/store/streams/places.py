@@ -24,7 +24,7 @@ from providers.record import JSON
 
 LAST_SEQ: Final = (1 << 62) - 1  # numbers fit into an event's id
 LAST_TRANSACTION: Final = (1 << 63) - 1
-_WRITTEN: Final = re.compile(rb"(0|[1-9]\d{0,18})\.(0|[1-9]\d{0,18})\.(0|[1-9]\d{0,8})")
+_WRITTEN: Final = re.compile(rb"(0|[1-9]\d{0,18})\.(0|[1-9]\d{0,18})\.(0|[1-9]\d{0,11})")
 _LONGEST: Final = 80  # characters of a cursor
 
 EventKind = Literal["created", "updated", "deleted"]
