@@ -94,7 +94,9 @@ async def body_of(request: web.Request, model: type[BaseModel] | None) -> tuple[
         if content.strip():
             raise Declined("bad_body", "This operation takes no body; send none.")
         return None, None
-    if request.content_type not in _TYPES:
+    if not content and not any(each.is_required() for each in model.model_fields.values()):
+        content = b"{}"  # nothing has to be said
+    elif request.content_type not in _TYPES:
         raise Declined(
             "unsupported_media_type", "Send JSON, as Content-Type: application/json."
         )

@@ -98,7 +98,8 @@ def _told(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         if operation.method == "PATCH":
             media.insert(0, "application/merge-patch+json")
         content = {each: {"schema": schemas[operation.body, "validation"]} for each in media}
-        told["requestBody"] = {"required": True, "content": content}
+        required = any(each.is_required() for each in operation.body.model_fields.values())
+        told["requestBody"] = {"required": required, "content": content}
     elif operation.relays:
         told["requestBody"] = {"content": {"*/*": {"schema": {}}}}
     return told

@@ -33,6 +33,10 @@ class Thing(Model):
     metadata: Metadata = Field(default_factory=dict)
 
 
+class Loose(Model):
+    size: int = 1
+
+
 class Things(Listing):
     colour: str | None = None
     tags: list[str] = Field(default_factory=list)
@@ -70,8 +74,9 @@ LIST = Operation(
 OF_A_SYNC = Operation(
     "GET", "/v1/syncs/{sync}/x", "read", of_a_sync, "X", "t", status=204, reach="sync"
 )
+ADJUST = Operation("POST", "/v1/parts", "write", make, "Adjust", "t", body=Loose, answer=Loose)
 FAIL = Operation("POST", "/v1/fails", "read", fails, "Fail", "t")
-OPERATIONS = (MAKE, LIST, OF_A_SYNC, FAIL)
+OPERATIONS = (MAKE, LIST, OF_A_SYNC, ADJUST, FAIL)
 
 
 @pytest.fixture
@@ -148,6 +153,13 @@ async def test_what_is_no_json_object_is_refused(
         door, "POST", "/v1/things", data=data, headers={"Content-Type": type_}
     )
     assert (said, told["code"]) == (status, code)
+
+
+async def test_where_nothing_has_to_be_said_no_body_will_do(door: Opened):
+    assert (await sent(door, "POST", "/v1/parts"))[2] == {"size": 1}
+    assert (await sent(door, "POST", "/v1/parts", json={"size": 2}))[2] == {"size": 2}
+    assert (await sent(door, "POST", "/v1/parts", data=b"x"))[0] == 415
+    assert (await sent(door, "POST", "/v1/things"))[0] == 415
 
 
 async def test_a_list_is_an_array_and_links_to_its_next_page(door: Opened):
