@@ -20,6 +20,7 @@ from typing import Any, Final
 import psycopg
 
 from httpproxy.exchange.problems import Rejected
+from httpproxy.management.problems import Declined
 from httpproxy.sandbox.simulators import BadState
 from httpproxy.settings.reading import SettingsError
 from httpproxy.store.errors import NameTaken, StoreError, Unavailable
@@ -110,12 +111,19 @@ def _database(error: psycopg.Error | Unavailable) -> Failure:
     )
 
 
+def _declined(error: Declined) -> Failure:
+    if error.code == "unknown_sync":
+        return Failure(error.detail, NOT_FOUND)
+    return Failure(error.detail, USAGE if error.kind.status in (400, 404) else FAILED)
+
+
 def _system(error: OSError) -> Failure:
     where = f"{error.filename}: " if error.filename else ""
     return Failure(f"{where}{error.strerror or error}")
 
 
 _EXPLAINED: Final[Mapping[type[BaseException], Callable[[Any], Failure]]] = {
+    Declined: _declined,
     SettingsError: lambda error: Failure(str(error), USAGE),
     NameTaken: _name_taken,
     UnknownCollection: _unknown_collection,

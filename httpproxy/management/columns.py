@@ -21,7 +21,7 @@ from httpproxy.store.errors import Indispensable, NameTaken
 from httpproxy.store.layouts.choices import Choice, is_column_name
 from httpproxy.store.layouts.evolution import Kept
 from httpproxy.store.layouts.layout import Layout
-from httpproxy.store.layouts.tables import MAX_NAME
+from httpproxy.store.layouts.tables import MAX_NAME, snake_case
 from httpproxy.store.registry import Sync
 from providers.catalog import PROVIDERS
 from providers.record import Schema
@@ -181,12 +181,13 @@ def _layout(sync: Sync, layouts: Sequence[Layout], collection: str) -> Layout:
 
 
 def _kept(layout: Layout, text: str) -> Kept:
-    """The field of this id, or else of this name, or of this column."""
+    """The field of this id, or else of this name, or of the column that is called so, or
+    would be if there were one."""
     live = sorted(layout.kept, key=lambda kept: kept.removed)
     spellings: tuple[Callable[[Kept], str | None], ...] = (
         lambda kept: kept.field.id,
         lambda kept: kept.field.name,
-        lambda kept: kept.column,
+        lambda kept: kept.column or kept.own_name or snake_case(kept.field.name),
     )
     for spelling in spellings:
         for kept in live:

@@ -14,7 +14,7 @@ from httpproxy.cli.failures import DIFFERS
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json, json_option
 from httpproxy.cli.running import run
-from httpproxy.cli.schema import applying, locking
+from httpproxy.cli.schema import applying, choosing, locking
 from httpproxy.cli.schema.differences import as_members, as_text
 from httpproxy.cli.schema.draft import Draft, drafted
 from httpproxy.settings.reading import Settings
@@ -22,7 +22,7 @@ from httpproxy.settings.reading import Settings
 
 @click.group()
 def schema() -> None:
-    """Follow the API's schema: see what changed, accept it, lock names.
+    """Follow the API's schema: see what changed, accept it; choose columns and names.
 
     New, renamed and removed fields and wider types are followed by `httpproxy serve`
     itself; docs/schema.md has the table. These commands work while it runs and while it
@@ -125,11 +125,18 @@ def lock(invocation: Invocation, name: str, place: str) -> None:
 @click.argument("place", metavar="TABLE[.COLUMN]")
 @click.pass_obj
 def unlock(invocation: Invocation, name: str, place: str) -> None:
-    """Let a column, or all of a TABLE's, take the names of their fields again, now."""
+    """Let a column, or all of a TABLE's, take the names of their fields again, now.
+
+    A name of your own ends if it is unlocked by itself; it stays if its table is.
+    """
     settings = invocation.settings()
     run(settings, locking.lock(settings, name, place, locked=False))
     click.echo(f"{place} has the names of the API's fields" if "." not in place else
                f"{place} has the name of its field")  # fmt: skip
+
+
+for _command in (choosing.columns, choosing.select, choosing.deselect, choosing.rename):
+    schema.add_command(_command)
 
 
 async def _draft(settings: Settings, name: str) -> Draft:

@@ -17,7 +17,7 @@ async def lock(settings: Settings, name: str, text: str, *, locked: bool) -> Non
     async with open_desk(settings) as desk:
         sync, following = await desk.sync(name), desk.registry.following
         table, dot, column = text.partition(".")
-        layout = _table(await following.layouts(sync.id), table)
+        layout = table_named(await following.layouts(sync.id), table)
         field = _column(layout, column).field.id if dot else None
         if field is not None and not locked and layout.locked:
             raise Failure(
@@ -30,7 +30,8 @@ async def lock(settings: Settings, name: str, text: str, *, locked: bool) -> Non
             await following.choose(sync.id, collection, field, Choice(locked=locked))
 
 
-def _table(layouts: Iterable[Layout], name: str) -> Layout:
+def table_named(layouts: Iterable[Layout], name: str) -> Layout:
+    """The layout of the table of this name. Raises Failure."""
     tables = {each.table.name: each for each in layouts}
     if name not in tables:
         raise Failure(f"there is no table {name!r}; there are: {', '.join(tables)}", USAGE)
