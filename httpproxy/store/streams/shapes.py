@@ -82,7 +82,7 @@ class Shapes:
 
     async def _read(self, sync_id: str, provider: str, revision: int) -> Shape:
         async with self._database.transaction() as connection:
-            layouts = await layout.read_layouts(connection, sync_id)
+            layouts = await layout.read_layouts(connection, sync_id, all_=True)
         return Shape(provider, layout.sync_tables(layouts), revision)
 
     def _keep(self, sync_id: str, shape: Shape) -> None:
