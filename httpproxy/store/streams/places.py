@@ -3,6 +3,7 @@
     Place    an event's place: era, transaction, number; a cursor is one, as text
     Wanted   which events, or records, a reader wants
     Event, RecordPlace    what is told, in pages
+    Expired  a reader has stood still for so long that what it is to see is gone
 
 Nothing here knows the database. Within an era transactions are ordered, and events by
 their numbers within one; an era begins when the end of the database's history was lost,
@@ -20,6 +21,7 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
+from httpproxy.store.errors import StoreError
 from providers.record import JSON
 
 LAST_SEQ: Final = (1 << 62) - 1  # numbers fit into an event's id
@@ -60,6 +62,15 @@ class Place:
         if seq > LAST_SEQ or transaction > LAST_TRANSACTION or place.write() != text:
             raise ValueError("this is no cursor of ours")
         return place
+
+
+class Expired(StoreError):
+    """Events behind a reader's place have been dropped for their age. All that is kept comes
+    behind `oldest`."""
+
+    def __init__(self, oldest: Place) -> None:
+        super().__init__("events behind this place have been dropped for their age")
+        self.oldest = oldest
 
 
 # An event's id is a UUID of version 8: 60 random bits of its era, and its number. So it

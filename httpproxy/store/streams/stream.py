@@ -1,0 +1,239 @@
+"""The committed changes, told in an order in which none is ever skipped.
+
+Numbers are drawn before their transactions commit: whoever went by what he sees would pass
+by an event that commits late, for good. So events go by the transactions that wrote them,
+and only those of transactions that began before every open one are told: by then nothing
+is still to come among them. Postgres knows that border (pg_snapshot_xmin), and it costs
+writers nothing. A transaction that stays open, whosever it is, holds it back.
+
+A call looks at LOOKS events at most, whatever it finds among them; the page tells where to
+go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg.sql import SQL, Composed, Literal
+
+from httpproxy.store.database import Connection, Database
+from httpproxy.store.queries import load
+from httpproxy.store.streams.places import (
+    LAST_SEQ,
+    LAST_TRANSACTION,
+    Event,
+    EventPage,
+    Expired,
+    Place,
+    Wanted,
+    event_id,
+    seq_of,
+)
+
+QUERIES: Final = load("streams/streams.sql")
+LOOKS: Final = 5000
+FEW: Final = 16  # syncs that are looked through one by one
+BEGINNING: Final = Place(0, 0, 0)
+_END: Final = Place(1 << 62, LAST_TRANSACTION, LAST_SEQ)
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Era:
+    """A part of the history: its number, its events' numbers and the salt of their ids.
+    Transactions before `horizon` are told."""
+
+    number: int
+    first_seq: int
+    last_seq: int
+    horizon: int
+    salt: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Bearings:
+    """The eras, oldest first, and up to where events have been dropped for their age."""
+
+    eras: tuple[Era, ...]
+    dropped: Place | None
+
+
+async def bearings(connection: Connection, sync_ids: Sequence[str] | None = None) -> Bearings:
+    """Where a reader of these syncs, or of all, can go by now."""
+    named = {"sync_ids": None if sync_ids is None else list(sync_ids)}
+    rows = await (await connection.execute(QUERIES["bearings"], named)).fetchall()
+    horizon = int(rows[-1]["horizon"])
+    ends = [row["first_seq"] - 1 for row in rows[1:]]
+    eras = [
+        # An era that is over is complete, and its transactions may be another cluster's.
+        Era(row["era"], row["first_seq"], end, LAST_TRANSACTION, row["salt"])
+        for row, end in zip(rows, (*ends, LAST_SEQ), strict=True)
+    ]
+    eras[-1] = replace(eras[-1], horizon=horizon)
+    last = rows[-1]
+    dropped = last["dropped_era"], last["dropped_transaction"], last["dropped_seq"]
+    if last["dropped_era"] is None:
+        return Bearings(tuple(eras), None)
+    return Bearings(tuple(eras), Place(dropped[0], int(dropped[1]), dropped[2]))
+
+
+class EventStream:
+    """Tells events. Raises Unavailable when the database is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def after(self, place: Place | None, wanted: Wanted, limit: int) -> EventPage:
+        """The next events behind a place, oldest first; None begins with the oldest.
+
+        Raises Expired if events behind the place, of the wanted syncs, have been dropped.
+        """
+        async with self._database.connection() as connection:
+            known = await bearings(connection, wanted.sync_ids)
+            if place is not None and known.dropped is not None and place < known.dropped:
+                raise Expired(known.dropped)
+            start = BEGINNING if place is None else place
+            return await _page(connection, _forward(known.eras, start), start, wanted, limit)
+
+    async def before(self, place: Place | None, wanted: Wanted, limit: int) -> EventPage:
+        """The events before a place, newest first; None begins with the newest."""
+        async with self._database.connection() as connection:
+            known = await bearings(connection)
+            start = _END if place is None else place
+            return await _page(connection, _back(known.eras, start), start, wanted, limit)
+
+    async def event(self, event_id: str) -> Event | None:
+        """The event that has this id, if it is kept and can be told already."""
+        async with self._database.connection() as connection:
+            for era in (await bearings(connection)).eras:
+                seq = seq_of(era.salt, event_id)
+                if seq is None or not era.first_seq <= seq <= era.last_seq:
+                    continue
+                named = {"seq": seq, "horizon": str(era.horizon)}
+                done = await connection.execute(QUERIES["event"], named)
+                row = await done.fetchone()
+                return None if row is None else _event(era, row)
+        return None
+
+    async def horizon(self) -> Place:
+        """The place of the newest event that can be told; while an era has none, its
+        beginning."""
+        async with self._database.connection() as connection:
+            era = (await bearings(connection)).eras[-1]
+            named = {"horizon": str(era.horizon), "first_seq": era.first_seq}
+            row = await (await connection.execute(QUERIES["newest_event"], named)).fetchone()
+        if row is None:
+            return Place(era.number, 0, 0)
+        return Place(era.number, int(row["transaction"]), row["seq"])
+
+    async def oldest(self) -> Place | None:
+        """The place behind which all events are kept; None if none was ever dropped."""
+        async with self._database.connection() as connection:
+            return (await bearings(connection)).dropped
+
+
+@dataclass(frozen=True, slots=True)
+class _Leg:
+    """A part of the way through one era: where it starts, and in which direction."""
+
+    era: Era
+    start: Place
+    forward: bool
+
+
+def _forward(eras: Sequence[Era], start: Place) -> Iterator[_Leg]:
+    for era in eras:
+        if era.number >= start.era:
+            yield _Leg(era, max(start, Place(era.number, 0, 0)), forward=True)
+
+
+def _back(eras: Sequence[Era], start: Place) -> Iterator[_Leg]:
+    for era in reversed(eras):
+        if era.number <= start.era:
+            end = Place(era.number, LAST_TRANSACTION, LAST_SEQ)
+            yield _Leg(era, min(start, end), forward=False)
+
+
+async def _page(
+    connection: Connection, legs: Iterator[_Leg], start: Place, wanted: Wanted, limit: int
+) -> EventPage:
+    """Goes along the legs until there are enough events, or enough were looked at."""
+    found: list[Event] = []
+    at = start
+    for leg in legs:
+        rows = await _rows(connection, leg, wanted, limit - len(found))
+        found += [_event(leg.era, row) for row in rows if row["fits"]]
+        if rows:
+            at = _place(leg.era, rows[-1])
+        if len(found) == limit or (rows and rows[-1]["looked"] >= LOOKS):
+            return EventPage(tuple(found), at, end=False)
+    return EventPage(tuple(found), at, end=True)
+
+
+def _statements(forward: bool) -> tuple[Composed, Composed]:
+    """Looks at the events of all syncs, and at those of a few."""
+    way, beyond = (SQL("ASC"), SQL(">")) if forward else (SQL("DESC"), SQL("<"))
+    parts = {
+        "way": way,
+        "looks": Literal(LOOKS),
+        "within": SQL(QUERIES["events_within"]).format(beyond=beyond),
+    }
+    sources = (
+        SQL(QUERIES[name]).format(**parts) for name in ("events_of_all", "events_of_few")
+    )
+    of_all, of_few = (
+        SQL(QUERIES["events"]).format(**parts, source=source) for source in sources
+    )
+    return of_all, of_few
+
+
+_STATEMENTS: Final = {forward: _statements(forward) for forward in (True, False)}
+
+
+async def _rows(
+    connection: Connection, leg: _Leg, wanted: Wanted, limit: int
+) -> list[dict[str, Any]]:
+    of_all, of_few = _STATEMENTS[leg.forward]
+    few = wanted.sync_ids is not None and len(wanted.sync_ids) <= FEW
+    named = {
+        "transaction": str(leg.start.transaction),
+        "seq": leg.start.seq,
+        "horizon": str(leg.era.horizon),
+        "first_seq": leg.era.first_seq,
+        "last_seq": leg.era.last_seq,
+        "sync_ids": _array(wanted.sync_ids),
+        "collection_ids": _array(wanted.collection_ids),
+        "kinds": _array(wanted.event),
+        "origins": _array(wanted.origin),
+        "limit": limit,
+    }
+    return await (await connection.execute(of_few if few else of_all, named)).fetchall()
+
+
+def _array(values: Sequence[str] | None) -> list[str] | None:
+    return None if values is None else list(dict.fromkeys(values))
+
+
+def _place(era: Era, row: Row) -> Place:
+    return Place(era.number, int(row["transaction"]), row["seq"])
+
+
+def _event(era: Era, row: Row) -> Event:
+    return Event(
+        _place(era, row),
+        event_id(era.salt, row["seq"]),
+        row["sync_id"],
+        row["collection_id"],
+        row["upstream_id"],
+        row["upstream_updated_at"],
+        row["event"],
+        row["data"],
+        row["changes"],
+        row["origin"],
+        row["request_id"],
+        row["inserted_at"],
+    )
