@@ -1,7 +1,7 @@
 """What works on the registry: the command line's part of the service, and its first one.
 
     database <- registry, progress, comparing
-    client, limiter <- calls
+    client <- tokens; client, limiter, tokens <- calls
 
 `open_office` opens it; nothing is served.
 """
@@ -17,11 +17,15 @@ from dataclasses import dataclass
 from itertools import count
 
 from httpproxy.exchange.calls import Calls
+from httpproxy.exchange.refreshing import Refresher
+from httpproxy.exchange.tokens import Tokens
 from httpproxy.settings.reading import Settings
+from httpproxy.store.apps import Apps
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
 from httpproxy.store.embedded.server import EmbeddedPostgres
+from httpproxy.store.refreshes import Refreshes
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.secrets.vault import Vault, open_vault
 from httpproxy.store.sync.comparing import Comparing
@@ -48,6 +52,7 @@ class Office:
     comparing: Comparing
     client: UpstreamClient
     limiter: Limiter
+    tokens: Tokens
     calls: Calls
 
 
@@ -78,7 +83,8 @@ async def open_office(settings: Settings, tally: Tally | None = None) -> AsyncIt
         )
         limiter = Limiter()
         stack.callback(limiter.close)
-        calls = Calls(client, limiter, registry, wall_clock, tally)
+        tokens = _tokens(database, vault, client)
+        calls = Calls(client, limiter, tokens, wall_clock, tally)
         yield Office(
             settings=settings,
             embedded=embedded,
@@ -90,8 +96,15 @@ async def open_office(settings: Settings, tally: Tally | None = None) -> AsyncIt
             comparing=Comparing(database),
             client=client,
             limiter=limiter,
+            tokens=tokens,
             calls=calls,
         )
+
+
+def _tokens(database: Database, vault: Vault, client: UpstreamClient) -> Tokens:
+    refreshes, apps = Refreshes(database, vault), Apps(database, vault)
+    holder = secrets.token_hex(8)
+    return Tokens(Refresher(refreshes, apps, client, holder, time.monotonic), time.monotonic)
 
 
 def _vault(settings: Settings) -> Vault:

@@ -122,6 +122,9 @@ async def open_service(
         await core.directory.refresh()
         tasks.start(core.directory.keep_fresh(), "directory")
         tasks.start(make_doubts(core).keep(), "doubts")
+        office.tokens.spawn = tasks.start
+        tasks.start(office.tokens.keep(), "tokens")
+        stack.push_async_callback(office.tokens.settled)
         if office.embedded is not None:
             tasks.start(_inherit(office.embedded), "embedded database")
         yield await stack.enter_async_context(_serving(core, handed or Handed()))

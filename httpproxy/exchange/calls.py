@@ -15,7 +15,8 @@ from httpproxy.exchange.allotment import Allotment, permit_for
 from httpproxy.exchange.apis import APIS
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import failed
-from httpproxy.store.registry import Registry
+from httpproxy.exchange.tokens import Tokens
+from httpproxy.store.registry import Sync
 from httpproxy.telemetry.tally import Tally
 from httpproxy.upstream.client import UpstreamClient
 from httpproxy.upstream.errors import UpstreamError
@@ -36,15 +37,17 @@ PATIENCE: Final = 60.0  # seconds that a call of ours waits for its permit
 class Caller:
     """In whose name, and with whose credential, a conversation is held.
 
-    Each of its calls waits `patience` seconds for its permit. `tally` is told of every
-    attempt that was sent, repeated ones too: that is what the API counts.
+    `credential`: the id of a stored one, whose token of the moment goes with each call in
+    place of `token`. Each call waits `patience` seconds for its permit. `tally` is told of
+    every attempt that was sent, repeated ones too: that is what the API counts.
     """
 
     allotment: Allotment
-    token: str = field(repr=False)
+    token: str = field(default="", repr=False)
     priority: Priority = Priority.READ
     patience: float = PATIENCE
     tally: Callable[[], None] | None = None
+    credential: str | None = None
 
 
 class Calls:
@@ -54,7 +57,7 @@ class Calls:
         self,
         client: UpstreamClient,
         limiter: Limiter,
-        registry: Registry,
+        tokens: Tokens,
         wall_clock: Callable[[], float],
         tally: Tally | None = None,
     ) -> None:
@@ -62,7 +65,7 @@ class Calls:
         answers."""
         self._client = client
         self._limiter = limiter
-        self._registry = registry
+        self._tokens = tokens
         self._wall_clock = wall_clock
         self._tally = tally
 
@@ -76,8 +79,9 @@ class Calls:
         tally: Callable[[], None] | None = None,
     ) -> T:
         """Holds a conversation for a sync, with its stored credential: see `Caller`."""
-        secret = await self.secret(live)
-        caller = Caller(live.allotment, secret, priority, patience, tally)
+        await self.secret(live)
+        stored = live.sync.credential_id
+        caller = Caller(live.allotment, "", priority, patience, tally, stored)
         return await self.converse_as(caller, conversation)
 
     async def converse_as(self, caller: Caller, conversation: Conversation[T]) -> T:
@@ -128,13 +132,36 @@ class Calls:
             allotment.give_back()
 
     async def secret(self, live: Live) -> str:
-        """The sync's stored credential, decrypted once. Raises LookupError if it has none,
-        KeyMismatch, OSError."""
-        if live.secret is None:
-            live.secret = await self._registry.secret(live.sync)
+        """The sync's stored credential: its token of this moment. Raises LookupError if it
+        has none, KeyMismatch, OSError, CredentialTrouble."""
+        stored = live.sync.credential_id
+        if stored is None:
+            raise LookupError(f"sync {live.sync.id} has no stored credential")
+        if live.secret is None:  # the sync or its credential has changed
+            self._tokens.forget(stored)
+        live.secret = await self._tokens.current(stored, watched=True)
         return live.secret
 
+    async def token_of(self, sync: Sync) -> str:
+        """The token of a sync's stored credential, for those who look at it once. Raises
+        what `secret` raises."""
+        if sync.credential_id is None:
+            raise LookupError(f"sync {sync.id} has no stored credential")
+        return await self._tokens.current(sync.credential_id)
+
     async def _ask(self, caller: Caller, request: Request) -> Response:
+        """The answer to one call; with another token, if the stored one was refused."""
+        stored = caller.credential
+        if stored is None:
+            return await self._fetch(caller, request, caller.token)
+        token = await self._tokens.current(stored, watched=True)
+        response = await self._fetch(caller, request, token)
+        if response.status != 401:
+            return response
+        again = await self._tokens.replaced(stored, token)
+        return response if again is None else await self._fetch(caller, request, again)
+
+    async def _fetch(self, caller: Caller, request: Request, token: str) -> Response:
         api = caller.allotment.api
         match = api.router.match(request.method, request.host, request.path)
         budget = match.route.budget if match else api.provider.budgets[0].name
@@ -156,6 +183,6 @@ class Calls:
             terminal=lambda answer: answer.status == 429 and provider.pause(answer) is None,
         )
         try:
-            return await self._client.fetch(provider.authorize(request, caller.token), rules)
+            return await self._client.fetch(provider.authorize(request, token), rules)
         except UpstreamError as error:
             raise failed(error, sent="no") from error

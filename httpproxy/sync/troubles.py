@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import Rejected
+from httpproxy.exchange.refreshing import CredentialTrouble
 from httpproxy.store.errors import Fenced, Forgotten, KeyMismatch, Unavailable
 from httpproxy.store.layouts.tables import Table
 from httpproxy.store.sync.progress import Progress
@@ -209,6 +210,8 @@ def in_words(error: Exception) -> Words:
     """What an error says to the operator."""
     if isinstance(error, Refused):
         return Words(f"{error.response.status} {error.said}", error.remedy)
+    if isinstance(error, CredentialTrouble):
+        return Words(error.detail, error.remedy)
     if isinstance(error, Rejected):
         return Words(error.detail, "It is tried again by itself.")
     if isinstance(error, KeyMismatch):

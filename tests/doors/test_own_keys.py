@@ -19,7 +19,8 @@ from neighbours.recorder import Recorder, http
 from httpproxy.exchange.problems import Rejected
 from httpproxy.exchange.standin import key_among
 from httpproxy.store.errors import Unavailable
-from httpproxy.store.registry import Registry, Sync
+from httpproxy.store.refreshes import Refreshes
+from httpproxy.store.registry import Sync
 from httpproxy.store.secrets.keys import Keys
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -181,7 +182,7 @@ async def test_without_the_database_no_key_is_believed(
     assert live is not None
     live.secret = None
     with monkeypatch.context() as patch:
-        patch.setattr(Registry, "secret", away)
+        patch.setattr(Refreshes, "tokens_of", away)
         refused(await ask(keyed, key), 502, "database_unavailable")
     assert upstream.seen == []
 

@@ -24,6 +24,7 @@ from httpproxy.exchange.allotment import Allotment
 from httpproxy.exchange.apis import APIS
 from httpproxy.exchange.calls import Caller
 from httpproxy.exchange.problems import Rejected
+from httpproxy.exchange.refreshing import CredentialTrouble
 from httpproxy.office import Office, open_office
 from httpproxy.settings.reading import Settings, misspelled_variables
 from httpproxy.store.errors import StoreError
@@ -141,7 +142,11 @@ async def _sync(office: Office, sync: Sync, clock: Clock) -> AsyncIterator[Findi
     async for finding in _condition(office, sync):
         yield finding
     try:
-        token = await office.registry.secret(sync)
+        token = await office.calls.token_of(sync)
+    except CredentialTrouble as trouble:
+        about = f"{about}: credential"
+        yield Finding(Level.PROBLEM, about, trouble.detail, trouble.remedy)
+        return
     except StoreError as error:
         yield Finding(
             Level.PROBLEM,

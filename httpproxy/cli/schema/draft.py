@@ -36,7 +36,7 @@ async def drafted(desk: Desk, sync: Sync, additions: Sequence[str] = ()) -> Draf
     Raises Refused, Unrecognised, UnknownCollection (of an addition), StoreError.
     """
     provider, following = PROVIDERS[sync.provider], desk.registry.following
-    token = await desk.registry.secret(sync)
+    token = await desk.office.calls.token_of(sync)
 
     async def ask(wanted: tuple[str, ...]) -> tuple[Collection, ...]:
         return await desk.office.calls.discover(provider, sync.account, token, wanted)
