@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from httpproxy.settings.kinds import PORT, SECONDS, Endpoint, Port, Replicas, Seconds, setting
+from httpproxy.settings.kinds import (
+    AT_LEAST_ONE,
+    PORT,
+    SECONDS,
+    AtLeastOne,
+    Endpoint,
+    Port,
+    Replicas,
+    Seconds,
+    setting,
+)
 
 
 class OutsideSettings(BaseModel):
@@ -36,6 +46,12 @@ class OutsideSettings(BaseModel):
         " Without it there are none.",
         "an http or https URL such as http://127.0.0.1:4318; /v1/traces is added to one"
         " without a path",
+    )
+    max_streams: AtLeastOne = setting(
+        100,
+        "How many readers of `/v1/events` and `/v1/records` may listen at once (in each"
+        " process). Who reads pages does not count.",
+        AT_LEAST_ONE,
     )
     replicas: Replicas = setting(
         {},
