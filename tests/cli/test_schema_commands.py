@@ -279,3 +279,83 @@ async def test_a_renamed_table_keeps_its_name_in_sql(drift: Drift) -> None:
         ("table renamed", "kept", "tasks", None, None, "Things")
     ]
     assert "name" in drift.columns("tasks")
+
+
+async def test_a_column_is_deselected_with_leave_and_selected_again(
+    drift: Drift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drift.sql("INSERT INTO airtable_base.tasks (id, notes) VALUES ('r1', '12')")
+    alone = await drift.run("deselect", "base", "tasks.notes")
+    assert alone.code == 2
+    assert "--yes" in alone.err
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    refused = await drift.run("deselect", "base", "tasks.notes")
+    assert (refused.code, "notes" in drift.columns()) == (1, True)
+    assert "drop tasks.notes with its values?" in refused.out
+    said = await drift.done("deselect", "base", "tasks.notes", "--yes")
+    assert "nothing of Notes is kept" in said
+    assert "notes" not in drift.columns()
+    assert await drift.differences() == [
+        ("column deselected", "kept", "tasks", None, None, None)
+    ]
+    shown = await drift.run("diff", "base", "--exit-code")
+    assert (shown.code, '"Notes" has no column: it is not selected' in shown.out) == (0, True)
+    assert "tasks.notes is selected" in await drift.done("select", "base", "tasks.notes")
+    assert "notes" in drift.columns()
+
+
+async def test_a_column_is_called_as_one_likes_until_it_is_unlocked(drift: Drift) -> None:
+    said = await drift.done("rename", "base", "tasks.email", "address")
+    assert "tasks.email is called address from now on" in said
+    drift.base.rename("Tasks", {"Email": "Mail"})
+    await drift.done("apply", "base")
+    assert "address" in drift.columns()
+    await drift.done("deselect", "base", "tasks.address", "--yes")
+    await drift.done("select", "base", "tasks.Mail")
+    assert "address" in drift.columns()
+    await drift.done("unlock", "base", "tasks.address")
+    assert "mail" in drift.columns()
+    await drift.done("deselect", "base", "tasks.mail", "--yes")
+    said = await drift.done("rename", "base", "tasks.mail", "post")
+    assert "will be called post when it is selected" in said
+
+
+async def test_columns_are_listed_with_what_was_chosen(drift: Drift) -> None:
+    await drift.done("rename", "base", "tasks.email", "address")
+    await drift.done("lock", "base", "tasks.phone")
+    await drift.done("deselect", "base", "tasks.notes", "--yes")
+    drift.base.retype("Tasks", "Details", "number", lambda text: None, precision=0)
+    drift.base.delete_field("Tasks", "Website")
+    await drift.done("apply", "base", "--add", "Projects")
+    listed = await drift.done("columns", "base", "tasks")
+    lines = {tuple(line.split()[:2]): line for line in listed.splitlines()}
+    assert "name of your own" in lines["tasks", "address"]
+    assert "name locked" in lines["tasks", "phone"]
+    assert "numeric waits" in lines["tasks", "details"]
+    assert "field gone" in lines["tasks", "website"]
+    assert "tasks text Notes not selected" in " ".join(listed.split())
+    told = orjson.loads(await drift.done("columns", "base", "--json"))
+    assert {c["field_name"] for c in told if not c["selected"]} == {"Notes"}
+    assert {c["name"] for c in told if c["own_name"]} == {"address"}
+
+
+async def test_a_choice_that_cannot_be_made_is_refused_with_the_reason(drift: Drift) -> None:
+    for arguments, said in (
+        (("deselect", "base", "tasks.id", "--yes"), "cannot be left out"),
+        (("deselect", "base", "tasks", "--yes"), "is not TABLE.COLUMN"),
+        (("select", "base", "tasks.nothing"), "there are id, created"),
+        (("rename", "base", "tasks.email", "Your Mail"), "name must begin"),
+        (("rename", "base", "tasks.email", "phone"), "another column 'phone'"),
+        (("columns", "base", "nothing"), "there are: tasks"),
+    ):
+        ended = await drift.run(*arguments)
+        assert ended.code == 2, arguments
+        assert said in ended.err
+
+
+async def test_a_column_that_a_view_shows_is_not_deselected(drift: Drift) -> None:
+    drift.sql("CREATE VIEW mine AS SELECT notes FROM airtable_base.tasks")
+    ended = await drift.run("deselect", "base", "tasks.notes", "--yes")
+    assert ended.code == 1
+    assert "view mine depends on" in ended.err
+    assert "notes" in drift.columns()
