@@ -50,6 +50,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "method_not_allowed": Kind(405, "The method is not allowed"),
     "name_taken": Kind(409, "The name is taken"),
     "in_use": Kind(409, "It is in use"),
+    "nothing_held": Kind(409, "Nothing is held"),
     "cursor_expired": Kind(410, "What the cursor points to is not kept any more"),
     "idempotency_in_flight": Kind(409, "The first call with this key is under way"),
     "idempotency_uncertain": Kind(409, "The first call with this key is being looked into"),

@@ -10,6 +10,9 @@ from httpproxy.management.columns import Columns
 from httpproxy.management.credentials import Credentials
 from httpproxy.management.keys import ApiKeys
 from httpproxy.management.oauth_apps import OAuthApps
+from httpproxy.management.schema import Schemas
+from httpproxy.management.steering import Steering
+from httpproxy.management.syncs import Syncs
 from httpproxy.office import Office
 from httpproxy.store.secrets.keys import Keys
 
@@ -24,6 +27,9 @@ class Services:
     oauth_apps: OAuthApps
     collections: Collections
     columns: Columns
+    syncs: Syncs
+    steering: Steering
+    schemas: Schemas
 
 
 def make_services(office: Office, keys: Keys | None = None) -> Services:
@@ -37,4 +43,7 @@ def make_services(office: Office, keys: Keys | None = None) -> Services:
         oauth_apps=OAuthApps(office),
         collections=Collections(office, credentials),
         columns=Columns(office),
+        syncs=Syncs(office, credentials),
+        steering=Steering(office),
+        schemas=Schemas(office),
     )

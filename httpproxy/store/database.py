@@ -66,6 +66,7 @@ class Database:
 
     def __init__(self, dsn: str, *, connections: int = 4) -> None:
         self._dsn = dsn
+        self._where: tuple[str, int, str] | None = None
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             dsn,
             connection_class=AsyncConnection[DictRow],
@@ -102,6 +103,15 @@ class Database:
         traceback: TracebackType | None,
     ) -> None:
         await self._pool.close()
+
+    async def where(self) -> tuple[str, int, str]:
+        """The host (or the folder of the socket), the port and the name of the database, as
+        this process has reached it."""
+        if self._where is None:
+            async with self.connection() as connection:
+                info = connection.info
+                self._where = info.host, info.port, info.dbname
+        return self._where
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

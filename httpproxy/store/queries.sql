@@ -88,7 +88,7 @@ SELECT id, owns_schema, schema_name FROM httpproxy.sync WHERE id = %(id)s FOR UP
 
 -- name: set_status
 -- A sync that is paused, or goes on; other processes learn of it.
-UPDATE httpproxy.sync SET status = %(status)s, revision = %(revision)s
+UPDATE httpproxy.sync SET status = %(status)s, revision = %(revision)s, updated_at = now()
 WHERE id = %(id)s AND status <> %(status)s
 
 -- name: touch_sync
@@ -125,7 +125,7 @@ WHERE seen.run = r.number AND r.collection = c.id AND c.sync_id = %(id)s
 
 -- name: delete_feeds
 -- Where the feeds of a deleted sync were.
-DELETE FROM httpproxy.feed WHERE sync_id = %(id)s
+DELETE FROM httpproxy.feed WHERE sync_id = %(id)s RETURNING name, state
 
 -- name: delete_intents
 -- What was under way for a deleted sync.

@@ -36,13 +36,11 @@ _DELETE_ATTEMPTS: Final = 3
 _TAKEN: Final = {"sync_name_key": "name", "sync_external_id_key": "external_id"}
 # What goes with a sync, the sync itself last.
 _DELETED: Final = (
-    "hold_collections",
     "delete_events",
     "delete_meta",
     "delete_dirty",
     "delete_quarantine",
     "delete_seen",
-    "delete_feeds",
     "delete_intents",
     "delete_idempotency",
     "delete_sync",
@@ -171,9 +169,10 @@ class Registry:
         last = max((row["revision"] for row in (*changed, *deleted)), default=cursor)
         return [sync_of(row) for row in changed], [row["id"] for row in deleted], last
 
-    async def delete_sync(self, sync: Sync, *, drop_tables: bool) -> None:
-        """Forgets a sync, and with `drop_tables` its tables. Raises InUse, and Unavailable
-        if another session holds a table for seconds on end."""
+    async def delete_sync(self, sync: Sync, *, drop_tables: bool) -> list[tuple[str, JSON]]:
+        """Forgets a sync, and with `drop_tables` its tables. Returns the feeds that it had,
+        with where they were: they are to be hung up. Raises InUse, and Unavailable if another
+        session holds a table for seconds on end."""
         for _ in range(_DELETE_ATTEMPTS):
             try:
                 return await self._delete_once(sync, drop_tables)
@@ -181,12 +180,12 @@ class Registry:
                 held = error
         raise Unavailable(f"a table of {sync.name} is locked by another session") from held
 
-    async def _delete_once(self, sync: Sync, drop_tables: bool) -> None:
+    async def _delete_once(self, sync: Sync, drop_tables: bool) -> list[tuple[str, JSON]]:
         named = {"id": sync.id}
         async with self._database.transaction() as connection:
             held = await (await connection.execute(QUERIES["lock_sync"], named)).fetchone()
             if held is None:
-                return
+                return []
             if drop_tables:
                 await schemas.drop_tables(connection, sync.id)
                 if held["owns_schema"]:
@@ -194,16 +193,21 @@ class Registry:
             else:
                 await schemas.stop_writes(connection, sync.id, sync.schema_name)
             revision = await next_revision(connection)
+            await connection.execute(QUERIES["hold_collections"], named)
+            feeds = await (await connection.execute(QUERIES["delete_feeds"], named)).fetchall()
             for query in _DELETED:
                 await connection.execute(QUERIES[query], named)
             await connection.execute(
                 QUERIES["record_deleted_sync"], {**named, "revision": revision}
             )
             await credentials.drop_unused(connection, sync.credential_id)
+            return [(row["name"], row["state"]) for row in feeds]
 
     async def set_status(self, sync: Sync, status: str) -> bool:
         """Makes a sync "active" or "paused"; whether it was not so before."""
         async with self._database.transaction() as connection:
+            # First the sync, then the revision: whoever takes both does so in this order.
+            await connection.execute(QUERIES["lock_sync"], {"id": sync.id})
             wanted = {"status": status, "revision": await next_revision(connection)}
             done = await connection.execute(QUERIES["set_status"], {"id": sync.id, **wanted})
             return done.rowcount > 0
@@ -211,6 +215,7 @@ class Registry:
     async def touch(self, sync: Sync) -> None:
         """Tells the processes that serve a sync to look at it anew, within a second or two."""
         async with self._database.transaction() as connection:
+            await connection.execute(QUERIES["lock_sync"], {"id": sync.id})
             touched = {"id": sync.id, "revision": await next_revision(connection)}
             await connection.execute(QUERIES["touch_sync"], touched)
 

@@ -28,8 +28,9 @@ _SQL: Final = load("roster.sql")
 _AND: Final = SQL(" AND ")
 _ATTEMPTS: Final = 3
 
-After = tuple[datetime, str]
-"""Where a page begins: behind the sync that was made at this moment and has this id."""
+After = tuple[datetime | str, str]
+"""Where a page begins: behind the sync that was made at this moment (ISO 8601, or a datetime)
+and has this id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Entry:
     revision: int
 
     @property
-    def place(self) -> After:
+    def place(self) -> tuple[datetime, str]:
         """Where the list goes on behind it."""
         return self.created_at, self.sync.id
 
