@@ -172,6 +172,7 @@ def plan(
         for f in collection.fields
     )
     pairs = [(known[k.field.id], k) for k in fields if k.field.id in known]
+    relabelled = [(b.field.name, k) for b, k in pairs if b.field.name != k.field.name]
     gone = tuple(i for i, k in known.items() if not k.removed and i not in chosen)
     added = tuple(
         Column(k.field, k.column)
@@ -185,14 +186,8 @@ def plan(
             for before, k in pairs
             if before.column and k.column and before.column != k.column
         ),
-        relabels=tuple(
-            (b.field.name, k.field.name)
-            for b, k in pairs
-            if k.selected and b.field.name != k.field.name
-        ),
-        unwanted=tuple(
-            k.field.name for b, k in pairs if not k.selected and b.field.name != k.field.name
-        ),
+        relabels=tuple((old, k.field.name) for old, k in relabelled if k.selected),
+        unwanted=tuple(k.field.name for _, k in relabelled if not k.selected),
         retypes=tuple(_retypes(pairs)),
         waiting=tuple(
             Retype(Column(k.field, k.column), k.pending)
