@@ -117,10 +117,14 @@ class Refreshes:
 
     async def store(self, lease: Lease, grant: Grant, refresh_in: float | None) -> bool:
         """Keeps what the API gave; `refresh_in` is when to refresh next, in seconds, None:
-        never. False if the lease is lost, and nothing was kept."""
+        never. False if there is another secret by now: nothing was kept.
+
+        A lease that is lost meanwhile does not matter: where refresh tokens are used once,
+        what came, however late, is all that there is.
+        """
         async with self._database.transaction() as connection:
             family = await _hold(connection, lease.credential_id)
-            if not family.is_of(lease):
+            if family.own is None or family.own["generation"] != lease.generation:
                 return False
             known = await self._read(connection, lease.credential_id)
             kept = TokenPair(grant.access_token, grant.refresh_token or known.refresh_token)

@@ -46,7 +46,8 @@ _CONSTANTS = (
 )
 _PLANTED = re.compile(
     rf"{_MARK}[\w-]*|SECRET(?=[a-z])\w*|hidden-(?:query|body|answer)|"
-    + "|".join(map(re.escape, _CONSTANTS))
+    # what the sandboxes' token endpoints give
+    r"oa[ar]\w{14}\.v1\.\w{10,}|CN[0-9a-f]{46}|" + "|".join(map(re.escape, _CONSTANTS))
 )
 _RANDOM = re.compile(r"[\w-]{32,}", re.ASCII)
 _LENGTHS = (32, 43)  # of what token_urlsafe makes of 24 and of 32 bytes
