@@ -46,6 +46,7 @@ from httpproxy.store.secrets.keys import Keys
 from httpproxy.store.sharing.epochs import Epochs
 from httpproxy.store.sync.owners import Owners
 from httpproxy.store.sync.rows import Rows
+from httpproxy.streams.reading import make_streams
 from httpproxy.sync.engine import Engine, Jobs
 from httpproxy.sync.listening import Listening
 from httpproxy.sync.listing import Listing
@@ -116,7 +117,7 @@ def make_carrying(core: Core) -> Carrying:
         accounts=accounts,
         writes=writes,
         dry_run=DryRun(accounts, office.registry, Rows(office.database)),
-        standin=StandIn(core.keys, office.calls),
+        standin=StandIn(core.keys, office.calls, office.tokens),
     )
 
 
@@ -150,6 +151,7 @@ def make_relay(core: Core, carrying: Carrying) -> Relay:
             writes=carrying.writes,
             dry_run=carrying.dry_run,
             standin=carrying.standin,
+            tokens=office.tokens,
             limiter=office.limiter,
             watch=core.watch,
             pseudonym=office.settings.pseudonym,
@@ -174,6 +176,7 @@ def make_house(core: Core, carrying: Carrying, replicas: Replicas) -> House:
         replicas,
         make_relay(core, carrying),
         make_mutations(core, carrying, replicas),
+        make_streams(core.office, time.monotonic, core.office.settings.max_streams),
     )
 
 

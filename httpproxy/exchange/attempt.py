@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -25,6 +26,8 @@ class Call(NamedTuple):
     verified  the token is the account's own
     caller    the mark of the API key of ours that the stored credential stands in for; None
               if the call came with a token of the API
+    renew     with a stored credential: the request to send in this one's place after a 401
+              of the API, for the token was replaced meanwhile; None if it was not
     origin    what its events are to say of where they come from: "proxy", "mutation" …
     """
 
@@ -35,6 +38,7 @@ class Call(NamedTuple):
     verified: bool
     course: Course
     caller: bytes | None = None
+    renew: Callable[[], Awaitable[Request | None]] | None = None
     origin: str = "proxy"
 
 

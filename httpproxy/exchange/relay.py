@@ -33,6 +33,7 @@ from httpproxy.exchange.headers import (
 from httpproxy.exchange.live import Directory, Live
 from httpproxy.exchange.problems import Rejected, failed
 from httpproxy.exchange.standin import AUTHORIZATION, StandIn, require
+from httpproxy.exchange.tokens import Tokens
 from httpproxy.exchange.write import Writes
 from httpproxy.store.credentials import Credential
 from httpproxy.store.registry import Registry, Sync
@@ -72,6 +73,7 @@ class Parts:
     writes: Writes
     dry_run: DryRun
     standin: StandIn
+    tokens: Tokens
     limiter: Limiter
     watch: Watch
     pseudonym: str
@@ -156,17 +158,30 @@ class Relay:
     async def _sent(
         self, credential: Credential, match: Match, request: Request, course: Course
     ) -> Response:
-        """Sends a call of no sync, within the account's rate; nothing is kept of it."""
-        api, parts, budget = APIS[credential.provider], self.parts, match.route.budget
-        token = parts.registry.credentials.open(credential).access_token
-        allotment = self._allotment(api, credential.account)
+        """The answer to a call of no sync, of which nothing is kept."""
+        tokens, authorize = self.parts.tokens, APIS[credential.provider].provider.authorize
+        token = await tokens.current(credential.id)
+        response = await self._send(credential, match, authorize(request, token), course)
+        if response.status != 401:
+            return response
+        again = await tokens.replaced(credential.id, token)
+        if again is None:
+            return response
+        return await self._send(credential, match, authorize(request, again), course)
+
+    async def _send(
+        self, credential: Credential, match: Match, request: Request, course: Course
+    ) -> Response:
+        """Sends a call within the account's rate. Raises Rejected."""
+        parts, budget = self.parts, match.route.budget
+        allotment = self._allotment(APIS[credential.provider], credential.account)
         reads = match.route.action is Action.READ
         priority = Priority.READ if reads else Priority.WRITE
         course.enter(PERMIT)
         permit = await permit_for(allotment, budget, priority, parts.permit_timeout)
         course.enter(SEND)
         try:
-            response = await parts.writes.client.send(api.provider.authorize(request, token))
+            response = await parts.writes.client.send(request)
             allotment.heed(budget, response, parts.writes.wall_clock())
         except UpstreamError as error:
             if error.sent == "no":

@@ -18,7 +18,9 @@ from httpproxy.exchange.attempt import Call
 from httpproxy.exchange.calls import Calls
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import Rejected
+from httpproxy.exchange.tokens import Tokens
 from httpproxy.store.secrets.keys import Key, Scope
+from providers.http import Request
 from providers.spec import Action, Route
 
 AUTHORIZATION: Final = istr("Authorization")
@@ -79,9 +81,10 @@ def require(key: Key, sync_id: str | None, route: Route) -> None:
 class StandIn:
     """Puts stored credentials in the place of API keys."""
 
-    def __init__(self, keys: Verifier, calls: Calls) -> None:
+    def __init__(self, keys: Verifier, calls: Calls, tokens: Tokens) -> None:
         self._keys = keys
         self._calls = calls
+        self._tokens = tokens
 
     async def admit(self, text: str, live: Live, route: Route) -> None:
         """Whether the key with this text opens this call of the sync.
@@ -105,9 +108,10 @@ class StandIn:
         """The call with the sync's stored credential as its one Authorization.
 
         `mark` is the key's (`Accounts.mark` of the headers that hold it). Raises Rejected:
-        409 if the sync has no credential, 502 if the database is away.
+        409 if the sync has no credential, or one that gives no token; 502 if the database
+        is away.
         """
-        live = call.live
+        live, bare = call.live, call.request
         try:
             secret = await self._calls.secret(live)
         except OSError as error:
@@ -118,8 +122,14 @@ class StandIn:
                 "This sync holds no credential that an API key could stand for. Store one,"
                 " or send the API's own token.",
             ) from error
-        request = live.provider.authorize(call.request, secret)
-        return call._replace(request=request, verified=True, caller=mark)
+        stored = live.sync.credential_id or ""
+
+        async def renew() -> Request | None:
+            again = await self._tokens.replaced(stored, secret)
+            return None if again is None else live.provider.authorize(bare, again)
+
+        request = live.provider.authorize(bare, secret)
+        return call._replace(request=request, verified=True, caller=mark, renew=renew)
 
 
 def _database_away() -> Rejected:

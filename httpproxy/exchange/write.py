@@ -65,7 +65,7 @@ class Writes:
         """
         if call.match.route.action is Action.READ:
             permit = await self._permit(call, Priority.READ)
-            return await self._send(call, permit), NOTHING
+            return await self._sent(call, permit, Priority.READ), NOTHING
         claim = idempotency.claim_of(call.request, lambda: self._mark(call))
         if claim is not None:
             kept = await self._kept(call, claim)
@@ -165,11 +165,23 @@ class Writes:
 
     async def _write(self, attempt: Attempt, permit: Permit) -> tuple[Response, Receipt]:
         try:
-            response = await self._send(attempt.call, permit)
+            response = await self._sent(attempt.call, permit, Priority.WRITE)
         except Rejected as rejected:
             self.intake.unanswered(attempt, rejected)
             raise
         return response, await self.intake.take_in(attempt, response)
+
+    async def _sent(self, call: Call, permit: Permit, priority: Priority) -> Response:
+        """The answer; to another request where a stored token was replaced on the way. A 401
+        says that the API has done nothing: the call leaves once with a token that is good."""
+        response = await self._send(call, permit)
+        if response.status != 401 or call.renew is None:
+            return response
+        request = await call.renew()
+        if request is None:
+            return response
+        again = await self._permit(call, priority)
+        return await self._send(call._replace(request=request), again)
 
     async def _send(self, call: Call, permit: Permit) -> Response:
         call.course.enter(SEND)
