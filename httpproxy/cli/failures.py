@@ -3,7 +3,7 @@
     0  done
     1  it failed: database, API, port, or a finding of `doctor` or `sync verify`
     2  used wrongly: an option, a setting, a missing token
-    3  there is no such sync
+    3  there is no such sync, credential, OAuth app or key
     4  `schema diff --exit-code`: something is to follow, or waits
 
 Foreign exceptions become a `Failure` in one place, `explained`; nothing is shown as a
@@ -65,6 +65,16 @@ def explaining_port(setting: str, host: str, port: int) -> Iterator[None]:
         raise _port_taken(found, setting, host, port) from error
 
 
+@contextmanager
+def explaining_names(what: str) -> Iterator[None]:
+    """Say whose name it is that is taken."""
+    try:
+        yield
+    except NameTaken as error:
+        said = f"{error.value!r} is taken by another {what}; choose another {error.field}"
+        raise Failure(said, USAGE) from error
+
+
 def _bind_error(error: BaseException, port: int) -> OSError | None:
     if isinstance(error, BaseExceptionGroup):
         return next(filter(None, (_bind_error(e, port) for e in error.exceptions)), None)
@@ -111,10 +121,27 @@ def _database(error: psycopg.Error | Unavailable) -> Failure:
     )
 
 
+# What the API's words recommend, as it is done here.
+_COMMANDS: Final = {
+    "GET /v1/credentials": "`httpproxy credential list`",
+    "POST /v1/credentials": "`httpproxy credential create`",
+    "GET /v1/oauth-apps": "`httpproxy oauth-app list`",
+    "POST /v1/oauth-apps": "`httpproxy oauth-app create`",
+    "GET /v1/syncs": "`httpproxy sync list`",
+    "GET /v1/keys": "`httpproxy keys list`",
+}
+_THINGS: Final = frozenset(
+    {"unknown_sync", "unknown_credential", "unknown_oauth_app", "unknown_key"}
+)
+
+
 def _declined(error: Declined) -> Failure:
-    if error.code == "unknown_sync":
-        return Failure(error.detail, NOT_FOUND)
-    return Failure(error.detail, USAGE if error.kind.status in (400, 404) else FAILED)
+    said = error.detail
+    for request, here in _COMMANDS.items():
+        said = said.replace(request, here)
+    if error.code in _THINGS:
+        return Failure(said, NOT_FOUND)
+    return Failure(said, USAGE if error.kind.status in (400, 404) else FAILED)
 
 
 def _system(error: OSError) -> Failure:

@@ -12,12 +12,16 @@ from typing import Any
 import click
 
 from httpproxy.cli import logs
+from httpproxy.cli.collections import collections
+from httpproxy.cli.credential import credential
 from httpproxy.cli.db import db
 from httpproxy.cli.doctor.command import doctor
 from httpproxy.cli.failures import FAILED, explained
 from httpproxy.cli.intents import intents
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.keys import keys
+from httpproxy.cli.mutate import mutate
+from httpproxy.cli.oauth_app import oauth_app
 from httpproxy.cli.schema.command import schema
 from httpproxy.cli.secrets import secrets
 from httpproxy.cli.serving import demo, sandbox, serve
@@ -29,7 +33,7 @@ Exit codes
   0  done
   1  it failed: database, API, port, a finding of doctor or sync verify
   2  used wrongly: an option, a setting, a missing token
-  3  there is no such sync
+  3  there is no such sync, credential, app or key
   4  schema diff --exit-code: there are differences
 
 \b
@@ -63,7 +67,25 @@ def command(context: click.Context, config: Path | None, data_dir: Path | None) 
     context.obj = Invocation(config, {"data_dir": data_dir})
 
 
-for part in (serve, sync, intents, schema, keys, secrets, db, doctor, sandbox, demo, settings):
+PARTS = (
+    serve,
+    sync,
+    credential,
+    oauth_app,
+    collections,
+    mutate,
+    intents,
+    schema,
+    keys,
+    secrets,
+    db,
+    doctor,
+    sandbox,
+    demo,
+    settings,
+)
+
+for part in PARTS:
     command.add_command(part)
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
+from httpproxy.exchange.lifetimes import refresh_in
+from httpproxy.exchange.refreshing import CredentialTrouble
 from httpproxy.management.credential_documents import (
     CredentialDocument,
     CredentialWishes,
@@ -89,6 +91,7 @@ class Credentials:
         """Stores a credential; it, whether its account had none, and its tag."""
         prepared = await self.prepare(body)
         stored, made = await self._store.save(prepared.draft)
+        self._office.tokens.forget(stored.id)
         document = StoredCredential(**dict(self._told(stored)), check=prepared.check)
         return document, made, tag_of(stored)
 
@@ -138,6 +141,7 @@ class Credentials:
                 stored = await self._store.change(changed, tokens)
             except Stale:
                 continue
+            self._office.tokens.forget(stored.id)
             return self._told(stored), tag_of(stored)
         raise Declined("changed_meanwhile", "Others change it all the time; try again.")
 
@@ -163,8 +167,10 @@ class Credentials:
         found = await self.found(id_or_name)
         provider = PROVIDERS[found.provider]
         try:
-            token = await self.token(found)
+            token = await self._office.tokens.current(found.id)
             said = await self._office.calls.inspect(provider, token, found.account)
+        except CredentialTrouble as error:
+            return failed(f"{error.detail} {error.remedy}")
         except Unrecognised:
             return failed(
                 f"{provider.title} does not know the token: it is mistyped, expired or"
@@ -185,8 +191,11 @@ class Credentials:
         return described(found, tokens)
 
     async def token(self, found: Credential) -> str:
-        """A credential's access token, as it is good now."""
-        return self._store.open(found).access_token
+        """A credential's access token, as it is good now. Raises Declined if there is none."""
+        try:
+            return await self._office.tokens.current(found.id)
+        except CredentialTrouble as error:
+            raise Declined("credential_refused", f"{error.detail} {error.remedy}") from error
 
     async def found(self, id_or_name: str) -> Credential:
         """The credential of this id or name, as it is kept. Raises Declined (404)."""
@@ -252,7 +261,7 @@ class Credentials:
 
 
 def _new_tokens(entered: Entered, expires_in: float | None) -> NewTokens:
-    due = None if entered.tokens.refresh_token is None else (expires_in or 0.0) * 0.8
+    due = None if entered.tokens.refresh_token is None else refresh_in(expires_in)
     return NewTokens(entered.tokens, expires_in, due)
 
 

@@ -236,6 +236,7 @@ class Credentials:
             "properties": Jsonb(changed.properties),
             "app_id": changed.app_id,
             "as_of": changed.updated_at,
+            "generation": changed.generation if tokens else None,
         }
         async with self._database.transaction() as connection:
             revision = await next_revision(connection) if tokens else 0

@@ -45,11 +45,13 @@ WHERE (%(provider)s::text IS NULL OR provider = %(provider)s)
 ORDER BY created_at, id LIMIT %(limit)s
 
 -- name: change_credential
--- What is no secret of a credential, unless somebody has changed it meanwhile.
+-- What is no secret of a credential, unless somebody has changed it meanwhile; with a
+-- generation, unless its tokens are other ones by now.
 UPDATE httpproxy.credential
 SET name = %(name)s, metadata = %(metadata)s, properties = %(properties)s,
     app_id = %(app_id)s, updated_at = clock_timestamp()
 WHERE id = %(id)s AND updated_at = %(as_of)s
+    AND (%(generation)s::bigint IS NULL OR generation = %(generation)s)
 
 -- name: replace_secret
 -- Another secret for a credential, sealed.

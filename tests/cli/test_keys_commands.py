@@ -25,11 +25,15 @@ def test_a_key_is_shown_once_listed_and_revoked(told: Told, database_dsn: str) -
     assert token not in created.err
     listed = told("keys", "list", "--json")
     (row,) = json.loads(listed.out)
-    assert (row["name"], row["scopes"], row["state"]) == ("importer", "write", "valid")
-    assert row["sync"].startswith("sync_")
-    assert row["expires"] > row["created"]
+    assert (row["name"], row["scopes"], row["state"]) == ("importer", ["write"], "valid")
+    assert row["sync_id"].startswith("sync_")
+    assert row["expires_at"] > row["created_at"]
+    one = told("keys", "show", "importer", "--json")
+    assert json.loads(one.out) == row
+    plain = told("keys", "show", row["id"])
+    assert "scopes   write" in plain.out
     shown = told("keys", "list")
-    for text in (listed.out, shown.out):
+    for text in (listed.out, shown.out, one.out, plain.out):
         assert token.rpartition("_")[2] not in text
     assert told("keys", "revoke", "importer").code == 0
     assert json.loads(told("keys", "list", "--json").out)[0]["state"] == "revoked"

@@ -96,7 +96,7 @@ OPERATIONS: Final = (
     Operation(
         "POST",
         "/v1/credentials",
-        "write",
+        "admin",
         create,
         "Store a credential, or replace its account's",
         tag=_TAG,
@@ -127,7 +127,7 @@ OPERATIONS: Final = (
     Operation(
         "PATCH",
         _ONE,
-        "write",
+        "admin",
         change,
         "Change a credential, or give it another token",
         tag=_TAG,
@@ -145,7 +145,7 @@ OPERATIONS: Final = (
     Operation(
         "DELETE",
         _ONE,
-        "write",
+        "admin",
         delete,
         "Delete a credential that no sync uses",
         tag=_TAG,
