@@ -164,6 +164,7 @@ async def _serving(core: Core, handed: Handed) -> AsyncIterator[Service]:
             stack.push_async_callback(engine.stop)
         readiness.serve()
         stack.callback(readiness.drain)
+        stack.callback(inside.house.streams.tail.close)  # readers go to another process
         office, watch = core.office, core.watch
         yield Service(office, core.directory, core.committer, watch, readiness, url, api_url)
 

@@ -9,6 +9,7 @@ from httpproxy.management.services import Services
 from httpproxy.mutations.run import Mutations
 from httpproxy.office import Office
 from httpproxy.store.replicas import Replicas
+from httpproxy.streams.reading import Streams
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class House:
     replicas   what can be waited for
     relay      carries calls of the APIs themselves
     mutations  changes records at the APIs
+    streams    events and records
     """
 
     office: Office
@@ -26,3 +28,4 @@ class House:
     replicas: Replicas
     relay: Relay
     mutations: Mutations
+    streams: Streams

@@ -253,6 +253,7 @@ async def open_api(
     async with Tasks() as tasks, outside.siblings.answering(api.answers()):
         tasks.start(outside.readiness.keep(), "readiness")
         tasks.start(api.loop_lag.keep(), "loop lag")
+        tasks.start(outside.house.streams.tail.keep(), "streams")
         await runner.setup()
         try:
             site: web.BaseSite = (
@@ -263,4 +264,5 @@ async def open_api(
             at = f"[{address[0]}]" if ":" in address[0] else address[0]
             yield f"http://{at}:{address[1]}"
         finally:
+            outside.house.streams.tail.close()
             await runner.cleanup()

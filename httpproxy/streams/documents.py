@@ -95,3 +95,6 @@ class RecordDocument(Model):
     seq: str = Field(description="Its place: a cursor for `after`.")
     origin: OriginName
     request_id: str
+
+
+Document = EventDocument | RecordDocument

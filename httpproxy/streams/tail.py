@@ -28,13 +28,14 @@ AWAY_SECONDS: Final = 1.0
 PULLS_AT_ONCE: Final = 2  # of the process's connections, most are for others
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Told(Generic[T]):
+class Told(Generic[T_co]):
     """What was told. `next` is where to go on; `end`: there was no more by then."""
 
-    items: tuple[T, ...]
+    items: tuple[T_co, ...]
     next: Place
     end: bool
 

@@ -1,0 +1,136 @@
+"""A stream as server-sent events, the form that browsers' EventSource reads.
+
+    retry: 2000                    how soon to connect again
+    id: NjA1…                      the place: `Last-Event-ID`, when connecting again
+    event: created                 what happened
+    data: {"sync_id": …}           the document
+
+A comment goes out when there is nothing to tell, with the place that was looked at so far:
+who connects again need not have all of it searched once more. A reader that takes nothing
+for STALLED_SECONDS is disconnected. So is one whose key has been revoked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Final
+
+from aiohttp import web
+
+from httpproxy.api.operations import Answer, Ask
+from httpproxy.management.problems import Declined
+from httpproxy.store.errors import Unavailable
+from httpproxy.streams.documents import Document
+from httpproxy.streams.tail import Told
+
+log = logging.getLogger(__name__)
+
+MEDIA: Final = "text/event-stream"
+RETRY_MILLISECONDS: Final = 2000
+HEARTBEAT_SECONDS: Final = 15.0
+CHECK_SECONDS: Final = 5.0
+STALLED_SECONDS: Final = 30.0
+
+Following = AsyncGenerator[Told[Document], None]
+
+
+def wants_stream(ask: Ask) -> bool:
+    """Whether a live stream is asked for, rather than a page."""
+    accepted = ",".join(ask.request.headers.getall("Accept", []))
+    kinds = {each.partition(";")[0].strip().lower() for each in accepted.split(",")}
+    return ask.request.method == "GET" and MEDIA in kinds
+
+
+def place_of(ask: Ask, after: str | None) -> str | None:
+    """Where a stream goes on: a reader that connects again says what it was told last."""
+    return ask.headers.get("Last-Event-ID") or after
+
+
+def page(told: Told[Document]) -> Answer:
+    """A page that has one after it even at the end: there the stream goes on. A header
+    tells whether there was more already."""
+    return Answer(
+        list(told.items),
+        turn={"after": told.next.write()},
+        headers={"Httpproxy-Stream": "end" if told.end else "more"},
+    )
+
+
+async def stream(ask: Ask, following: Following) -> web.StreamResponse:
+    """Tells what follows until the reader leaves or this process drains.
+
+    Raises Declined, Unavailable if not even the beginning can be told.
+    """
+    async with aclosing(following) as pages:
+        first = await anext(pages)
+        headers = {
+            "Content-Type": MEDIA,
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",  # nginx passes on what it gets
+            "X-Request-Id": ask.request_id,
+        }
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(ask.request)
+        teller = _Teller(ask, response)
+        try:
+            await teller.begin(first)
+            async for told in pages:
+                await teller.tell(told)
+            await teller.end()
+        except (ConnectionError, TimeoutError):
+            # It has left, or takes nothing: what is still in the socket's buffer goes, too.
+            if ask.request.transport is not None:
+                ask.request.transport.abort()
+        except Declined as declined:
+            log.info("a stream ends: %s", declined.code)
+        return response
+
+
+class _Teller:
+    """Writes to one reader, and knows by the clock when to give it a sign of life."""
+
+    def __init__(self, ask: Ask, response: web.StreamResponse) -> None:
+        self._ask = ask
+        self._response = response
+        self._now = asyncio.get_running_loop().time
+        self._told_at = self._checked_at = self._now()
+
+    async def begin(self, first: Told[Document]) -> None:
+        """From here on the reader has a place, even if nothing is told before it leaves."""
+        await self._write(f"retry: {RETRY_MILLISECONDS}\n\n")
+        await self.tell(first)
+        await self._write(_sign_of_life(first))
+
+    async def tell(self, told: Told[Document]) -> None:
+        """Raises ConnectionError, TimeoutError; Declined if the key is not valid any more."""
+        if self._ask.request.transport is None:
+            raise ConnectionResetError("the reader has left")
+        await self._check_key()
+        for item in told.items:
+            content = item.model_dump_json()
+            await self._write(f"id: {item.seq}\nevent: {item.event}\ndata: {content}\n\n")
+        if self._now() - self._told_at >= HEARTBEAT_SECONDS:
+            await self._write(_sign_of_life(told))
+
+    async def end(self) -> None:
+        async with asyncio.timeout(STALLED_SECONDS):
+            await self._response.write_eof()
+
+    async def _check_key(self) -> None:
+        if self._now() - self._checked_at >= CHECK_SECONDS:
+            self._checked_at = self._now()
+            with suppress(Unavailable):  # nothing new can be told then, either
+                await self._ask.recheck()
+
+    async def _write(self, text: str) -> None:
+        async with asyncio.timeout(STALLED_SECONDS):
+            await self._response.write(text.encode())
+        self._told_at = self._now()
+
+
+def _sign_of_life(told: Told[Document]) -> str:
+    """The place alone: readers take note of it, and are told nothing."""
+    return f": listening\nid: {told.next.write()}\n\n"

@@ -1,0 +1,189 @@
+"""The streams as readers have them: pages of events and of records, one event, and the tail.
+
+A page is asked for by cursor. An empty page tells as much as a full one: how far was looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeVar
+
+from httpproxy.management.problems import Declined
+from httpproxy.office import Office
+from httpproxy.store.registry import Sync
+from httpproxy.store.streams.places import Event, Expired, Place, Wanted
+from httpproxy.store.streams.shapes import Shape, Shapes
+from httpproxy.store.streams.stream import EventStream
+from httpproxy.streams.documents import EventDocument, Filters
+from httpproxy.streams.selecting import Selection
+from httpproxy.streams.tail import Tail, Told
+from httpproxy.streams.telling import told_event
+from providers.catalog import PROVIDERS
+
+SEARCH_SECONDS: Final = 2.0  # a page of what is rare ends then, however little was found
+PULL: Final = 100  # events in the hands of a reader that listens
+LAYOUT_TRIES: Final = 3
+
+T = TypeVar("T")
+Ways = Literal["after", "before"]
+SyncNamed = Callable[[str], Awaitable[Sync]]
+Pages = Callable[[Place | None, Wanted, int], Awaitable[Told[T]]]
+
+
+@dataclass(frozen=True)
+class Streams:
+    """What is told of what was committed.
+
+    `clock` is a monotonic one, in seconds. Raises Unavailable when the database is away, and
+    Declined for cursors that nobody can go on from.
+    """
+
+    events: EventStream
+    shapes: Shapes
+    tail: Tail
+    clock: Callable[[], float]
+
+    async def select(
+        self, filters: Filters, sync_named: SyncNamed, own: str | None = None
+    ) -> Selection:
+        """The filters, checked. `own`: the one sync that the reader may see.
+
+        `sync_named` finds a sync by id or name, or raises what the reader is to be told.
+        """
+        named = [(await sync_named(name)).id for name in filters.sync_id]
+        sync_ids = named or ([own] if own is not None else None)
+        selection = Selection(filters, sync_ids, self.shapes, self.clock)
+        await selection.check()
+        return selection
+
+    async def now(self) -> str:
+        """The cursor of what comes from now on."""
+        return (await self.events.horizon()).write()
+
+    async def event(self, event_id: str, own: str | None = None) -> EventDocument:
+        """One event by its id. Raises Declined if there is none that the reader may see."""
+        event = await self.events.event(event_id)
+        if event is not None and own in (None, event.sync_id):
+            for told in await self._told_events([event]):
+                return told
+        raise Declined(
+            "unknown_event", "There is no event of this id; events are kept for a while."
+        )
+
+    async def event_page(
+        self, selection: Selection, cursor: str | None, limit: int, way: Ways = "after"
+    ) -> Told[EventDocument]:
+        """A page of events: oldest first after the cursor, or newest first before it."""
+        pages = self._events_after if way == "after" else self._events_before
+        return await self._page(pages, selection, await self._place(cursor, way), limit, way)
+
+    async def follow_events(
+        self, selection: Selection, cursor: str | None
+    ) -> AsyncGenerator[Told[EventDocument], None]:
+        """Events as they are committed; without a cursor, those from now on."""
+        return await self._follow(self._events_after, selection, cursor)
+
+    # --- places and pages ----------------------------------------------------------------
+
+    async def _place(self, cursor: str | None, way: Ways) -> Place | None:
+        """What a cursor means; None is the first page of its way. Raises Declined."""
+        if cursor is None or cursor == {"after": "start", "before": "now"}[way]:
+            return None
+        if cursor == "now":
+            return await self.events.horizon()
+        try:
+            return Place.read(cursor)
+        except ValueError as error:
+            words = "`start` or `now`" if way == "after" else "`now`"
+            raise Declined(
+                "bad_parameter",
+                f"{way} is no cursor of this stream. Take the seq of an event or of a record,"
+                f" the Link header of a page, or {words}.",
+                way,
+            ) from error
+
+    async def _page(
+        self,
+        pages: Pages[T],
+        selection: Selection,
+        place: Place | None,
+        limit: int,
+        way: Ways = "after",
+    ) -> Told[T]:
+        """As many as are wanted, if they are found in time."""
+        found: list[T] = []
+        until = self.clock() + SEARCH_SECONDS
+        while True:
+            told = await self._pull(pages, selection, place, limit - len(found), way)
+            found += told.items
+            place = told.next
+            if told.end or len(found) >= limit or self.clock() >= until:
+                return Told(tuple(found), place, told.end)
+
+    async def _follow(
+        self, pages: Pages[T], selection: Selection, cursor: str | None
+    ) -> AsyncGenerator[Told[T], None]:
+        async def pull(place: Place | None) -> Told[T]:
+            return await self._pull(pages, selection, place, PULL)
+
+        return self.tail.follow(pull, await self._place(cursor or "now", "after"))
+
+    async def _pull(
+        self,
+        pages: Pages[T],
+        selection: Selection,
+        place: Place | None,
+        limit: int,
+        way: Ways = "after",
+    ) -> Told[T]:
+        try:
+            return await pages(place, await selection.wanted(), limit)
+        except Expired as error:
+            raise Declined(
+                "cursor_expired",
+                "Some of what comes after this cursor is not kept any more. Go on from"
+                " `oldest`, and take what was missed from /v1/records or the tables.",
+                way,
+                oldest=error.oldest.write(),
+            ) from error
+
+    # --- what the store has, told ---------------------------------------------------------
+
+    async def _events_after(
+        self, place: Place | None, wanted: Wanted, limit: int
+    ) -> Told[EventDocument]:
+        page = await self.events.after(place, wanted, limit)
+        return Told(await self._told_events(page.events), page.next, page.end)
+
+    async def _events_before(
+        self, place: Place | None, wanted: Wanted, limit: int
+    ) -> Told[EventDocument]:
+        page = await self.events.before(place, wanted, limit)
+        return Told(await self._told_events(page.events), page.next, page.end)
+
+    async def _told_events(self, events: Sequence[Event]) -> tuple[EventDocument, ...]:
+        shapes = await self._shapes({event.sync_id for event in events})
+        return tuple(
+            told_event(event, shapes[event.sync_id])
+            for event in events
+            if event.sync_id in shapes  # else the sync is deleted, its events with it
+        )
+
+    async def _shapes(self, sync_ids: set[str]) -> Mapping[str, Shape]:
+        """Of the syncs that there are, those whose provider this version knows."""
+        found = await self.shapes.of(sync_ids) if sync_ids else {}
+        return {id_: shape for id_, shape in found.items() if shape.provider in PROVIDERS}
+
+
+def make_streams(office: Office, clock: Callable[[], float], most: int) -> Streams:
+    """The streams of a database, for `most` readers that listen; `Streams.tail.keep` is to be
+    run for them."""
+    database = office.database
+    events = EventStream(database)
+    return Streams(
+        events=events,
+        shapes=Shapes(database),
+        tail=Tail(events.horizon, most),
+        clock=clock,
+    )
