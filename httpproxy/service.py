@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from httpproxy.api.house import House
 from httpproxy.api.readiness import Readiness
 from httpproxy.api.siblings import Siblings
 from httpproxy.assembly import (
@@ -57,7 +58,8 @@ DRAIN_SECONDS: Final = 60.0  # for calls that are under way when the gateway sto
 @dataclass(frozen=True)
 class Service:
     """A running service. `gateway_url` is where it really listens, and `api_url`, if it
-    has that role, where it is looked at."""
+    has that role, where it is looked at. `house` is what works behind that door, which
+    needs no door."""
 
     office: Office
     directory: Directory
@@ -66,6 +68,7 @@ class Service:
     readiness: Readiness
     gateway_url: str
     api_url: str | None
+    house: House
 
     def api_root(self, sync: Sync) -> str:
         return api_root(self.gateway_url, sync)
@@ -166,7 +169,16 @@ async def _serving(core: Core, handed: Handed) -> AsyncIterator[Service]:
         stack.callback(readiness.drain)
         stack.callback(inside.house.streams.tail.close)  # readers go to another process
         office, watch = core.office, core.watch
-        yield Service(office, core.directory, core.committer, watch, readiness, url, api_url)
+        yield Service(
+            office,
+            core.directory,
+            core.committer,
+            watch,
+            readiness,
+            url,
+            api_url,
+            inside.house,
+        )
 
 
 @asynccontextmanager
