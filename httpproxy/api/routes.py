@@ -12,10 +12,13 @@ from httpproxy.api.resources import (
     columns,
     credentials,
     events,
+    intents,
     keys,
     mutations,
     oauth_apps,
     proxy,
+    steering,
+    syncs,
     waiting,
 )
 
@@ -24,9 +27,12 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *columns.OPERATIONS,
     *credentials.OPERATIONS,
     *events.OPERATIONS,
+    *intents.OPERATIONS,
     *keys.OPERATIONS,
     *mutations.OPERATIONS,
     *oauth_apps.OPERATIONS,
     *proxy.OPERATIONS,
+    *steering.OPERATIONS,
+    *syncs.OPERATIONS,
     *waiting.OPERATIONS,
 )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import click
 
@@ -12,9 +12,8 @@ from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json, as_table, json_option
 from httpproxy.cli.running import run
 from httpproxy.cli.wording import duration
+from httpproxy.management.intents import IntentDocument, OpenIntents
 from httpproxy.settings.reading import Settings
-from httpproxy.store.intents.ledger import Ledger
-from httpproxy.store.intents.values import OpenIntent
 
 SHOWN: Final = 100  # without --json; the oldest
 _COLUMNS: Final = ("age", "sync", "call", "state", "looks", "next look", "why")
@@ -37,49 +36,30 @@ def intents(invocation: Invocation, name: str | None, limit: int, wants_json: bo
       httpproxy intents --sync crm
     """
     settings = invocation.settings()
-    found, names = run(settings, _found(settings, name, limit))
+    found = run(settings, _found(settings, name, limit))
     if wants_json:
-        as_json([_members(each, names) for each in found])
+        as_json([each.model_dump(mode="json") for each in found])
         return
-    as_table(_COLUMNS, [_line(each, names) for each in found])
+    as_table(_COLUMNS, [_line(each) for each in found])
 
 
-async def _found(
-    settings: Settings, name: str | None, limit: int
-) -> tuple[list[OpenIntent], Mapping[str, str]]:
-    """The intents, and the names of their syncs by id. Raises Failure."""
-    async with open_desk(settings) as desk, Ledger(desk.office.dsn) as ledger:
-        wanted = None if name is None else (await desk.sync(name)).id
-        names = {sync.id: sync.name for sync in await desk.registry.syncs()}
-        return await ledger.open(limit, wanted), names
+async def _found(settings: Settings, name: str | None, limit: int) -> Sequence[IntentDocument]:
+    """The intents. Raises Failure."""
+    async with open_desk(settings) as desk:
+        sync = None if name is None else await desk.sync(name)
+        return (await OpenIntents(desk.office).page(limit, None, sync)).items
 
 
-def _line(intent: OpenIntent, names: Mapping[str, str]) -> tuple[str, ...]:
-    due = intent.due_in
+def _line(intent: IntentDocument) -> tuple[str, ...]:
+    due = intent.next_look
     return (
         duration(intent.age),
-        names.get(intent.sync_id, intent.sync_id),
+        intent.sync or intent.sync_id,
         f"{intent.method} {intent.path}",
         intent.state,
         str(intent.looks),
         "" if due is None else "now" if due <= 0 else f"in {duration(due)}",
-        "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in intent.why),
+        "".join(
+            c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in intent.why or ""
+        ),
     )
-
-
-def _members(intent: OpenIntent, names: Mapping[str, str]) -> dict[str, Any]:
-    """One intent for scripts; durations are seconds, ids of 63 bits are text."""
-    return {
-        "id": str(intent.id),
-        "process": intent.process,
-        "sync": names.get(intent.sync_id),
-        "sync_id": intent.sync_id,
-        "request_id": intent.request_id,
-        "method": intent.method,
-        "path": intent.path,
-        "state": intent.state,
-        "age": intent.age,
-        "looks": intent.looks,
-        "next_look": intent.due_in,
-        "why": intent.why or None,
-    }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from httpproxy.management.collections import Collections
 from httpproxy.management.columns import Columns
 from httpproxy.management.credentials import Credentials
+from httpproxy.management.intents import OpenIntents
 from httpproxy.management.keys import ApiKeys
 from httpproxy.management.oauth_apps import OAuthApps
 from httpproxy.management.schema import Schemas
@@ -30,6 +31,7 @@ class Services:
     syncs: Syncs
     steering: Steering
     schemas: Schemas
+    intents: OpenIntents
 
 
 def make_services(office: Office, keys: Keys | None = None) -> Services:
@@ -46,4 +48,5 @@ def make_services(office: Office, keys: Keys | None = None) -> Services:
         syncs=Syncs(office, credentials),
         steering=Steering(office),
         schemas=Schemas(office),
+        intents=OpenIntents(office),
     )

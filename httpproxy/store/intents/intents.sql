@@ -123,12 +123,15 @@ FROM httpproxy.idempotency k LEFT JOIN httpproxy.intent i ON i.id = k.intent
 WHERE k.sync_id = $1 AND k.key = $2
 
 -- name: open
--- Intents, oldest first. $1: of this sync, or NULL for all · $2: how many at most.
-SELECT id, process, sync_id, call, state, looks, why,
-    extract(epoch FROM now() - began_at)::float8 AS age,
-    extract(epoch FROM due_at - now())::float8 AS due_in
-FROM httpproxy.intent WHERE $1::text IS NULL OR sync_id = $1
-ORDER BY began_at, id LIMIT $2::bigint
+-- Intents, oldest first. $1: of this sync, or NULL for all · $2: how many at most · $3, $4:
+-- when the one before them began, and its id, or NULL.
+SELECT i.id, i.process, i.sync_id, s.name AS sync_name, i.call, i.state, i.looks, i.why,
+    i.began_at, extract(epoch FROM now() - i.began_at)::float8 AS age,
+    extract(epoch FROM i.due_at - now())::float8 AS due_in
+FROM httpproxy.intent i LEFT JOIN httpproxy.sync s ON s.id = i.sync_id
+WHERE ($1::text IS NULL OR i.sync_id = $1)
+    AND ($3::timestamptz IS NULL OR (i.began_at, i.id) > ($3, $4::bigint))
+ORDER BY i.began_at, i.id LIMIT $2::bigint
 
 -- name: count
 -- How many there are, how many of them uncertain, and how old the oldest is.

@@ -102,9 +102,17 @@ class Ledger:
         print_ = bytes(row["fingerprint"])
         return Kept(print_, row["state"], response, tuple(row["records"]), row["age"])
 
-    async def open(self, limit: int = 100, sync_id: str | None = None) -> list[OpenIntent]:
-        """The intents that stand, oldest first, of one sync or of all."""
-        return [_listed(row) for row in await self._rows("open", [sync_id, limit])]
+    async def open(
+        self,
+        limit: int = 100,
+        sync_id: str | None = None,
+        after: tuple[str, int] | None = None,
+    ) -> list[OpenIntent]:
+        """The intents that stand, oldest first, of one sync or of all; `after` is when one
+        began (ISO 8601), and its id: those that follow it."""
+        began_at, id_ = after or (None, None)
+        rows = await self._rows("open", [sync_id, limit, began_at, id_])
+        return [_listed(row) for row in rows]
 
     async def count(self) -> Mapping[str, float]:
         """`open`: how many stand; `uncertain`: how many of them are; `oldest_seconds`."""
@@ -180,9 +188,11 @@ def _listed(row: DictRow) -> OpenIntent:
         id=row["id"],
         process=row["process"],
         sync_id=row["sync_id"],
+        sync_name=row["sync_name"],
         method=called.request.method,
         path=called.request.path,
         state=row["state"],
+        began_at=row["began_at"],
         age=row["age"],
         looks=row["looks"],
         due_in=row["due_in"],

@@ -13,6 +13,7 @@ of that process in the lower: ids cost no question to the database.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal
 
 from providers.http import Request, Response
@@ -97,14 +98,17 @@ class Doubt:
 @dataclass(frozen=True, slots=True)
 class OpenIntent:
     """An intent for people. `age` in seconds; `due_in`: seconds until it is looked at, None
-    while it is under way; `path` is the upstream's, without the query."""
+    while it is under way; `path` is the upstream's, without the query; `sync_name`
+    None: the sync is gone."""
 
     id: int
     process: int
     sync_id: str
+    sync_name: str | None
     method: str
     path: str
     state: Literal["sent", "uncertain"]
+    began_at: datetime
     age: float
     looks: int
     due_in: float | None
