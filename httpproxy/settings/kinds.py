@@ -138,6 +138,10 @@ def _secret_keys(value: Any) -> Any:
     return tuple(key.strip() if isinstance(key, str) else key for key in keys if key)
 
 
+def _days(value: Any) -> Any:
+    return None if isinstance(value, str) and value.strip().lower() == "forever" else value
+
+
 SecretKeys = Annotated[
     tuple[Annotated[SecretStr, Field(min_length=32)], ...],
     NoDecode,
@@ -159,12 +163,16 @@ Endpoint = Annotated[str | None, BeforeValidator(_endpoint)]
 Replicas = Annotated[dict[str, SecretStr], BeforeValidator(_replicas)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Days = Annotated[
+    Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] | None, BeforeValidator(_days)
+]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 
 PORT: Final = "a port from 0 to 65535; 0 takes a free one"
 SECONDS: Final = "seconds, more than 0 and at most 86400"
+DAYS: Final = "days, more than 0 and at most 36500, or `forever`"
 SIZE: Final = "a number of bytes, or a size such as 16 MiB"
 SHARE: Final = "a number from 0 to 1"
 COUNT: Final = "a whole number of at least 0"

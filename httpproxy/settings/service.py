@@ -9,10 +9,12 @@ from pydantic import BaseModel, ByteSize, Field, SecretStr
 
 from httpproxy.settings.kinds import (
     AT_LEAST_ONE,
+    DAYS,
     PORT,
     SECONDS,
     SIZE,
     AtLeastOne,
+    Days,
     Dsn,
     Level,
     LogFormat,
@@ -131,6 +133,12 @@ class ServiceSettings(BaseModel):
         24.0,
         "How long an `Idempotency-Key` is remembered, and the answer that is kept for it.",
         "hours, more than 0 and at most 720",
+    )
+    event_retention_days: Days = setting(
+        30.0,
+        "How long events are kept. They are dropped by the day (UTC), and records that were"
+        " deleted are forgotten with them; every other record stays in the records stream.",
+        DAYS,
     )
     log_level: Level = setting("info", "What is logged.", "debug, info, warning or error")
     log_format: LogFormat = setting(

@@ -99,9 +99,21 @@ UPDATE httpproxy.sync SET revision = %(revision)s WHERE id = %(id)s
 -- Nothing is marked, listed or listened to in the collections of a sync that is deleted.
 SELECT FROM httpproxy.collection WHERE sync_id = %(id)s ORDER BY id FOR UPDATE
 
+-- name: hold_records
+-- The events of a sync that is deleted are gone: none goes into the records from here on.
+SELECT FROM httpproxy.record_progress FOR UPDATE
+
 -- name: delete_events
 -- The events of a deleted sync.
 DELETE FROM httpproxy.event WHERE sync_id = %(id)s
+
+-- name: delete_records
+-- The records of a deleted sync.
+DELETE FROM httpproxy.record WHERE sync_id = %(id)s
+
+-- name: delete_dropped
+-- How far events of a deleted sync were dropped.
+DELETE FROM httpproxy.event_dropped WHERE sync_id = %(id)s
 
 -- name: delete_meta
 -- What was known of a deleted sync's records.

@@ -43,6 +43,9 @@ _DELETED: Final = (
     "delete_seen",
     "delete_intents",
     "delete_idempotency",
+    "hold_records",
+    "delete_records",
+    "delete_dropped",
     "delete_sync",
 )
 

@@ -97,14 +97,14 @@ class EventStream:
             if place is not None and known.dropped is not None and place < known.dropped:
                 raise Expired(known.dropped)
             start = BEGINNING if place is None else place
-            return await _page(connection, _forward(known.eras, start), start, wanted, limit)
+            return await _page(connection, forward(known.eras, start), start, wanted, limit)
 
     async def before(self, place: Place | None, wanted: Wanted, limit: int) -> EventPage:
         """The events before a place, newest first; None begins with the newest."""
         async with self._database.connection() as connection:
             known = await bearings(connection)
             start = _END if place is None else place
-            return await _page(connection, _back(known.eras, start), start, wanted, limit)
+            return await _page(connection, _backward(known.eras, start), start, wanted, limit)
 
     async def event(self, event_id: str) -> Event | None:
         """The event that has this id, if it is kept and can be told already."""
@@ -137,7 +137,7 @@ class EventStream:
 
 
 @dataclass(frozen=True, slots=True)
-class _Leg:
+class Leg:
     """A part of the way through one era: where it starts, and in which direction."""
 
     era: Era
@@ -145,21 +145,22 @@ class _Leg:
     forward: bool
 
 
-def _forward(eras: Sequence[Era], start: Place) -> Iterator[_Leg]:
+def forward(eras: Sequence[Era], start: Place) -> Iterator[Leg]:
+    """From a place on through the eras."""
     for era in eras:
         if era.number >= start.era:
-            yield _Leg(era, max(start, Place(era.number, 0, 0)), forward=True)
+            yield Leg(era, max(start, Place(era.number, 0, 0)), forward=True)
 
 
-def _back(eras: Sequence[Era], start: Place) -> Iterator[_Leg]:
+def _backward(eras: Sequence[Era], start: Place) -> Iterator[Leg]:
     for era in reversed(eras):
         if era.number <= start.era:
             end = Place(era.number, LAST_TRANSACTION, LAST_SEQ)
-            yield _Leg(era, min(start, end), forward=False)
+            yield Leg(era, min(start, end), forward=False)
 
 
 async def _page(
-    connection: Connection, legs: Iterator[_Leg], start: Place, wanted: Wanted, limit: int
+    connection: Connection, legs: Iterator[Leg], start: Place, wanted: Wanted, limit: int
 ) -> EventPage:
     """Goes along the legs until there are enough events, or enough were looked at."""
     found: list[Event] = []
@@ -195,23 +196,33 @@ _STATEMENTS: Final = {forward: _statements(forward) for forward in (True, False)
 
 
 async def _rows(
-    connection: Connection, leg: _Leg, wanted: Wanted, limit: int
+    connection: Connection, leg: Leg, wanted: Wanted, limit: int
 ) -> list[dict[str, Any]]:
     of_all, of_few = _STATEMENTS[leg.forward]
     few = wanted.sync_ids is not None and len(wanted.sync_ids) <= FEW
-    named = {
+    named = {**within(leg), **filters(wanted), "limit": limit}
+    return await (await connection.execute(of_few if few else of_all, named)).fetchall()
+
+
+def within(leg: Leg) -> dict[str, Any]:
+    """What `events_within` names."""
+    return {
         "transaction": str(leg.start.transaction),
         "seq": leg.start.seq,
         "horizon": str(leg.era.horizon),
         "first_seq": leg.era.first_seq,
         "last_seq": leg.era.last_seq,
+    }
+
+
+def filters(wanted: Wanted) -> dict[str, Any]:
+    """What is wanted, as statements name it."""
+    return {
         "sync_ids": _array(wanted.sync_ids),
         "collection_ids": _array(wanted.collection_ids),
         "kinds": _array(wanted.event),
         "origins": _array(wanted.origin),
-        "limit": limit,
     }
-    return await (await connection.execute(of_few if few else of_all, named)).fetchall()
 
 
 def _array(values: Sequence[str] | None) -> list[str] | None:

@@ -1,0 +1,79 @@
+"""The records, each once and at its newest event: what to read to have all of them.
+
+A record that changes moves on to its new place. So a reader who goes on from where he is
+sees every record, deleted ones included, as often as it has changed under him; what it
+says is to be looked up when it is told, and may be newer still.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from psycopg.sql import SQL, Composed, Literal
+
+from httpproxy.store.database import Database
+from httpproxy.store.streams.compaction import QUERIES, Compaction, place_of
+from httpproxy.store.streams.places import Expired, Place, RecordPage, RecordPlace, Wanted
+from httpproxy.store.streams.stream import BEGINNING, FEW, LOOKS, bearings, filters
+
+BATCHES: Final = 20  # that a reader brings up; the rest is the next page's
+
+
+class RecordStream:
+    """Tells records. Raises Unavailable when the database is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._compaction = Compaction(database)
+
+    async def after(self, place: Place | None, wanted: Wanted, limit: int) -> RecordPage:
+        """The next records behind a place, by their newest events; None begins with all.
+
+        Raises Expired if the reader may have missed that records were deleted, since the
+        events have been dropped.
+        """
+        is_up = await self._compaction.go_on(BATCHES)
+        start = BEGINNING if place is None else place
+        async with self._database.connection() as connection:
+            dropped = (await bearings(connection, wanted.sync_ids)).dropped
+            if place is not None and dropped is not None and place < dropped:
+                raise Expired(dropped)
+            few = wanted.sync_ids is not None and len(wanted.sync_ids) <= FEW
+            named = {
+                "era": start.era,
+                "transaction": str(start.transaction),
+                "seq": start.seq,
+                "limit": limit,
+                **filters(wanted),
+            }
+            done = await connection.execute(_OF_FEW if few else _OF_ALL, named)
+            rows = await done.fetchall()
+        found = tuple(_record(row) for row in rows if row["fits"])
+        at = place_of(rows[-1]) if rows else start
+        full = len(found) == limit or (bool(rows) and rows[-1]["looked"] >= LOOKS)
+        return RecordPage(found, at, end=is_up and not full)
+
+
+def _statement(source: str) -> Composed:
+    looks = Literal(LOOKS)
+    return SQL(QUERIES["records"]).format(
+        looks=looks, source=SQL(QUERIES[source]).format(looks=looks)
+    )
+
+
+_OF_ALL: Final = _statement("records_of_all")
+_OF_FEW: Final = _statement("records_of_few")
+
+
+def _record(row: dict[str, Any]) -> RecordPlace:
+    return RecordPlace(
+        place_of(row),
+        row["sync_id"],
+        row["collection_id"],
+        row["upstream_id"],
+        row["event"],
+        row["upstream_updated_at"],
+        row["inserted_at"],
+        row["origin"],
+        row["request_id"],
+    )
