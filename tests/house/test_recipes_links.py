@@ -49,8 +49,9 @@ def _calls(line: str) -> Iterator[list[str]]:
     """The words after each `httpproxy` that a line runs."""
     for part in re.split(r"\$\(|\)|&&|\|", line):
         command = part.partition("<")[0]
-        # A quote may have been opened in another part; then nothing needs unquoting.
-        words = command.split() if command.count('"') % 2 else shlex.split(command)
+        # A quote may be open from another part, or line; then nothing needs unquoting.
+        is_open = any(command.count(quote) % 2 for quote in "\"'")
+        words = command.split() if is_open else shlex.split(command)
         while words and "=" in words[0]:
             del words[0]
         if words and words[0].rsplit("/", 1)[-1] == "httpproxy":
