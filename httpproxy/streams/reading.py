@@ -22,7 +22,7 @@ from httpproxy.streams.telling import told_event
 from providers.catalog import PROVIDERS
 
 SEARCH_SECONDS: Final = 2.0  # a page of what is rare ends then, however little was found
-PULL: Final = 100  # events in the hands of a reader that listens
+PULL: Final = 50  # events in the hands of a reader that listens
 LAYOUT_TRIES: Final = 3
 
 T = TypeVar("T")
