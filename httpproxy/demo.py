@@ -24,7 +24,8 @@ import orjson
 import psycopg
 from psycopg.rows import dict_row
 
-from httpproxy.lifecycle import NewSync, create_sync
+from httpproxy.management.services import make_services
+from httpproxy.management.sync_documents import NewSync
 from httpproxy.sandbox.server import SandboxServer
 from httpproxy.sandbox.simulators import Simulators
 from httpproxy.service import Service, open_service
@@ -77,15 +78,20 @@ async def _sync(service: Service, provider: Provider) -> Sync:
     found = await office.registry.sync(name)
     if found is not None:
         return found
-    wanted = NewSync(
-        provider,
-        kit.account if provider.account_option else None,
-        kit.collections,
-        provider.credential_kinds[0].name,
-        (),
-        name,
-    )
-    return await create_sync(office, wanted, kit.token)
+    kind = provider.credential_kinds[0].name
+    credential = {
+        "kind": kind,
+        "access_token": kit.token,
+        provider.account_property: kit.account,
+    }
+    wanted = {
+        "provider": provider.name,
+        "name": name,
+        "collection_ids": list(kit.collections),
+        "credential": credential,
+    }
+    making = make_services(office).syncs.making
+    return await making.make(NewSync.model_validate(wanted))
 
 
 async def present(demo: Demo, say: Say) -> None:

@@ -6,7 +6,7 @@ changes the same sync meanwhile is waited out, and the patch applied anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
@@ -26,12 +26,22 @@ from httpproxy.office import Office
 from httpproxy.store.errors import Stale
 from httpproxy.store.registry import Sync
 from httpproxy.store.roster import Change, Entry, Filter, Roster
-from httpproxy.sync.health import Phase, overall
+from httpproxy.sync.health import Health, Phase, overall
 from providers.catalog import PROVIDERS
 from providers.record import Collection
 from providers.spec import Provider
 
 ATTEMPTS: Final = 3
+_AT_ONCE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A sync, its document, and how its collections are."""
+
+    sync: Sync
+    document: SyncDocument
+    health: Sequence[Health]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,21 @@ class Syncs:
     async def get(self, sync_id: str) -> tuple[SyncDocument, str]:
         """A sync, and its tag. Raises Declined (404)."""
         return await self._told(await self._entry(sync_id))
+
+    async def seen(self, wanted: Filter, phase: Phase | None = None) -> list[Seen]:
+        """Every sync that fits, with all that is counted: for who looks at the whole."""
+        found: list[Seen] = []
+        after, wanted = None, replace(wanted, phase=phase.value if phase else None)
+        while rows := await self._roster.page(wanted, after, _AT_ONCE):
+            after = rows[-1].place
+            there = await healths(self._office, [row.sync for row in rows])
+            fits = [r for r in rows if phase in (None, overall(there[r.sync.id]))]
+            documents = await self._standing.told(fits, there, counted=True)
+            found += [
+                Seen(row.sync, document, there[row.sync.id])
+                for row, document in zip(fits, documents, strict=True)
+            ]
+        return found
 
     async def create(
         self, new: NewSync, narrated: Narrated = silently

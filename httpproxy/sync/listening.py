@@ -17,7 +17,7 @@ from typing import Final
 
 from httpproxy.exchange.live import Live, tables_of
 from httpproxy.exchange.rediscovery import Hint, Rediscovery
-from httpproxy.store.errors import Stale
+from httpproxy.store.errors import Forgotten, Stale
 from httpproxy.store.layouts.tables import SyncTables, Table
 from httpproxy.store.registry import Registry
 from httpproxy.store.sync.progress import Progress
@@ -88,9 +88,15 @@ class Listening:
         except Stale:
             log.info("sync %s: feed %s was heard elsewhere", live.sync.id, feed.name)
             if state is None:  # and so opened twice: nobody will listen to this one
-                goodbye = live.provider.hang_up(feed, heard.state)
-                await self.reading.ask(live, covered[0], goodbye, Priority.INCREMENTAL)
+                await self._hang_up(live, feed, covered[0], heard.state)
+        except Forgotten:  # whoever ended the sync has closed what it knew of; this may be new
+            await self._hang_up(live, feed, covered[0], heard.state)
+            raise
         return heard
+
+    async def _hang_up(self, live: Live, feed: Feed, table: Table, state: JSON) -> None:
+        goodbye = live.provider.hang_up(feed, state)
+        await self.reading.ask(live, table, goodbye, Priority.INCREMENTAL)
 
     async def _missed(self, live: Live, feed: Feed, state: JSON, heard: Heard) -> list[Dirty]:
         """Collections that are to be listed anew, because a feed was deaf for a while."""

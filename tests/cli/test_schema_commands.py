@@ -20,7 +20,9 @@ from neighbours.sandboxes import sandboxes
 from programs import Ended
 
 from httpproxy.cli import logs, root
-from httpproxy.lifecycle import NewSync, create_sync
+from httpproxy.management.entering import NewCredential
+from httpproxy.management.services import make_services
+from httpproxy.management.sync_documents import NewSync
 from httpproxy.office import open_office
 from httpproxy.settings.reading import read_settings
 from providers.catalog import PROVIDERS
@@ -82,8 +84,15 @@ class Drift:
 
 async def make(folder: Path, tables: tuple[str, ...]) -> None:
     async with open_office(read_settings(None, data_dir=folder)) as office:
-        wanted = NewSync(AIRTABLE, KIT.account, tables, "airtable_token", (), "base")
-        await create_sync(office, wanted, KIT.token)
+        credential = NewCredential(kind="airtable_token", access_token=KIT.token)
+        wanted = NewSync(
+            provider="airtable",
+            name="base",
+            account=KIT.account,
+            collection_ids=list(tables) or None,
+            credential=credential,
+        )
+        await make_services(office).syncs.create(wanted)
 
 
 @pytest.fixture

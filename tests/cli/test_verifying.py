@@ -15,7 +15,7 @@ from programs import Ended, Programs, Running
 from psycopg.rows import dict_row
 from pyairtable import Api
 
-from httpproxy.cli.sync.verifying import _slowed
+from httpproxy.management.steering import _slowed
 from providers.catalog import PROVIDERS
 from providers.spec import Budget
 
@@ -127,7 +127,7 @@ def test_wrong_use_is_refused_before_anything_is_asked(told: Told):
 
 
 def test_a_verification_takes_a_fifth_of_the_rate():
-    fifth = _slowed(Budget("standard", 100, 10.0, 5))
+    fifth = _slowed(Budget("standard", 100, 10.0, 5), 5)
     assert (fifth.allowed_requests, fifth.interval) == (20, 10.0)
-    little = _slowed(Budget("standard", 3, 1.0))
+    little = _slowed(Budget("standard", 3, 1.0), 5)
     assert (little.allowed_requests, little.interval) == (1, pytest.approx(5 / 3))

@@ -15,12 +15,13 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from httpproxy.lifecycle import NewSync, create_sync
+from httpproxy.management.services import make_services
+from httpproxy.management.sync_documents import NewSync
 from httpproxy.office import Office, api_root, open_office
 from httpproxy.settings.reading import Settings
 from httpproxy.store.registry import Sync
 from providers.catalog import PROVIDERS
-from providers.spec import Budget, Provider
+from providers.spec import Provider
 from tests.benchmarks.processes import Run
 from tests.faults.authority import TABLE
 from tests.faults.callers import Door, Ledger
@@ -171,14 +172,20 @@ async def _create(office: Office, provider: Provider) -> tuple[Sync, tuple[str, 
     """A sync, and the schema and name of its table."""
     kit = provider.sandbox
     spelling = TABLE if provider.name == "airtable" else "contacts"
-    wanted = NewSync(
-        provider,
-        kit.account,
-        (spelling,),
-        provider.credential_kinds[0].name,
-        tuple(Budget(budget.name, 500, 0.5) for budget in provider.budgets),
-    )
-    sync = await create_sync(office, wanted, kit.token)
+    credential = {
+        "kind": provider.credential_kinds[0].name,
+        "access_token": kit.token,
+        provider.account_property: kit.account,
+    }
+    limit = {"allowed_requests": 500, "interval": 0.5}
+    wanted = {
+        "provider": provider.name,
+        "collection_ids": [spelling],
+        "credential": credential,
+        "rate_limits": {budget.name: limit for budget in provider.budgets},
+    }
+    making = make_services(office).syncs.making
+    sync = await making.make(NewSync.model_validate(wanted))
     tables = await office.registry.tables(sync)
     collection = tables.schema.find(spelling)
     assert collection is not None

@@ -15,7 +15,6 @@ from typing import Final, TypeVar
 
 import psycopg
 
-from httpproxy.cli.desk import healths
 from httpproxy.cli.doctor.secrets import secrets_of
 from httpproxy.cli.doctor.symptoms import Finding, Level, symptoms
 from httpproxy.cli.failures import explained
@@ -25,6 +24,7 @@ from httpproxy.exchange.apis import APIS
 from httpproxy.exchange.calls import Caller
 from httpproxy.exchange.problems import Rejected
 from httpproxy.exchange.refreshing import CredentialTrouble
+from httpproxy.management.standing import healths
 from httpproxy.office import Office, open_office
 from httpproxy.settings.reading import Settings, misspelled_variables
 from httpproxy.store.errors import StoreError
@@ -109,7 +109,7 @@ async def _syncs(office: Office) -> AsyncIterator[Finding]:
 
 async def _condition(office: Office, sync: Sync) -> AsyncIterator[Finding]:
     """What the sync itself has met with."""
-    there = await healths(office.progress, sync)
+    there = (await healths(office, [sync]))[sync.id]
     for finding in symptoms(sync.name, there, time.time_ns() / 1e9):
         yield finding
 

@@ -15,8 +15,8 @@ from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json, json_option
 from httpproxy.cli.running import run
 from httpproxy.cli.schema import applying, choosing, locking
-from httpproxy.cli.schema.differences import as_members, as_text
-from httpproxy.cli.schema.draft import Draft, drafted
+from httpproxy.cli.schema.differences import as_text
+from httpproxy.management.schema import Draft, SchemaWish, schema_document
 from httpproxy.settings.reading import Settings
 
 
@@ -49,7 +49,7 @@ def diff(invocation: Invocation, name: str, wants_json: bool, exit_code: bool) -
     settings = invocation.settings()
     draft = run(settings, _draft(settings, name))
     if wants_json:
-        as_json(as_members(draft))
+        as_json(schema_document(draft).model_dump(mode="json", by_alias=True))
     else:
         click.echo("\n".join(as_text(draft)))
     return DIFFERS if exit_code and draft.open else 0
@@ -101,8 +101,8 @@ def apply(
       httpproxy schema apply crm --drop contact.old_notes
     """
     settings = invocation.settings()
-    wish = applying.Wish(columns, drops, additions, yes)
-    for line in run(settings, applying.apply(settings, name, wish)):
+    wish = SchemaWish(columns=list(columns), drop=list(drops), add=list(additions))
+    for line in run(settings, applying.apply(settings, name, wish, yes=yes)):
         click.echo(line)
 
 
@@ -141,4 +141,4 @@ for _command in (choosing.columns, choosing.select, choosing.deselect, choosing.
 
 async def _draft(settings: Settings, name: str) -> Draft:
     async with open_desk(settings) as desk:
-        return await drafted(desk, await desk.sync(name))
+        return await desk.services.schemas.draft(await desk.sync(name))

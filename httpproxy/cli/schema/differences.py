@@ -1,12 +1,12 @@
-"""The differences between an API's schema and the tables, as text and as JSON."""
+"""The differences between an API's schema and the tables, as text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
-from httpproxy.cli.schema.draft import Draft
+from httpproxy.management.schema import Draft
 from httpproxy.store.layouts.drift import Difference, Stage, What
 
 # + comes, ~ changes, ! waits, - is gone, = stays
@@ -101,35 +101,3 @@ def _counted(each: Difference) -> str:
 def _clean(text: str) -> str:
     """Names are the API's users' making: none may steer a terminal."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def as_members(draft: Draft) -> dict[str, Any]:
-    """The same for scripts: a JSON object."""
-    return {
-        "sync": draft.sync.name,
-        "schema": draft.sync.schema_name,
-        "differences": [_members(each) for each in draft.differences],
-        "refused": [
-            {"collection": name, "error": no.said, "remedy": no.remedy}
-            for name, no in draft.discovered.refused.items()
-        ],
-        "not_synced": list(draft.discovered.uncovered),
-    }
-
-
-def _members(each: Difference) -> dict[str, Any]:
-    counts = each.counts
-    return {
-        "what": each.what.value,
-        "stage": each.stage.value,
-        "table": each.place.table,
-        "column": each.place.column,
-        "collection": each.place.collection,
-        "field": each.named,
-        "was": each.was,
-        "becomes": each.becomes,
-        "reason": each.reason,
-        "shown_by": list(each.dependents),
-        "values": counts.held if counts else None,
-        "unfit": counts.unfit if counts else None,
-    }

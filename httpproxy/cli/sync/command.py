@@ -1,32 +1,35 @@
 """`httpproxy sync`: list, show, token, delete.
 
-The others have rooms of their own: `creation`, `watch`, `steering`, `verifying`.
+The others have rooms of their own: `creation`, `changing`, `watch`, `steering`, `verifying`.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import click
+import orjson
 
 from httpproxy.cli.desk import Desk, open_desk
 from httpproxy.cli.failures import USAGE, Failure
 from httpproxy.cli.invocation import Invocation
+from httpproxy.cli.managing import read_object
 from httpproxy.cli.output import as_json, as_table, json_option
 from httpproxy.cli.running import run
+from httpproxy.cli.sync.changing import update
 from httpproxy.cli.sync.creation import create, read_token
 from httpproxy.cli.sync.reports import as_data, tell, totals, wrongs
 from httpproxy.cli.sync.steering import pause, resume, resync
 from httpproxy.cli.sync.summary import summary
 from httpproxy.cli.sync.verifying import verify
 from httpproxy.cli.sync.watch.command import watch
-from httpproxy.lifecycle import OtherAccount, end_sync, replace_token
+from httpproxy.management.syncs import Seen
 from httpproxy.office import wall_clock
 from httpproxy.settings.reading import Settings
-from httpproxy.store.registry import Sync
-from httpproxy.sync.health import Health
+from httpproxy.store.roster import Filter
+from httpproxy.sync.health import Health, Phase
 from providers.catalog import PROVIDERS
 
 
@@ -38,30 +41,52 @@ def sync() -> None:
     """
 
 
-for _part in (create, watch, pause, resume, resync, verify):
+for _part in (create, update, watch, pause, resume, resync, verify):
     sync.add_command(_part)
 
 
 @sync.command(name="list")
+@click.option("--provider", help="Only those of this provider.")
+@click.option("--status", type=click.Choice(["active", "paused"]))
+@click.option("--health", type=click.Choice(list(Phase)), help="Only those at this phase.")
+@click.option("--external-id", metavar="ID", help="The one of your own id.")
+@click.option("--metadata", metavar="JSON", help="Only those whose metadata contain this.")
+@click.option("--credential", metavar="ID", help="Only those that use this credential.")
 @json_option
 @click.pass_obj
-def list_syncs(invocation: Invocation, wants_json: bool) -> None:
-    """List the syncs, and what is wrong with which."""
+def list_syncs(
+    invocation: Invocation, /, wants_json: bool, health: str | None, **wanted: str | None
+) -> None:
+    """List the syncs, and what is wrong with which.
+
+    \b
+    Examples
+      httpproxy sync list --health failing
+      httpproxy sync list --metadata '{"customer": 42}' --json
+    """
     settings = invocation.settings()
-    found = run(settings, _found(settings))
+    phase = Phase(health) if health else None
+    filter_ = Filter(
+        provider=wanted["provider"],
+        status=wanted["status"],
+        external_id=wanted["external_id"],
+        credential_id=wanted["credential"],
+        metadata=read_object("--metadata", wanted["metadata"]),
+    )
     if wants_json:
-        as_json([each.data for each in found])
+        as_json(run(settings, _listed(settings, filter_, phase)))
         return
+    found = run(settings, _seen(settings, filter_, phase))
     columns = ("name", "provider", "account", "schema", "phase", "tables", "rows", "lag")
     rows = []
     for each in found:
-        known, (phase, count, lag) = each.data, totals(each.collections)
-        own = (known["name"], known["provider"], known["account"], known["schema"])
-        rows.append((*own, phase, len(known["tables"]), count, lag))
+        known, (at, count, lag) = each.document, totals(each.health)
+        own = (known.name, known.provider, known.account, known.connection.schema_)
+        rows.append((*own, at, len(known.collection_ids), count, lag))
     as_table(columns, rows)
     for each in found:
-        for line in wrongs(each.collections, wall_clock()):
-            click.echo(line if line.startswith(" ") else f"{each.data['name']}/{line}")
+        for line in wrongs(each.health, wall_clock()):
+            click.echo(line if line.startswith(" ") else f"{each.document.name}/{line}")
 
 
 @sync.command()
@@ -75,19 +100,23 @@ def show(invocation: Invocation, name: str, wants_json: bool) -> None:
     secret that opens anything by itself, but need not be published either.
     """
     settings = invocation.settings()
-    (found,) = run(settings, _found(settings, name))
+    known, there = run(settings, _shown(settings, name))
     if wants_json:
-        as_json(found.data)
+        as_json(known)
         return
     for label in ("name", "id", "provider", "account", "status", "schema", "api_root"):
-        click.echo(f"{label.replace('_', ' '):10}{found.data[label]}")
-    for rate in found.data["rates"]:
+        click.echo(f"{label.replace('_', ' '):10}{known[label]}")
+    if known["external_id"] is not None:
+        click.echo(f"{'your id':10}{known['external_id']}")
+    if known["metadata"]:
+        click.echo(f"{'metadata':10}{orjson.dumps(known['metadata']).decode()}")
+    for rate in known["rates"]:
         how = " by default" if rate["source"] == "default" else ""
         amount = f"{rate['allowed_requests']}/{rate['interval']:g} s"
         click.echo(f"{'rate':10}{rate['budget']}: {amount}{how}")
     click.echo("")
-    tell(found.collections, wall_clock())
-    for table in found.data["tables"]:
+    tell(there, wall_clock())
+    for table in known["tables"]:
         click.echo(f"\n{table['name']}  ({table['collection']})")
         as_table(("column", "type", "field"), [tuple(c.values()) for c in table["columns"]])
 
@@ -126,35 +155,39 @@ def delete(invocation: Invocation, name: str, drop_tables: bool, yes: bool) -> N
     click.echo(f"deleted {name}" + (" and its tables" if drop_tables else "; its tables stay"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A sync: its JSON, and how its collections are."""
-
-    data: dict[str, Any]
-    collections: list[Health]
-
-
-async def _found(settings: Settings, name: str | None = None) -> list[_Found]:
+async def _seen(settings: Settings, wanted: Filter, phase: Phase | None) -> list[Seen]:
     async with open_desk(settings) as desk:
-        found = await desk.registry.syncs() if name is None else [await desk.sync(name)]
-        return [await _one(desk, each) for each in found]
+        return await desk.services.syncs.seen(wanted, phase)
 
 
-async def _one(desk: Desk, one: Sync) -> _Found:
-    known = summary(one, await desk.registry.tables(one), desk.office.settings.gateway_url)
-    there = await desk.health(one)
-    return _Found({**known, **as_data(there)}, there)
+async def _listed(
+    settings: Settings, wanted: Filter, phase: Phase | None
+) -> list[dict[str, Any]]:
+    async with open_desk(settings) as desk:
+        found = await desk.services.syncs.seen(wanted, phase)
+        return [await _data(desk, each) for each in found]
+
+
+async def _shown(settings: Settings, name: str) -> tuple[dict[str, Any], Sequence[Health]]:
+    async with open_desk(settings) as desk:
+        one = await desk.sync(name)
+        (seen,) = await desk.services.syncs.seen(Filter(id=one.id))
+        return await _data(desk, seen), seen.health
+
+
+async def _data(desk: Desk, seen: Seen) -> dict[str, Any]:
+    tables = await desk.registry.tables(seen.sync)
+    return {**summary(seen.document, tables), **as_data(seen.health)}
 
 
 async def _replace_token(settings: Settings, name: str) -> None:
     async with open_desk(settings) as desk:
         one = await desk.sync(name)
-        try:
-            await replace_token(desk.office, one, read_token(PROVIDERS[one.provider]))
-        except OtherAccount as error:
-            raise Failure(f"{error}. Make a sync of its own for that account") from error
+        token = read_token(PROVIDERS[one.provider])
+        await desk.services.syncs.making.replace_token(one, token)
 
 
 async def _delete(settings: Settings, name: str, drop_tables: bool) -> None:
     async with open_desk(settings) as desk:
-        await end_sync(desk.office, await desk.sync(name), drop_tables=drop_tables)
+        one = await desk.sync(name)
+        await desk.services.syncs.delete(one, drop_tables=drop_tables)

@@ -15,14 +15,17 @@ from typing import Any, Final
 
 import click
 
+from httpproxy.cli.desk import open_desk
 from httpproxy.cli.failures import USAGE, Failure
 from httpproxy.cli.invocation import Invocation
+from httpproxy.cli.managing import model, read_object
 from httpproxy.cli.output import as_json
 from httpproxy.cli.running import run
 from httpproxy.cli.sync.discovering import narrated
 from httpproxy.cli.sync.summary import summary
-from httpproxy.lifecycle import NewSync, create_sync
-from httpproxy.office import open_office
+from httpproxy.management.entering import NewCredential
+from httpproxy.management.standing import as_limit
+from httpproxy.management.sync_documents import NewSync
 from httpproxy.settings.reading import Settings, environment
 from providers.catalog import PROVIDERS
 from providers.spec import Budget, Provider
@@ -88,24 +91,43 @@ def read_rates(provider: Provider, texts: tuple[str, ...]) -> tuple[Budget, ...]
     return tuple(rates.values())
 
 
-async def _created(settings: Settings, wanted: NewSync, token: str) -> dict[str, Any]:
-    async with open_office(settings) as office:
-        made = await create_sync(office, wanted, token)
-        return summary(made, await office.registry.tables(made), settings.gateway_url)
+async def _created(settings: Settings, wanted: NewSync) -> dict[str, Any]:
+    async with open_desk(settings) as desk:
+        document, _ = await desk.services.syncs.create(wanted, narrated)
+        made = await desk.sync(document.id)
+        return summary(document, await desk.registry.tables(made))
+
+
+def _wanted(provider: Provider, given: dict[str, Any]) -> NewSync:
+    """The document of a new sync, out of the options and the token. Raises Failure."""
+    rates = read_rates(provider, given["rate"])
+    account, stored = given.get("account"), given["credential"]
+    if provider.account_option and account is None and stored is None:
+        raise Failure(f"Missing option '--{provider.account_option}'.", USAGE)
+    members = {
+        "provider": provider.name,
+        "account": account,
+        "name": given["name"],
+        "schema": given["schema"],
+        "collection_ids": list(given["collections"]) or None,
+        "rate_limits": {rate.name: as_limit(rate) for rate in rates},
+        "external_id": given["external_id"],
+        "metadata": read_object("--metadata", given["metadata"]) or {},
+        "status": "paused" if given["paused"] else "active",
+    }
+    if stored is not None:
+        return model(NewSync, {**members, "credential_id": stored})
+    credential = {
+        "kind": given["credential_kind"],
+        "provider": provider.name,
+        "access_token": read_token(provider),
+    }
+    return model(NewSync, {**members, "credential": model(NewCredential, credential)})
 
 
 def _run(provider: Provider, invocation: Invocation, given: dict[str, Any]) -> None:
     settings = invocation.settings()
-    wanted = NewSync(
-        narrated(provider),
-        given["account"] if provider.account_option else None,
-        given["collections"],
-        given["credential_kind"],
-        read_rates(provider, given["rate"]),
-        given["name"],
-        given["schema"],
-    )
-    made = run(settings, _created(settings, wanted, read_token(provider)))
+    made = run(settings, _created(settings, _wanted(provider, given)))
     if given["wants_json"]:
         as_json(made)
         return
@@ -140,11 +162,7 @@ def _account(provider: Provider) -> list[click.Parameter]:
     if account is None:
         return []
     help_ = f"The {provider.title} {account} to sync ({provider.sandbox.account})."
-    return [
-        click.Option(
-            [f"--{account}", "account"], required=True, metavar=account.upper(), help=help_
-        )
-    ]
+    return [click.Option([f"--{account}", "account"], metavar=account.upper(), help=help_)]
 
 
 def _options(provider: Provider) -> list[click.Parameter]:
@@ -173,7 +191,25 @@ def _options(provider: Provider) -> list[click.Parameter]:
         click.Option(
             ["--credential-kind"], type=click.Choice(kinds), default=kinds[0], show_default=True
         ),
+        click.Option(
+            ["--credential"],
+            metavar="ID",
+            help="A stored credential, by id or name (`httpproxy credential list`), in place of"
+            " a token.",
+        ),
+        *own_options(),
+        click.Option(["--paused"], is_flag=True, help="It begins when it is resumed."),
         click.Option(["--json", "wants_json"], is_flag=True, help="JSON, for scripts."),
+    ]
+
+
+def own_options() -> list[click.Parameter]:
+    """What users write to a sync: the options for it."""
+    return [
+        click.Option(["--external-id"], metavar="ID", help="Your own id of it, unique."),
+        click.Option(
+            ["--metadata"], metavar="JSON", help="An object of your own, to find it by."
+        ),
     ]
 
 

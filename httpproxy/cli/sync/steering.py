@@ -5,19 +5,16 @@ They change the database; a serving process does as it says there a moment later
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
 
-from httpproxy.cli.desk import Desk, chosen, open_desk
+from httpproxy.cli.desk import open_desk
 from httpproxy.cli.failures import Failure
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.running import run
 from httpproxy.cli.sync.reports import wrongs
+from httpproxy.management.problems import Declined
 from httpproxy.office import wall_clock
 from httpproxy.settings.reading import Settings
-from httpproxy.store.registry import Sync
-from httpproxy.sync.health import Health
 
 _ALL = "\0all"  # no table's name: what --delete-missing means without one
 
@@ -86,51 +83,30 @@ def resync(invocation: Invocation, name: str, tables: tuple[str, ...]) -> None:
 
 async def _pause(settings: Settings, name: str) -> None:
     async with open_desk(settings) as desk:
-        await desk.registry.set_status(await desk.sync(name), "paused")
+        await desk.services.steering.pause(await desk.sync(name))
 
 
 async def _resume(settings: Settings, name: str, delete_missing: str | None) -> list[str]:
     """Lets a sync go on. Returns what there is to say."""
+    wanted = {None: False, _ALL: True}.get(delete_missing, [delete_missing or ""])
     async with open_desk(settings) as desk:
-        sync = await desk.sync(name)
-        there = await desk.health(sync)
-        agreed = await _agree(desk, sync, there, delete_missing)
-        said = [f"{name} was not paused"]
-        if sync.status == "paused":
-            await desk.registry.set_status(sync, "active")
-            said = [f"{name} goes on"]
-        for each in agreed:
-            said.append(
-                f"{each.table}: the sweep goes on; what a read does not find is deleted"
-            )
-        held = [each for each in await desk.health(await desk.sync(name)) if each.held]
-        return [*said, *wrongs(held, wall_clock())]
-
-
-async def _agree(
-    desk: Desk, sync: Sync, there: Sequence[Health], wanted: str | None
-) -> list[Health]:
-    """Gives the go-on for one held collection, or for all. Raises Failure if none is."""
-    if wanted is None:
-        return []
-    tables = () if wanted == _ALL else (wanted,)
-    named = chosen(there, tables, sync.name)
-    agreed = [each for each in named if await desk.progress.approve(sync.id, each.id)]
-    if not agreed:
-        what = "nothing" if wanted == _ALL else f"no sweep of {named[0].table}"
-        raise Failure(f"--delete-missing: {what} is held in {sync.name}")
-    await desk.registry.touch(sync)
-    return agreed
+        try:
+            resumed = await desk.services.steering.resume(await desk.sync(name), wanted)
+        except Declined as declined:
+            if declined.code != "nothing_held":
+                raise
+            raise Failure(f"--delete-missing: {declined.detail}") from declined
+    said = [f"{name} goes on" if resumed.was_paused else f"{name} was not paused"]
+    goes_on = "the sweep goes on; what a read does not find is deleted"
+    said += [f"{each.table}: {goes_on}" for each in resumed.agreed]
+    return [*said, *wrongs(resumed.held, wall_clock())]
 
 
 async def _resync(settings: Settings, name: str, tables: tuple[str, ...]) -> list[str]:
     async with open_desk(settings) as desk:
         sync = await desk.sync(name)
-        named = chosen(await desk.health(sync), tables, sync.name)
-        ids = [each.id for each in named] if tables else None
-        count = await desk.progress.ask_resync(sync.id, ids)
-        await desk.registry.touch(sync)
-    said = [f"{count} of {name}'s tables will be read anew, while `httpproxy serve` runs"]
+        named = await desk.services.steering.resync(sync, tables)
+    said = [f"{len(named)} of {name}'s tables will be read anew, while `httpproxy serve` runs"]
     if sync.status == "paused":
         said.append(f"  -> {name} is paused: `httpproxy sync resume {name}` first")
     return [*said, f"  -> `httpproxy sync watch {name}` shows how far it is"]
