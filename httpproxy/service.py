@@ -46,6 +46,7 @@ from httpproxy.store.secrets.keys import Keys
 from httpproxy.store.secrets.sealing import Sealing
 from httpproxy.store.sharing.permits import Permits
 from httpproxy.store.sharing.processes import Processes
+from httpproxy.store.streams.retention import Retention
 from httpproxy.tasks import Tasks
 from httpproxy.telemetry.watch import Watch
 
@@ -125,6 +126,8 @@ async def open_service(
         await core.directory.refresh()
         tasks.start(core.directory.keep_fresh(), "directory")
         tasks.start(make_doubts(core).keep(), "doubts")
+        retention = Retention(office.database, settings.event_retention_days)
+        tasks.start(retention.keep(), "event retention")
         office.tokens.spawn = tasks.start
         tasks.start(office.tokens.keep(), "tokens")
         stack.push_async_callback(office.tokens.settled)
