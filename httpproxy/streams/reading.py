@@ -5,20 +5,24 @@ A page is asked for by cursor. An empty page tells as much as a full one: how fa
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
 from httpproxy.management.problems import Declined
 from httpproxy.office import Office
+from httpproxy.store.errors import Stale
 from httpproxy.store.registry import Sync
-from httpproxy.store.streams.places import Event, Expired, Place, Wanted
+from httpproxy.store.streams.places import Event, Expired, Place, RecordPlace, Wanted
+from httpproxy.store.streams.records import RecordStream
 from httpproxy.store.streams.shapes import Shape, Shapes
 from httpproxy.store.streams.stream import EventStream
-from httpproxy.streams.documents import EventDocument, Filters
+from httpproxy.store.sync.rows import Row, Rows
+from httpproxy.streams.documents import EventDocument, Filters, RecordDocument
 from httpproxy.streams.selecting import Selection
 from httpproxy.streams.tail import Tail, Told
-from httpproxy.streams.telling import told_event
+from httpproxy.streams.telling import key_of, told_event, told_record
 from providers.catalog import PROVIDERS
 
 SEARCH_SECONDS: Final = 2.0  # a page of what is rare ends then, however little was found
@@ -40,7 +44,9 @@ class Streams:
     """
 
     events: EventStream
+    records: RecordStream
     shapes: Shapes
+    rows: Rows
     tail: Tail
     clock: Callable[[], float]
 
@@ -78,11 +84,24 @@ class Streams:
         pages = self._events_after if way == "after" else self._events_before
         return await self._page(pages, selection, await self._place(cursor, way), limit, way)
 
+    async def record_page(
+        self, selection: Selection, cursor: str | None, limit: int
+    ) -> Told[RecordDocument]:
+        """A page of records: each once, those that changed last come last."""
+        place = await self._place(cursor, "after")
+        return await self._page(self._records_after, selection, place, limit)
+
     async def follow_events(
         self, selection: Selection, cursor: str | None
     ) -> AsyncGenerator[Told[EventDocument], None]:
         """Events as they are committed; without a cursor, those from now on."""
         return await self._follow(self._events_after, selection, cursor)
+
+    async def follow_records(
+        self, selection: Selection, cursor: str | None
+    ) -> AsyncGenerator[Told[RecordDocument], None]:
+        """Records as they change; without a cursor, those that do from now on."""
+        return await self._follow(self._records_after, selection, cursor)
 
     # --- places and pages ----------------------------------------------------------------
 
@@ -162,6 +181,21 @@ class Streams:
         page = await self.events.before(place, wanted, limit)
         return Told(await self._told_events(page.events), page.next, page.end)
 
+    async def _records_after(
+        self, place: Place | None, wanted: Wanted, limit: int
+    ) -> Told[RecordDocument]:
+        page = await self.records.after(place, wanted, limit)
+        for turn in range(LAYOUT_TRIES):
+            shapes = await self._shapes({each.sync_id for each in page.records})
+            try:
+                told = await self._told_records(page.records, shapes)
+            except Stale:  # a table has just been given another layout
+                if turn == LAYOUT_TRIES - 1:
+                    raise
+            else:
+                break
+        return Told(told, page.next, page.end)
+
     async def _told_events(self, events: Sequence[Event]) -> tuple[EventDocument, ...]:
         shapes = await self._shapes({event.sync_id for event in events})
         return tuple(
@@ -169,6 +203,28 @@ class Streams:
             for event in events
             if event.sync_id in shapes  # else the sync is deleted, its events with it
         )
+
+    async def _told_records(
+        self, places: Sequence[RecordPlace], shapes: Mapping[str, Shape]
+    ) -> tuple[RecordDocument, ...]:
+        """A row that is gone is left out: its deletion is a newer place, and told there."""
+        keys: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for place in places:
+            if place.sync_id in shapes and place.event != "deleted":
+                keys[place.sync_id, place.collection_id].append(place.upstream_id)
+        rows: dict[tuple[str, str, str], Row] = {}
+        for (sync_id, collection_id), ids in keys.items():
+            table = shapes[sync_id].tables.tables.get(collection_id)
+            if table is not None:
+                by_key = {key_of(table, each): each for each in ids}
+                for key, row in (await self.rows.of_keys(table, [*by_key])).items():
+                    rows[sync_id, collection_id, by_key[key]] = row
+        told: list[RecordDocument] = []
+        for place in places:
+            now = rows.get((place.sync_id, place.collection_id, place.upstream_id))
+            if place.sync_id in shapes and (now is not None or place.event == "deleted"):
+                told.append(told_record(place, shapes[place.sync_id], now))
+        return tuple(told)
 
     async def _shapes(self, sync_ids: set[str]) -> Mapping[str, Shape]:
         """Of the syncs that there are, those whose provider this version knows."""
@@ -183,7 +239,9 @@ def make_streams(office: Office, clock: Callable[[], float], most: int) -> Strea
     events = EventStream(database)
     return Streams(
         events=events,
+        records=RecordStream(database),
         shapes=Shapes(database),
+        rows=Rows(database),
         tail=Tail(events.horizon, most),
         clock=clock,
     )

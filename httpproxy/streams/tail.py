@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS: Final = 0.1
 REST_SECONDS: Final = 5.0  # a reader that nothing is told is given a sign of life to pass on
 AWAY_SECONDS: Final = 1.0
+SEARCH_PAUSE: Final = 0.01  # between looks for what is rare
 PULLS_AT_ONCE: Final = 2  # of the process's connections, most are for others
 
 T = TypeVar("T")
@@ -124,6 +125,8 @@ class Tail:
                     await asyncio.sleep(AWAY_SECONDS)
                 place = told.next
                 yield told
+                if not (told.items or told.end):
+                    await asyncio.sleep(SEARCH_PAUSE)
                 while told.end and not moved.is_set():
                     try:
                         await asyncio.wait_for(moved.wait(), REST_SECONDS)

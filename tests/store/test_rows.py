@@ -53,9 +53,15 @@ async def test_a_pair_is_found_by_both_ends(
 
 
 async def test_another_layout_is_said_so(world: World, rows: Rows) -> None:
-    elsewhere = replace(world.tables.tables[TASKS.id], name="gone")
-    with pytest.raises(Stale):
-        await rows.of_keys(elsewhere, [("a",)])
+    known = world.tables.tables[TASKS.id]
+    for elsewhere in (replace(known, version=99), replace(known, version=99, name="gone")):
+        with pytest.raises(Stale):
+            await rows.of_keys(elsewhere, [("a",)])
+
+
+async def test_a_table_that_its_user_dropped_has_no_rows(world: World, rows: Rows) -> None:
+    dropped = replace(world.tables.tables[TASKS.id], name="gone")
+    assert await rows.of_keys(dropped, [("a",)]) == {}
 
 
 async def test_discovery_is_remembered_by_collection(world: World, rows: Rows) -> None:

@@ -80,13 +80,20 @@ async def stream(ask: Ask, following: Following) -> web.StreamResponse:
             async for told in pages:
                 await teller.tell(told)
             await teller.end()
-        except (ConnectionError, TimeoutError):
-            # It has left, or takes nothing: what is still in the socket's buffer goes, too.
-            if ask.request.transport is not None:
-                ask.request.transport.abort()
         except Declined as declined:
-            log.info("a stream ends: %s", declined.code)
+            log.info("stream %s ends: %s", ask.request_id, declined.code)
+        except (ConnectionError, TimeoutError):
+            _hang_up(ask)  # it has left, or takes nothing
+        except Exception:  # the answer has begun: it cannot become a problem any more
+            log.exception("stream %s failed", ask.request_id)
+            _hang_up(ask)
         return response
+
+
+def _hang_up(ask: Ask) -> None:
+    """Ends the connection, with what is still on its way there."""
+    if ask.request.transport is not None:
+        ask.request.transport.abort()
 
 
 class _Teller:

@@ -156,7 +156,7 @@ OPERATIONS: Final = (
     Operation(
         "POST",
         f"{_ONE}/schema/apply",
-        "write",
+        "admin",
         apply,
         "Bring the tables to the API's schema, with what waits",
         tag=_TAG,

@@ -123,7 +123,7 @@ OPERATIONS: Final = (
     Operation(
         "POST",
         "/v1/syncs",
-        "write",
+        "admin",
         create,
         "Make a sync",
         tag=_TAG,
@@ -156,7 +156,7 @@ OPERATIONS: Final = (
     Operation(
         "PATCH",
         _ONE,
-        "write",
+        "admin",
         change,
         "Change a sync",
         tag=_TAG,
@@ -177,7 +177,7 @@ OPERATIONS: Final = (
     Operation(
         "DELETE",
         _ONE,
-        "write",
+        "admin",
         delete,
         "Delete a sync",
         tag=_TAG,

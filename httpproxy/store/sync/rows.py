@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import psycopg
 from psycopg.sql import Identifier
 
 from httpproxy.store.database import QUERIES, Database
+from httpproxy.store.errors import Stale
 from httpproxy.store.layouts.statements import compose, parts_of
 from httpproxy.store.layouts.tables import Table
 from httpproxy.store.sync.comparing import ask
@@ -27,12 +29,19 @@ class Rows:
     async def of_keys(
         self, table: Table, keys: Sequence[tuple[str, ...]]
     ) -> Mapping[tuple[str, ...], Row]:
-        """The rows with these keys, those that there are."""
+        """The rows with these keys, those that there are; none while the table is gone, which
+        its user dropped."""
         if not keys:
             return {}
         statement = compose("rows_of_keys", parts_of(table)).as_bytes(None)
         wanted: list[JSON] = [list(key) for key in keys]
-        found = await self._ask(statement, jsonb(wanted))
+        try:
+            found = await self._ask(statement, jsonb(wanted))
+        except Stale as error:
+            if not isinstance(error.__cause__, psycopg.errors.UndefinedTable):
+                raise
+            await self._ask(compose("require_layout", parts_of(table)).as_bytes(None))
+            return {}
         return {tuple(str(row[c.name]) for c in table.key): row for row in found}
 
     async def of_value(self, table: Table, field_id: str, value: str) -> Row | None:

@@ -7,6 +7,10 @@ FROM pg_catalog.jsonb_array_elements($1::jsonb) AS g(k)
 JOIN LATERAL (SELECT t.* FROM {table} t WHERE {is_row} OFFSET 0) t ON true
 WHERE httpproxy.require_layout({number}, {version})
 
+-- name: require_layout
+-- Whether the layout is the one that is known: an error says no.
+SELECT httpproxy.require_layout({number}, {version}) AS row
+
 -- name: rows_of_value
 -- The rows that hold a value; two tell that it is not unique.
 SELECT pg_catalog.to_jsonb(t) AS row FROM {table} t
