@@ -159,6 +159,8 @@ async def _serving(core: Core, handed: Handed) -> AsyncIterator[Service]:
         if "api" in roles:  # before the gateway, and so until after it
             sock = next(iter(handed.sockets.get("api", ())), None)
             api_url = await stack.enter_async_context(open_outside(inside, readiness, sock))
+        # Halted before all else (below), waited for when the gateway has drained beside it.
+        stack.push_async_callback(inside.house.mutations.drain, DRAIN_SECONDS)
         if "sync" in roles:
             loader = await stack.enter_async_context(Loader(core.office.dsn, core.committer))
             engine = make_engine(core, loader)
@@ -171,6 +173,7 @@ async def _serving(core: Core, handed: Handed) -> AsyncIterator[Service]:
         readiness.serve()
         stack.callback(readiness.drain)
         stack.callback(inside.house.streams.tail.close)  # readers go to another process
+        stack.callback(inside.house.mutations.halt)
         office, watch = core.office, core.watch
         yield Service(
             office,

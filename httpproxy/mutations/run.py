@@ -12,9 +12,10 @@ case: from then on nothing here is an error but what became of no record.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from httpproxy.exchange import idempotency
 from httpproxy.exchange.dryrun import DryRun
@@ -25,17 +26,21 @@ from httpproxy.management.naming import collection_named, public_id_of
 from httpproxy.management.problems import Declined
 from httpproxy.mutations.documents import Kind, Mutated, RecordsToChange, Result, Said
 from httpproxy.mutations.previewing import preview
-from httpproxy.mutations.sending import Sender, Sending, Task, Told
+from httpproxy.mutations.sending import Halt, Sender, Sending, Task, Told
 from httpproxy.store.errors import StoreError
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.replicas import Replica, Replicas, position
 from providers.http import Headers, Request
 from providers.mutating import ApiError, Batch, MutationKind
-from providers.record import Collection
+from providers.mutating import Mutations as ProviderMutations
+from providers.record import Collection, Field
 from providers.wanted import Asked, Faulty, wanted
+
+T = TypeVar("T")
 
 REPLICA: Final = "replica:"
 MOST_NAMED: Final = 5  # of what is wrong, in the sentence
+MANY: Final = 500  # records, of some 30 µs each
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +63,48 @@ class _Work:
     waits: tuple[Replica, ...]
 
 
-@dataclass(frozen=True)
 class Mutations:
     """Runs mutations of any sync, with its stored credential."""
 
-    sender: Sender
-    dry_run: DryRun
-    directory: Directory
-    registry: Registry
-    replicas: Replicas
+    def __init__(
+        self,
+        sender: Sender,
+        dry_run: DryRun,
+        directory: Directory,
+        registry: Registry,
+        replicas: Replicas,
+    ) -> None:
+        self._sender = sender
+        self._dry_run = dry_run
+        self._directory = directory
+        self._registry = registry
+        self._replicas = replicas
+        self._halt = Halt()
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def halt(self) -> None:
+        """From now on no call begins; mutations under way end with what they have."""
+        self._halt.is_over = True
+
+    async def drain(self, seconds: float) -> None:
+        """Waits for the calls that are under way, so long at most; none begins."""
+        self.halt()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
 
     async def run(
         self, sync: Sync, asked: RecordsToChange, kind: Kind, caller: Caller
@@ -81,10 +119,11 @@ class Mutations:
         if asked.dry_run:
             return await self._previewed(work)
         task = work.task if key is None else await self._claimed(work, key)
-        sending = Sending(self.sender, task)
-        await sending.send(work.batches)
-        told = [sending.told.get(place) for place in range(len(asked.data))]
-        results = [_result(work, place, one) for place, one in enumerate(told)]
+        sending = Sending(self._sender, task, self._halt)
+        with self._counted():
+            await sending.send(work.batches)
+        count = len(asked.data)
+        results = await _aside(count, lambda: _results(work, sending.told, count))
         awaited = await self._awaited(work, results, asked.await_consumers_timeout)
         return _document(work).model_copy(update={"results": results, "awaited": awaited})
 
@@ -94,7 +133,7 @@ class Mutations:
         self, sync: Sync, asked: RecordsToChange, kind: Kind, caller: Caller
     ) -> _Work:
         live = await self._live(sync)
-        tables = await tables_of(live, self.registry)
+        tables = await tables_of(live, self._registry)
         name = asked.collection_id
         collection = collection_named(live.provider, tables.schema, name, "collection_id")
         names = tables.tables[collection.id].names
@@ -102,20 +141,16 @@ class Mutations:
         spelled = Asked(collection, MutationKind(kind), asked.data, asked.match, columns)
         waits = tuple(self._waited_for(asked.await_consumer_ids))
         api = live.provider.mutations
-        try:
-            records, match = wanted(spelled, api)
-        except Faulty as faulty:
-            raise _declined(faulty) from faulty
-        batches = api.compose(collection, spelled.kind, records, match)
+        batches, match = await _aside(len(asked.data), lambda: _composed(spelled, api))
         task = Task(live, caller.request_id, match)
         return _Work(live, collection, kind, batches, task, waits)
 
     async def _live(self, sync: Sync) -> Live:
         """The sync as this process knows it; one that was just made is heard of now."""
-        live = self.directory.of(sync.id)
+        live = self._directory.of(sync.id)
         if live is None:
-            await self.directory.refresh()
-            live = self.directory.of(sync.id)
+            await self._directory.refresh()
+            live = self._directory.of(sync.id)
         if live is None:
             raise Declined("unknown_sync", f"The sync {sync.name!r} is gone.", "sync_id")
         return live
@@ -124,9 +159,9 @@ class Mutations:
         """Who is to have the result. Raises Declined."""
         found = []
         for at, id_ in enumerate(dict.fromkeys(ids)):
-            replica = self.replicas.get(id_.removeprefix(REPLICA))
+            replica = self._replicas.get(id_.removeprefix(REPLICA))
             if not id_.startswith(REPLICA) or replica is None:
-                there = ", ".join(f"{REPLICA}{name}" for name in sorted(self.replicas.names()))
+                there = ", ".join(f"{REPLICA}{name}" for name in sorted(self._replicas.names()))
                 raise Declined(
                     "unknown_consumer",
                     f"Nobody of this name can be awaited; there are: {there or 'none'}."
@@ -143,7 +178,7 @@ class Mutations:
         """
         mark = _mark_of(work.batches)
         sync_id = work.live.sync.id
-        before = await self.sender.claims.claim(sync_id, f"mutation {key}", mark)
+        before = await self._sender.claims.claim(sync_id, f"mutation {key}", mark)
         if before not in (None, mark):
             raise Declined(
                 "idempotency_key_reused",
@@ -157,11 +192,8 @@ class Mutations:
     # --- what becomes of it --------------------------------------------------------------
 
     async def _previewed(self, work: _Work) -> Mutated:
-        sending = Sending(self.sender, work.task)
-        told = await preview(
-            work.batches,
-            lambda batch: sending.shown(batch, self.dry_run),
-        )
+        sending = Sending(self._sender, work.task)
+        told = await preview(work.batches, lambda batch: sending.shown(batch, self._dry_run))
         return _document(work).model_copy(update={"dry_run": True, "preview": told})
 
     async def _awaited(
@@ -173,11 +205,31 @@ class Mutations:
         if any(result.committed == "deferred" for result in results):
             return False  # there is nothing yet that they could have
         try:
-            reached = position(await self.sender.claims.position())
+            reached = position(await self._sender.claims.position())
         except (StoreError, ValueError):
             return False
         waits = (replica.reaches(reached, seconds) for replica in work.waits)
         return all(each.reached for each in await asyncio.gather(*waits))
+
+
+async def _aside(count: int, work: Callable[[], T]) -> T:
+    """The work's result; with many records it is done in a thread, for others go on."""
+    return await asyncio.to_thread(work) if count > MANY else work()
+
+
+def _composed(
+    asked: Asked, api: ProviderMutations
+) -> tuple[tuple[Batch, ...], tuple[Field, ...]]:
+    """The batches, and the fields that an upsert finds records by. Raises Declined."""
+    try:
+        records, match = wanted(asked, api)
+    except Faulty as faulty:
+        raise _declined(faulty) from faulty
+    return api.compose(asked.collection, asked.kind, records, match), match
+
+
+def _results(work: _Work, told: Mapping[int, Told], count: int) -> list[Result]:
+    return [_result(work, place, told.get(place)) for place in range(count)]
 
 
 def _key_of(headers: Headers) -> str | None:

@@ -14,6 +14,7 @@ divided is kept as well: the API's no alone would not say so, as not every no is
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -41,11 +42,16 @@ from providers.spec import Provider
 
 MOST_DIVISIONS: Final = 100  # of one mutation; a batch of ten with one bad record takes four
 MOST_REPEATS: Final = 2  # of a call that was answered 429
+FREED_SECONDS: Final = 5
 
 _UNSETTLED: Final = ("idempotency_in_flight", "idempotency_uncertain", "idempotency_key_reused")
 _DIVIDED: Final = b"divided"
 # In the place of a caller's own: whoever may repeat a mutation may be told of its calls.
 _MARK: Final = sha256(b"mutation").digest()
+
+_ENDING: Final = ApiError(
+    503, "This process is about to end. With an Idempotency-Key, a repeat goes on from here."
+)
 
 Committed = Literal["applied", "deferred"]
 
@@ -58,6 +64,13 @@ class Sender:
     standin: StandIn
     claims: Claims
     watch: Watch
+
+
+@dataclass(slots=True)
+class Halt:
+    """Whether calls may still begin: a process that is about to end begins none."""
+
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,7 @@ class Sending:
 
     sender: Sender
     task: Task
+    halt: Halt = field(default_factory=Halt)
     told: dict[int, Told] = field(default_factory=dict)
     _calls: int = 0
     _reached: bool = False  # whether the API may have seen a call of this mutation
@@ -112,6 +126,9 @@ class Sending:
         waiting = deque(batches)
         while waiting:
             batch = waiting.popleft()
+            if self.halt.is_over:
+                self._unsent(batch, _ENDING, "draining")
+                return
             try:
                 halves = await self._halves_of(batch) or await self._one(batch)
             except Unavailable:
@@ -185,7 +202,20 @@ class Sending:
             response, receipt = await self._carry(batch)
             if response.status != 429 or self.provider.pause(response) is None:
                 return response, receipt
+            await self._freed(batch)
         return await self._carry(batch)
+
+    async def _freed(self, batch: Batch) -> None:
+        """Waits until the key of a call that was answered 429 is free: nobody else waits
+        for that, so it is soon and not at once."""
+        task = self.task
+        if task.key is None:
+            return
+        intents, key = self.sender.writes.intents, _key(task.key, batch, 0)
+        for _ in range(FREED_SECONDS * 20):
+            if await intents.kept(task.live.sync.id, key) is None:
+                return
+            await asyncio.sleep(0.05)
 
     async def _carry(self, batch: Batch) -> tuple[Response, Receipt]:
         """One call through the exchange, watched like any other call of the application."""
@@ -239,9 +269,12 @@ class Sending:
             return () if code == "outcome_unclear" else None
         if not self._reached and not self.told:
             raise rejected
+        self._unsent(batch, said, code)
+        return None
+
+    def _unsent(self, batch: Batch, said: ApiError, code: str) -> None:
         for each in batch.records:
             self.told[each.place] = Told(None, error=said, code=code)
-        return None
 
     def _note(
         self,

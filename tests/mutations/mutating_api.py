@@ -105,7 +105,6 @@ class HubSpot:
 @asynccontextmanager
 async def airtable(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Airtable]:
     async with open_airtable(dsn, folder, roles=ROLES, **settings) as at:
-        await at.house.service.directory.refresh()
         key = await new_key(at.house, "write")
         collection = f"airtable:{at.table_id}"
         yield Airtable(at, Client(at.house, at.sync.id, collection, key))

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from multidict import CIMultiDict
 from mutations.mutating_api import Airtable, Client, Told, airtable, events
 from neighbours.airtable_house import PROVIDER
 from neighbours.keyring import new_key
+from psycopg.sql import SQL, Identifier
 
-from httpproxy.mutations import sending
+from httpproxy.management.problems import Declined
+from httpproxy.mutations import run, sending
+from httpproxy.mutations.documents import RecordsToChange
+from httpproxy.mutations.run import Caller
+from httpproxy.store.errors import Unavailable
+from httpproxy.store.intents.claims import Claims
 
 
 @pytest.fixture
@@ -84,6 +93,15 @@ async def test_a_sync_and_a_collection_go_by_any_of_their_names(here: Airtable):
             asked = {"sync_id": sync, "collection_id": collection, "data": {"Name": "x"}}
             told = await here.client.post("/v1/mutations/run/create", asked)
             assert told.status == 200, told.body
+
+
+async def test_many_are_worked_out_beside_other_calls(
+    here: Airtable, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(run, "MANY", 1)
+    told = await here.client.run("create", named(3))
+    assert told.each("status") == ["applied"] * 3
+    assert (await here.client.run("create", [{"Nam": 1}] * 3)).body["code"] == "bad_body"
 
 
 async def test_nothing_to_do_is_done(here: Airtable):
@@ -326,3 +344,68 @@ async def test_a_dry_run_of_many_shows_the_first(here: Airtable):
     assert len(told.body["preview"]["changes"]) == 200
     assert told.body["preview"]["more_records"] == 50
     assert told.body["preview"]["permits"]["cost"] == 25
+    empty = await here.client.run("create", [], dry_run=True)
+    assert (empty.body["preview"]["requests"], empty.body["preview"]["permits"]) == ([], None)
+
+
+# --- a process and a database with troubles ---------------------------------------------------
+
+
+async def test_a_process_that_is_to_end_finishes_its_call_and_begins_no_other(here: Airtable):
+    await order(here, kind="delay_after", seconds=0.01, method="POST")
+    await order(here, kind="delay_after", seconds=0.5, method="POST")
+    running = asyncio.ensure_future(here.client.run("create", named(25), "key"))
+    while await here.calls() < 2:  # noqa: ASYNC110 - an API tells nobody
+        await asyncio.sleep(0.01)
+    await here.at.house.service.house.mutations.drain(10.0)
+    told = await running
+    assert told.status == 207
+    assert told.each("status") == ["applied"] * 20 + ["not_sent"] * 5
+    assert told.results[20]["error"]["code"] == "draining"
+    assert len(here.at.rows()) == 20
+
+
+async def test_a_row_that_cannot_be_written_now_is_deferred_and_not_awaited(
+    database_dsn: str, tmp_path: Path
+):
+    settings = {"commit_timeout": 0.2, "replicas": {"near": database_dsn}}
+    async with airtable(database_dsn, tmp_path, **settings) as here:
+        with psycopg.connect(database_dsn) as connection:
+            table = Identifier(here.at.schema, here.at.table_name)
+            connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
+            told = await here.client.run(
+                "create", {"Name": "x"}, await_consumer_ids="replica:near"
+            )
+        assert (told.status, told.body["awaited"]) == (200, False), told.body
+        assert told.each("committed") == ["deferred"]
+
+
+async def test_if_the_database_goes_away_in_between_what_was_done_is_told(
+    here: Airtable, monkeypatch: pytest.MonkeyPatch
+):
+    """Dividing is kept before halves are sent; where it cannot be kept, none are."""
+    data = named(15)
+    data[13] = {"Choice": "nope"}
+    keep = Claims.claim
+
+    async def claim(self: Claims, sync_id: str, key: str, mark: bytes) -> bytes | None:
+        if mark == b"divided":
+            raise Unavailable("the database is away")
+        return await keep(self, sync_id, key, mark)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Claims, "claim", claim)
+        told = await here.client.run("create", data, "key")
+        assert told.each("status") == ["applied"] * 10 + ["failed"] * 5
+        assert {each["together"] for each in told.each("error")[10:]} == {5}
+    told = await here.client.run("create", data, "key")
+    assert [at for at, status in enumerate(told.each("status")) if status == "failed"] == [13]
+    assert len(here.at.truths()) == 14
+
+
+async def test_of_a_sync_that_is_gone_nothing_is_changed(here: Airtable):
+    mutations = here.at.house.service.house.mutations
+    gone = replace(here.at.sync, id="sync_gone")
+    asked = RecordsToChange(sync_id="x", collection_id="Tasks", data=[{"Name": "x"}])
+    with pytest.raises(Declined, match="unknown_sync"):
+        await mutations.run(gone, asked, "create", Caller("1", CIMultiDict()))
