@@ -162,6 +162,38 @@ async def test_a_value_that_does_not_fit_is_beside_the_row_only_if_its_field_is_
     assert (await world.row())["_extra"] == {"Due Date": "soon"}
 
 
+async def test_what_a_deselected_field_held_is_not_told_as_what_was_before(
+    world: World, committer: Committer
+) -> None:
+    await world.apply(committer, telling(amount=1))
+    await choose(world, "f_blob", selected=False)
+    await world.apply(committer, telling(amount=2))
+    await world.apply(committer, replace(image(kind=ImageKind.DELETE), values={}))
+    _, updated, deleted = await events(world)
+    assert updated["changes"]["amount"] == 1
+    assert deleted["changes"]["name"] == "a"
+    assert SECRET not in str([updated, deleted])
+
+
+async def test_columns_of_a_collection_that_is_gone_can_be_chosen_until_it_is_back(
+    world: World,
+) -> None:
+    following = world.registry.following
+    await following.follow(world.sync.id, [], gone=[TASKS.id])
+    await choose(world, "f_blob", selected=False)
+    await choose(world, "f_name", name="headline", selected=False)
+    await choose(world, "f_name", selected=True)
+    assert not {"blob", "headline"} & await columns(world)
+    assert all(
+        each.removed
+        for each in await following.layouts(world.sync.id)
+        if each.table.name == "tasks"
+    )
+    await follow(world, TASKS)
+    assert "headline" in await columns(world)
+    assert "blob" not in await columns(world)
+
+
 async def test_a_name_that_is_not_known_may_be_a_deselected_fields_new_one(
     world: World, committer: Committer
 ) -> None:
