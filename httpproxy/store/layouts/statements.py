@@ -139,7 +139,10 @@ def _contents(table: Table, without: str | None = None) -> Composed:
     """What the columns hold, those that hold anything."""
     held = [column.name for column in table.columns if column.name != without]
     return COMMA.join(
-        _member(name, "pg_catalog.to_json(t.{})::text") for name in (*held, EXTRA)
+        [
+            *(_member(name, "pg_catalog.to_json(t.{})::text") for name in held),
+            _member(EXTRA, "pg_catalog.to_json(nullif(t.{}, '{{}}'))::text"),
+        ]
     )
 
 

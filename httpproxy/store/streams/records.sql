@@ -71,7 +71,7 @@ WHERE (r.era, r.transaction, r.seq)
 
 -- name: records_of_few
 -- Or those of a few syncs.
-unnest(%(sync_ids)s::text[]) wanted(sync_id) CROSS JOIN LATERAL (
+pg_catalog.unnest(%(sync_ids)s::text[]) wanted(sync_id) CROSS JOIN LATERAL (
     SELECT r.* FROM httpproxy.record r
     WHERE r.sync_id = wanted.sync_id AND (r.era, r.transaction, r.seq)
         > (%(era)s::bigint, %(transaction)s::text::xid8, %(seq)s::bigint)

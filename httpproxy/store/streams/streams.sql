@@ -41,7 +41,7 @@ httpproxy.event e WHERE {within}
 
 -- name: events_of_few
 -- Or those of a few syncs.
-unnest(%(sync_ids)s::text[]) wanted(sync_id) CROSS JOIN LATERAL (
+pg_catalog.unnest(%(sync_ids)s::text[]) wanted(sync_id) CROSS JOIN LATERAL (
     SELECT e.* FROM httpproxy.event e WHERE e.sync_id = wanted.sync_id AND {within}
     ORDER BY e.transaction {way}, e.seq {way} LIMIT {looks}
 ) e
