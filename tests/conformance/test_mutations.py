@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from driving import Account
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from mutating import PAIR, PAIRS, Desk
 
 from providers.catalog import PROVIDERS
@@ -16,6 +18,16 @@ from providers.mutating import Blame, MutationKind, Status, chunks
 from providers.spec import Provider
 from providers.wanted import MOST_FAULTS, Asked, Faulty, wanted
 
+DESKS = {name: Desk(Account(provider)) for name, provider in PROVIDERS.items()}
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False)
+    | st.text(),
+    lambda each: st.lists(each, max_size=3) | st.dictionaries(st.text(), each, max_size=3),
+    max_leaves=6,
+)
 SIZES = (0, 1, 9, 10, 11, 99, 100, 101, 250)
 
 
@@ -188,6 +200,30 @@ def test_what_cannot_be_meant_is_a_fault(desk: Desk, asked: Any, member: str, sa
     filled = [{k.format(**names): v for k, v in each.items()} for each in records]
     found = faults(desk, kind, filled, *(each.format(**names) for each in match))
     assert said in found[member.format(**names)]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[*HealthCheck])
+@given(data=st.data())
+def test_whatever_is_asked_is_faulty_or_can_be_sent(provider: Provider, data: st.DataObject):
+    desk = DESKS[provider.name]
+    names = st.sampled_from(
+        [*desk.ground.values, "id", "$id", desk.ground.computed, "company_id", "contact_id"]
+    )
+    values = st.one_of(JSON_VALUES, *(st.just(v) for v in desk.ground.values.values()))
+    records = data.draw(st.lists(st.dictionaries(names, values) | JSON_VALUES, max_size=4))
+    match = data.draw(st.lists(names, max_size=2))
+    of = data.draw(st.sampled_from([each.id for each in desk.schema.collections]))
+    asked = desk.asked(data.draw(st.sampled_from([*MutationKind])), records, *match, of=of)
+    try:
+        read, by = wanted(asked, desk.api)
+    except Faulty:
+        return
+    batches = desk.api.compose(asked.collection, asked.kind, read, by)
+    assert [each for batch in batches for each in batch.records] == [*read]
+    for batch in batches:
+        assert desk.account.router.match(
+            batch.request.method, batch.request.host, batch.request.path
+        )
 
 
 def test_only_so_many_faults_are_told(desk: Desk):
