@@ -251,7 +251,7 @@ async def test_candidates_that_are_at_another_phase_are_passed_over(desk: Desk) 
 
 async def test_a_key_of_one_sync_sees_and_changes_that_one_alone(desk: Desk) -> None:
     mine, other = await made(desk), await made(desk, CRM)
-    key = await desk.door.key("write", sync_id=mine["id"])
+    key = await desk.door.key("admin", sync_id=mine["id"])
     listed = await desk.ask("GET", "/v1/syncs", key=key)
     assert [each["id"] for each in listed.body] == [mine["id"]]
     assert (await desk.ask("GET", f"/v1/syncs/{mine['id']}", key=key)).status == 200
@@ -263,9 +263,9 @@ async def test_a_key_of_one_sync_sees_and_changes_that_one_alone(desk: Desk) -> 
     ):
         assert (await desk.ask(method, path, key=key)).status == 403, path
     assert (await desk.ask("POST", "/v1/syncs", CRM, key=key)).status == 403
-    reader = await desk.door.key("read")
+    writer = await desk.door.key("write")
     for method in ("DELETE", "PATCH"):
-        said = await desk.ask(method, f"/v1/syncs/{mine['id']}", {}, key=reader)
+        said = await desk.ask(method, f"/v1/syncs/{mine['id']}", {}, key=writer)
         assert said.status == 403
 
 
