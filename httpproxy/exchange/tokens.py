@@ -99,7 +99,7 @@ class Tokens:
         try:
             known = await self._look(credential_id)
             if known.token == token:
-                if oauth_of(known.holding) is None or not self._may_be_early(credential_id):
+                if oauth_of(known.holding) is None or self._was_early(credential_id):
                     return None
                 known = await self._anew(credential_id, token)
             elif not known.is_good(self._clock()):
@@ -116,15 +116,17 @@ class Tokens:
     async def keep(self) -> None:
         """Refreshes whatever is due, until it is cancelled or the service ends."""
         while self.spawn is not None:
+            due: list[str] = []
             try:
-                for credential_id in await self._refresher.refreshes.due(MOST):
+                due = await self._refresher.refreshes.due(MOST)
+                for credential_id in due:
                     if len(self._under_way) < MOST:
                         self._begin(credential_id)
             except OSError:
                 log.warning("which tokens are to be refreshed cannot be read")
             except Exception:  # a query that an administrator cancels ends no service
                 log.exception("which tokens are to be refreshed could not be read")
-            await asyncio.sleep(KEEP_SECONDS)
+            await asyncio.sleep(KEEP_SECONDS if len(due) < MOST else LOOK_AGAIN)
 
     async def settled(self) -> None:
         """Waits until nothing is being refreshed: what an API gave is stored before the
@@ -135,23 +137,22 @@ class Tokens:
 
     # --- one refresh for all who ask ----------------------------------------------------
 
-    def _may_be_early(self, credential_id: str) -> bool:
-        """Whether a 401 may bring a refresh: an API that refuses whatever it gave is not
-        asked for more with every call."""
-        now = self._clock()
-        if credential_id in self._under_way:
-            return True
-        if now - self._early.get(credential_id, -EARLY_SECONDS) < EARLY_SECONDS:
-            return False
-        self._early[credential_id] = now
-        return True
+    def _was_early(self, credential_id: str) -> bool:
+        """Whether a 401 has just brought a refresh: an API that refuses whatever it gave is
+        not asked for more with every call."""
+        last = self._early.get(credential_id)
+        recent = last is not None and self._clock() - last < EARLY_SECONDS
+        return recent and credential_id not in self._under_way
 
     async def _anew(self, credential_id: str, refused: str | None = None) -> _Known:
         if self.spawn is None:
             return await self._refreshed(credential_id, refused, lambda _: None)
         try:
-            asked = asyncio.shield(self._begin(credential_id, refused))
-            return await asyncio.wait_for(asked, PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                known = await asyncio.shield(self._begin(credential_id, refused))
+                while known.token == refused:  # one was under way that knew of no refusal
+                    known = await asyncio.shield(self._begin(credential_id, refused))
+                return known
         except TimeoutError as error:
             raise not_refreshed("It takes too long.", 1.0) from error
 
@@ -199,7 +200,7 @@ class Tokens:
             good = known.is_good(now) and known.token != refused
             if good and not known.life.is_due(now):
                 return known
-            if oauth_of(known.holding) is None:
+            if oauth_of(known.holding) is None and not known.life.is_due(now):
                 return self._at_least(known, good, unusable(credential_id, _why(known)))
             wait = None if known.life.due is None else known.life.due - now
             if known.holding.trouble and wait is not None and wait > 0:
@@ -209,6 +210,8 @@ class Tokens:
                 fresh = await self._once(known, told)
             except CredentialTrouble as trouble:
                 return self._at_least(await self._look(credential_id), good, trouble)
+            if fresh is not None and known.token == refused:
+                self._early[credential_id] = now
             if fresh is not None or good:
                 return fresh or known
             if self._clock() > deadline:

@@ -141,7 +141,7 @@ def test_pages_without_an_end_come_to_one():
     conversation.send(Response(200, body=b'{"id": "usrX", "scopes": []}'))
     turns = 0
     with contextlib.suppress(StopIteration):
-        for turns in range(100):
+        for turns in range(100):  # noqa: B007  # counted
             conversation.send(Response(200, body=b'{"bases": [], "offset": "on"}'))
     assert turns < 99
 
