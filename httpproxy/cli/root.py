@@ -26,6 +26,7 @@ from httpproxy.cli.schema.command import schema
 from httpproxy.cli.secrets import secrets
 from httpproxy.cli.serving import demo, sandbox, serve
 from httpproxy.cli.settings import settings
+from httpproxy.cli.streams import events, records
 from httpproxy.cli.sync.command import sync
 
 EPILOG = """\b
@@ -75,6 +76,8 @@ PARTS = (
     collections,
     mutate,
     intents,
+    events,
+    records,
     schema,
     keys,
     secrets,
