@@ -15,7 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from httpproxy.api.operations import Operation
 from httpproxy.management.models import Model, Wrong
-from httpproxy.management.problems import PROBLEMS
+from httpproxy.management.problems import CALL_PROBLEMS, PROBLEMS
 
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
 _PROBLEM_MEDIA: Final = "application/problem+json"
@@ -172,6 +172,8 @@ def _problems(operation: Operation) -> dict[int, list[str]]:
     if operation.body is not None:
         codes += ["bad_body", "unsupported_media_type", "body_too_large"]
     codes += operation.problems
+    if "api_unreachable" in operation.problems:
+        codes += CALL_PROBLEMS
     found: dict[int, list[str]] = {}
     for code in dict.fromkeys(codes):
         found.setdefault(PROBLEMS[code].status, []).append(code)

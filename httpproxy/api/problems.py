@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 
 from httpproxy.exchange.problems import Rejected
-from httpproxy.management.problems import Declined
+from httpproxy.management.problems import CALL_PROBLEMS, Declined
 from httpproxy.store.errors import (
     Forgotten,
     InUse,
@@ -67,8 +67,15 @@ def _of_api(error: Exception) -> Declined | None:
     if isinstance(error, Refused):
         return Declined("api_refused", f"{error}", upstream_status=error.response.status)
     if isinstance(error, Rejected):
-        return _with_retry(Declined("api_unreachable", error.detail, cause=error.code))
+        return _of_call(error)
     return None
+
+
+def _of_call(error: Rejected) -> Declined:
+    """A call of ours to the API that came to nothing: by its own code where /v1 has that."""
+    code = error.code if error.code in CALL_PROBLEMS else "api_unreachable"
+    found = Declined(code, error.detail, cause=error.code)
+    return found if found.kind.status == 409 else _with_retry(found)
 
 
 def _with_retry(problem_: Declined) -> Declined:

@@ -5,6 +5,7 @@ Documents are strict: a number is no text, and a member that nobody knows is ref
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -18,7 +19,6 @@ from pydantic import (
     PlainSerializer,
     ValidationError,
 )
-from pydantic_core import ErrorDetails
 
 MOST_METADATA: Final = 16 * 1024  # bytes of JSON
 MAX_NAME: Final = 200
@@ -129,7 +129,7 @@ _SAID: Final = {
 }
 
 
-def _said(error: ErrorDetails) -> str:
+def _said(error: Mapping[str, Any]) -> str:
     if error["type"] in _SAID:
         return _SAID[error["type"]]
     said = error["msg"].removeprefix("Value error, ").removeprefix("Input should ")

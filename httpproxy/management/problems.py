@@ -50,6 +50,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "method_not_allowed": Kind(405, "The method is not allowed"),
     "name_taken": Kind(409, "The name is taken"),
     "in_use": Kind(409, "It is in use"),
+    "credential_missing": Kind(409, "The sync holds no credential"),
     "nothing_held": Kind(409, "Nothing is held"),
     "cursor_expired": Kind(410, "What the cursor points to is not kept any more"),
     "idempotency_in_flight": Kind(409, "The first call with this key is under way"),
@@ -67,10 +68,22 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     # ourselves
     "internal_error": Kind(500, "The service failed"),
     "api_unreachable": Kind(502, "The API cannot be reached"),
+    "permit_timeout": Kind(504, "The rate limit left no room in time"),
+    "upstream_timeout": Kind(504, "The API did not answer in time"),
     "secret_unreadable": Kind(500, "A stored secret cannot be opened"),
     "database_unavailable": Kind(503, "The database is unavailable"),
     "too_many_readers": Kind(503, "Too many readers are listening"),
 }
+
+
+# What may become of a call that an operation makes at the API.
+CALL_PROBLEMS: Final = (
+    "api_unreachable",
+    "permit_timeout",
+    "upstream_timeout",
+    "credential_missing",
+    "database_unavailable",
+)
 
 
 class Declined(Exception):

@@ -14,6 +14,8 @@ from pydantic import Field
 
 from httpproxy.api.openapi import openapi
 from httpproxy.api.operations import Answer, Ask, Listing, Operation
+from httpproxy.api.problems import declined
+from httpproxy.exchange.problems import Rejected
 from httpproxy.management.models import Metadata, Model, Name, RateLimit
 from httpproxy.management.paging import Page, read_cursor, write_cursor
 from httpproxy.management.patching import etag_of, merge_patch, require_match
@@ -252,6 +254,21 @@ async def test_what_there_is_not_is_said_so(door: Opened):
         "method_not_allowed",
         "GET, HEAD, POST",
     )
+
+
+def test_a_call_that_comes_to_nothing_keeps_its_own_word():
+    for code, status in (
+        ("permit_timeout", 504),
+        ("upstream_timeout", 504),
+        ("credential_missing", 409),
+        ("database_unavailable", 503),
+        ("upstream_failed", 502),
+        ("account_unknown", 502),
+    ):
+        found = declined(Rejected(code, "It did not go."))
+        assert found is not None
+        assert (found.kind.status, found.members["cause"]) == (status, code)
+        assert ("Retry-After" in found.headers) == (status != 409)
 
 
 def test_a_merge_patch_does_what_the_rfc_says():
