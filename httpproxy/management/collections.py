@@ -11,7 +11,6 @@ from typing import Any, Final, cast
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from httpproxy.exchange.discovery import discover
 from httpproxy.management.credentials import Credentials
 from httpproxy.management.models import Model, Moment
 from httpproxy.management.naming import public_id_of
@@ -23,9 +22,8 @@ from providers.catalog import PROVIDERS
 from providers.plain import public_names
 from providers.record import JSON, Collection
 from providers.record import Field as FieldOfRecord
-from providers.spec import Provider, Refused
+from providers.spec import Provider, Refused, Unrecognised
 
-_OF_ONE: Final = frozenset({400, 403, 404})
 _USERS: Final = 10_000
 
 
@@ -118,29 +116,16 @@ class Collections:
     ) -> tuple[list[CollectionDocument], tuple[Collection, ...]]:
         provider = PROVIDERS[credential.provider]
         token = await self._credentials.token(credential)
-        collections = await self._ask(provider, credential.account, token)
+        calls, account = self._office.calls, credential.account
+        try:
+            collections = await calls.discover(provider, account, token, ())
+        except Refused as no:
+            if no.response.status == 401:
+                raise Unrecognised from no
+            raise
         told = [_told(provider, each) for each in collections]
         at = await self._store.keep_discovery(credential.id, cast("JSON", told))
         return _KEPT.validate_python(_dated(told, at)), collections
-
-    async def _ask(
-        self, provider: Provider, account: str, token: str
-    ) -> tuple[Collection, ...]:
-        """Every collection that the token may see; what it may not is passed over."""
-        calls = self._office.calls
-
-        async def ask(wanted: tuple[str, ...]) -> tuple[Collection, ...]:
-            return await calls.discover(provider, account, token, wanted)
-
-        try:
-            return await ask(())
-        except Refused as no:
-            if no.response.status not in _OF_ONE:
-                raise
-            found = (await discover(ask, (), takes_new=True)).found
-            if not found:
-                raise
-            return found
 
 
 def _dated(kept: Any, at: datetime) -> list[dict[str, Any]]:

@@ -106,11 +106,10 @@ class Credentials:
             detail = f"The credential is of provider {body.provider[:60]!r}, not {provider}."
             raise Declined("bad_body", detail, "provider")
         api, kind = kind_of(body.kind, provider or body.provider)
-        entered = read(api, kind, named(body, kind))
+        entered = await self._with_app(api, read(api, kind, named(body, kind)))
         if account is not None and entered.account not in (None, account):
             detail = f"The credential names another {api.account_property} than {account}."
             raise Declined("bad_body", detail, api.account_property)
-        await self._require_app(api, entered)
         wanted = entered.account or account
         check, found = await self._inspected(api, entered.tokens.access_token, wanted)
         tokens = _new_tokens(entered, body.expires_in)
@@ -207,16 +206,18 @@ class Credentials:
             raise Declined("unknown_credential", detail)
         return found
 
-    async def _require_app(self, provider: Provider, entered: Entered) -> None:
+    async def _with_app(self, provider: Provider, entered: Entered) -> Entered:
+        """What was entered, with the id of the app that is named. Raises Declined."""
         if entered.app_id is None:
-            return
+            return entered
         app = await self._apps.get(entered.app_id)
-        if app is None or app.id != entered.app_id:
-            detail = "There is no OAuth app of this id; GET /v1/oauth-apps lists them."
+        if app is None:
+            detail = "There is no OAuth app of this id or name; GET /v1/oauth-apps lists them."
             raise Declined("bad_body", detail, APP)
         if app.provider != provider.name:
             detail = f"The OAuth app {app.id} is of {app.provider}, not of {provider.name}."
             raise Declined("bad_body", detail, APP)
+        return replace(entered, app_id=app.id)
 
     async def _inspected(
         self, provider: Provider, token: str, account: str | None
@@ -240,11 +241,9 @@ class Credentials:
             APP: known.app_id,
             provider.account_property: known.account,
         }
-        entered = read(provider, kind, values | entering)
+        entered = await self._with_app(provider, read(provider, kind, values | entering))
         if entered.account not in (None, known.account):
             raise _other_account(provider, known.account, provider.account_property)
-        if entered.app_id != known.app_id:
-            await self._require_app(provider, entered)
         if entered.tokens.access_token != has.access_token:
             token = entered.tokens.access_token
             said = await self._office.calls.inspect(provider, token, known.account)

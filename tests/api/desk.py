@@ -14,6 +14,7 @@ from neighbours.sandboxes import Sandboxes, sandboxes
 from outside.opened import Opened, open_door
 
 from httpproxy.office import Office
+from httpproxy.store.apps import Apps
 from httpproxy.store.registry import Registry
 from providers.catalog import PROVIDERS
 
@@ -51,6 +52,10 @@ class Desk:
     @property
     def registry(self) -> Registry:
         return self.office.registry
+
+    @property
+    def apps(self) -> Apps:
+        return Apps(self.office.database, self.office.vault)
 
     async def ask(
         self, method: str, path: str, body: Any = None, key: str | None = None, **headers: str
