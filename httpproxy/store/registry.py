@@ -17,14 +17,13 @@ from sys import intern
 from typing import Any, Final
 
 import psycopg
-from psycopg.sql import Identifier
 from psycopg.types.json import Jsonb
 
 from httpproxy.store import credentials
 from httpproxy.store.credentials import CredentialDraft, Credentials, NewTokens, TokenPair
 from httpproxy.store.database import QUERIES, Connection, Database, next_revision
 from httpproxy.store.errors import Forgotten, NameTaken, Unavailable
-from httpproxy.store.layouts import layout, schemas, statements
+from httpproxy.store.layouts import layout, schemas
 from httpproxy.store.layouts.following import Following
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.secrets.vault import Vault
@@ -99,28 +98,23 @@ class Registry:
     ) -> Sync:
         """A new sync with its schema and tables, in one transaction.
 
-        It uses the credential of `credential_id`, or else one of this draft, or of this kind
-        and secret, which replaces the one that the account had. Without `schema_name` one is
-        made from the provider and the name. Raises NameTaken, and Forgotten if the
-        credential is gone.
+        It uses the credential of `credential_id`, or else saves this draft, or one of this
+        kind and secret. Without `schema_name` one is made from the provider and the name.
+        Raises NameTaken, and Forgotten if the credential is gone.
         """
         async with self._database.transaction() as connection:
             revision = await next_revision(connection)
             schema, owned = await schemas.schema_for(connection, schema_name, provider, name)
             if credential_id is None:
-                draft = draft or CredentialDraft(
-                    provider, account, credential_kind, TokenPair(secret), implicit=True
-                )
-                credential_id, made = await credentials.save(connection, self._vault, draft)
-                if not made:
-                    await credentials.touch_syncs(connection, credential_id, revision)
-            unique_id = secrets.token_urlsafe(24)
+                tokens = TokenPair(secret)
+                own = CredentialDraft(provider, account, credential_kind, tokens, implicit=True)
+                credential_id = await self._saved(connection, draft or own, revision)
             sync = Sync(
                 "sync_" + _random_id(),
                 provider,
                 name,
                 account,
-                unique_id,
+                secrets.token_urlsafe(24),
                 schema,
                 status,
                 credential_id,
@@ -130,11 +124,18 @@ class Registry:
             known_as = {"external_id": external_id, "metadata": Jsonb(dict(metadata))}
             await _insert(connection, sync, {"owns_schema": owned, **known_as}, revision)
             if owned:
-                await connection.execute(
-                    statements.compose("create_schema", {"schema": Identifier(schema)})
-                )
+                await schemas.make_schema(connection, schema)
             await layout.make_tables(connection, sync.id, schema, collections)
             return sync
+
+    async def _saved(
+        self, connection: Connection, draft: CredentialDraft, revision: int
+    ) -> str:
+        """Saves a credential; who uses the one that it replaces is told. Its id."""
+        id_, made = await credentials.save(connection, self._vault, draft)
+        if not made:
+            await credentials.touch_syncs(connection, id_, revision)
+        return id_
 
     async def replace_secret(self, sync: Sync, secret: str) -> None:
         """Another secret for the sync's credential; every sync of the account uses it."""

@@ -27,6 +27,27 @@ from providers.spec import Budget
 _SQL: Final = load("roster.sql")
 _AND: Final = SQL(" AND ")
 _ATTEMPTS: Final = 3
+# What is filtered by -> the condition.
+_CONDITIONS: Final = {
+    "id": "of_id",
+    "provider": "of_provider",
+    "name": "of_name",
+    "external_id": "of_external_id",
+    "status": "of_status",
+    "credential_id": "of_credential_id",
+    "metadata": "of_metadata",
+}
+# Phase -> the condition that finds who may be at it.
+_CANDIDATES: Final = {
+    "waiting": "may_be_waiting",
+    "backfill": "may_be_backfill",
+    "live": "may_be_live",
+    "sweep": "may_be_sweep",
+    "held": "may_be_held",
+    "failing": "may_be_failing",
+    "paused": "may_be_paused",
+    "removed": "may_be_removed",
+}
 
 After = tuple[datetime | str, str]
 """Where a page begins: behind the sync that was made at this moment (ISO 8601, or a datetime)
@@ -97,9 +118,9 @@ class Roster:
             for name, value in asdict(wanted).items()
             if value is not None and name != "phase"
         }
-        conditions = [SQL(_SQL[f"of_{name}"]) for name in set_]
+        conditions = [SQL(_SQL[_CONDITIONS[name]]) for name in set_]
         if wanted.phase is not None:
-            conditions.append(SQL(_SQL[f"may_be_{wanted.phase}"]))
+            conditions.append(SQL(_SQL[_CANDIDATES[wanted.phase]]))
         if after is not None:
             conditions.append(SQL(_SQL["of_after"]))
             set_ |= {"after_at": after[0], "after_id": after[1]}

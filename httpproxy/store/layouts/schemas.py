@@ -38,6 +38,12 @@ async def schema_for(
     return wanted, wanted not in taken
 
 
+async def make_schema(connection: Connection, schema_name: str) -> None:
+    """Makes a sync's schema, if it is not there."""
+    parts = {"schema": Identifier(schema_name)}
+    await connection.execute(statements.compose("create_schema", parts))
+
+
 async def stop_writes(
     connection: Connection, sync_id: str, schema_name: str, only: Sequence[str] | None = None
 ) -> None:
