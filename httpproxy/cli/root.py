@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from httpproxy.cli import logs
+from httpproxy.cli.ascode import apply, export
 from httpproxy.cli.collections import collections
 from httpproxy.cli.credential import credential
 from httpproxy.cli.db import db
@@ -79,6 +80,8 @@ PARTS = (
     events,
     records,
     schema,
+    apply,
+    export,
     keys,
     secrets,
     db,
