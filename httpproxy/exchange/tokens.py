@@ -150,7 +150,11 @@ class Tokens:
         try:
             async with asyncio.timeout(PATIENCE):
                 known = await asyncio.shield(self._begin(credential_id, refused))
-                while known.token == refused:  # one was under way that knew of no refusal
+                # One may have been under way that knew of no refusal.
+                while known.token == refused:
+                    await asyncio.sleep(LOOK_AGAIN)
+                    if self._was_early(credential_id):
+                        break
                     known = await asyncio.shield(self._begin(credential_id, refused))
                 return known
         except TimeoutError as error:
