@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from api.desk import AIRTABLE, Desk, open_desk
 
+from httpproxy.management.keys import NewKey
+from httpproxy.management.problems import Declined
 from httpproxy.store.registry import Sync
 
 AT = "/v1/keys"
@@ -129,3 +131,15 @@ async def test_a_key_that_ends_gives_none_that_lives_longer(desk: Desk) -> None:
         "POST", AT, {"name": "s", "expires_in_days": 0.5}, key=short["key"]
     )
     assert shorter.body["expires_at"] < short["expires_at"]
+
+
+async def test_a_key_without_a_scope_gives_none_that_has_it(desk: Desk) -> None:
+    keys = desk.door.inside.keys
+    giver, _ = await keys.create("writer", ["write"])
+    service = desk.door.inside.house.services.keys
+    for scope in ("read", "write"):
+        assert (await service.create(NewKey(name=scope, scopes=[scope]), giver)).scopes == [
+            scope
+        ]
+    with pytest.raises(Declined, match="lacks the scope admin"):
+        await service.create(NewKey(name="admin", scopes=["read", "admin"]), giver)
