@@ -96,6 +96,20 @@ async def test_a_reader_that_is_told_nothing_hears_that_it_is_listened_to(
     assert stream.pulls <= 2, "nothing is looked for while nothing has happened"
 
 
+async def test_what_comes_while_a_reader_looks_is_looked_for_again(tail: Tail, stream: Stream):
+    async def pull(place: Place | None) -> Told[int]:
+        told = await stream.pull(place)
+        if stream.last == 0:
+            stream.last = 1  # just behind what was looked at
+            async with asyncio.timeout(5):
+                while stream.asked < 3:  # noqa: ASYNC110 - until the readers were woken for it
+                    await asyncio.sleep(0.005)
+        return told
+
+    async with aclosing(tail.follow(pull, None)) as following:
+        assert await heard(following, 1) == [1]
+
+
 async def test_how_far_the_stream_is_is_asked_while_somebody_listens(
     tail: Tail, stream: Stream
 ):
