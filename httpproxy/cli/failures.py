@@ -98,7 +98,9 @@ def _port_taken(error: OSError, setting: str, host: str, port: int) -> Failure:
 
 
 def _name_taken(error: NameTaken) -> Failure:
-    option = "--schema" if error.field == "schema_name" else "--name"
+    option = {"schema_name": "--schema", "external_id": "--external-id"}.get(
+        error.field, "--name"
+    )
     return Failure(f"{error.value!r} is taken by another sync; choose one with {option}", USAGE)
 
 

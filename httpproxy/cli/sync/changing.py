@@ -90,6 +90,11 @@ def _members(provider: Provider, given: Mapping[str, Any]) -> dict[str, Any]:
             provider, tuple(text for text in given["rates"] if not text.endswith(ends))
         )
         gone = [text.removesuffix(ends) for text in given["rates"] if text.endswith(ends)]
+        known = [budget.name for budget in (*provider.default_rates, *provider.budgets)]
+        for name in gone:
+            if name not in known:
+                there = ", ".join(dict.fromkeys(known))
+                raise Failure(f"--rate {name}{ends}: no such budget; there are {there}", USAGE)
         limits = {rate.name: as_limit(rate) for rate in rates}
         members["rate_limits"] = {**dict.fromkeys(gone), **limits}
     if given["credential"] is not None:

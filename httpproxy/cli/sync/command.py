@@ -48,7 +48,11 @@ for _part in (create, update, watch, pause, resume, resync, verify):
 @sync.command(name="list")
 @click.option("--provider", help="Only those of this provider.")
 @click.option("--status", type=click.Choice(["active", "paused"]))
-@click.option("--health", type=click.Choice(list(Phase)), help="Only those at this phase.")
+@click.option(
+    "--health",
+    type=click.Choice([phase.value for phase in Phase]),
+    help="Only those at this phase.",
+)
 @click.option("--external-id", metavar="ID", help="The one of your own id.")
 @click.option("--metadata", metavar="JSON", help="Only those whose metadata contain this.")
 @click.option("--credential", metavar="ID", help="Only those that use this credential.")
