@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 import click
+import orjson
+from pydantic import JsonValue
 
 from httpproxy.cli.failures import USAGE, Failure, explained
 from httpproxy.cli.invocation import Invocation
@@ -22,6 +24,7 @@ from httpproxy.management.ascode.planning import plan
 from httpproxy.management.models import Wrong
 from httpproxy.management.services import Services
 from httpproxy.settings.reading import environment
+from httpproxy.store.errors import NameTaken
 
 _SIGNS: Final = {"create": "+", "change": "~", "delete": "-"}
 _KINDS: Final = {"oauth_apps": "OAuth app", "credentials": "credential", "syncs": "sync"}
@@ -34,7 +37,7 @@ _KINDS: Final = {"oauth_apps": "OAuth app", "credentials": "credential", "syncs"
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @click.pass_obj
-def apply(invocation: Invocation, file: Path, /, *, wants_json: bool, **flags: bool) -> None:
+def apply(invocation: Invocation, /, file: Path, *, wants_json: bool, **flags: bool) -> None:
     """Make credentials, OAuth apps and syncs what FILE says they are to be.
 
     What is to be done is shown first. Nothing is deleted without --prune, and the tables of
@@ -133,8 +136,10 @@ def _told(change: Change) -> str:
     return f"{change.member}: {_value(change.before)} -> {_value(change.after)}"
 
 
-def _value(value: object) -> str:
-    return "none" if value is None else value if isinstance(value, str) else repr(value)
+def _value(value: JsonValue) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _ask() -> None:
@@ -156,7 +161,7 @@ async def _done(applying: Applying, found: Plan) -> None:
     try:
         await applying.apply(found, told)
     except Exception as error:
-        why = explained(error)
+        why = _why(error)
         if why is None or not begun:
             raise
         raise Failure(
@@ -165,3 +170,10 @@ async def _done(applying: Applying, found: Plan) -> None:
             why.code,
         ) from error
     click.echo(f"done: {_named(begun[-1])}", err=True)
+
+
+def _why(error: Exception) -> Failure | None:
+    """In the file's words: no option sets a name here."""
+    if isinstance(error, NameTaken):
+        return Failure(f"{error.field} {error.value!r} is taken by another one", USAGE)
+    return explained(error)

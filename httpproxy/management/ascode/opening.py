@@ -24,6 +24,7 @@ def stored_app(current: Current, name: str, declared: DeclaredApp) -> StoredApp 
 
 
 def plan_app(draft: Draft, name: str, declared: DeclaredApp) -> None:
+    """Adds what is to be done about an app, or what is wrong with it, to the draft."""
     try:
         provider_named(declared.provider, "provider")
     except Declined as declined:
@@ -67,6 +68,7 @@ def stored_credential(
 
 
 def plan_credential(draft: Draft, name: str, declared: DeclaredCredential) -> None:
+    """Adds what is to be done about a credential, or what is wrong with it, to the draft."""
     try:
         provider, kind = kind_of(declared.kind, declared.provider)
     except Declined as declined:
