@@ -10,11 +10,11 @@ import pytest
 from granted import granted, until
 
 from httpproxy.exchange import tokens as tokens_module
-from httpproxy.exchange.refreshing import CredentialTrouble
+from httpproxy.exchange.refreshing import CredentialTrouble, Refresher, _Failure
 from httpproxy.store.apps import Apps
 from httpproxy.store.credentials import TokenPair
 from httpproxy.store.errors import Unavailable
-from httpproxy.store.refreshes import Lease, Refreshes
+from httpproxy.store.refreshes import Holding, Lease, Refreshes
 from httpproxy.sync.troubles import in_words
 from providers.credentials import AppKeys, Grant
 
@@ -235,6 +235,21 @@ async def test_without_a_good_token_a_call_is_told_when_to_come_again(
         assert await world.refreshed() == 1
 
 
+def test_no_token_stands_in_what_is_told_of_a_failure():
+    pair = TokenPair("pl4nted-access", "pl4nted-refresh")
+    holding = Holding(
+        *("cred_x", "airtable", "appX", "airtable_oauth2", "app_x", pair, None, None),
+        *("an earlier try got no answer", False, 1, False),
+    )
+    said = f"400 invalid_grant: {pair.refresh_token} of {pair.access_token}" + 1000 * "."
+    words = _Failure(said, "Authorise.", spent=True).words(holding)
+    assert "pl4nted" not in words
+    assert len(words) < 600
+    assert words.startswith("400 invalid_grant: … of …")
+    told = _Failure("400 no", "Authorise.", spent=True).words(holding)
+    assert told == "400 no (before: an earlier try got no answer). Authorise."
+
+
 # --- between the answer and the commit --------------------------------------------------
 
 
@@ -265,6 +280,12 @@ async def test_tokens_that_cannot_be_stored_yet_are_used_and_wait(
         await closing
         assert world.row()["generation"] == 2
         assert await world.refreshed() == 1
+
+
+def test_what_waits_to_be_stored_grows_older_meanwhile():
+    assert Refresher._aged(Grant("a", "r", 100.0), 30.0) == Grant("a", "r", 70.0)
+    assert Refresher._aged(Grant("a", "r", 100.0), 300.0) == Grant("a", "r", 0.0)
+    assert Refresher._aged(Grant("a"), 30.0) == Grant("a")
 
 
 async def test_what_comes_after_the_lease_was_lost_is_kept_all_the_same(

@@ -13,6 +13,7 @@ from granted import Granted, granted, until
 from neighbours.house import House
 from neighbours.keyring import new_key
 
+from httpproxy.cli.doctor.findings import _syncs
 from httpproxy.exchange import tokens as tokens_module
 from httpproxy.exchange.lifetimes import refresh_in
 from httpproxy.exchange.live import Live
@@ -84,6 +85,26 @@ async def test_nobody_sees_a_token_end(database_dsn: str, tmp_path: Path, provid
         generation = world.row()["generation"]
         assert generation >= 3  # a token each 1.25 to 2.5 seconds
         assert world.given() == generation - 1
+
+
+async def test_calls_with_an_api_key_and_doctor_say_that_the_credential_is_at_its_end(
+    database_dsn: str, tmp_path: Path
+):
+    async with granted(database_dsn, tmp_path) as world:
+        gone = TokenPair("gone", "pl4nted-refresh-token")
+        await world.store(expires_in=0.0, refresh_in=0.0, tokens=gone)
+        sync, _ = await world.sync("Projects")
+        key = await new_key(world.house, "read")
+        url = world.house.door(sync).url(world.provider.hosts[0]) + "/v0/meta/whoami"
+        fields = {"Authorization": f"Bearer {key}"}
+        answer = await asyncio.to_thread(requests.get, url, headers=fields, timeout=10)
+        assert answer.status_code == 409
+        problem = answer.json()
+        assert (problem["code"], problem["sent"]) == ("credential_unusable", "no")
+        assert "authorise the app again" in problem["detail"]
+        found = [finding async for finding in _syncs(world.house.service.office)]
+        (said,) = [each for each in found if "invalid_grant" in each.said]
+        assert said.remedy == f"Store new tokens in the credential {world.id}."
 
 
 async def test_the_health_of_a_sync_says_that_its_credential_is_at_its_end(
