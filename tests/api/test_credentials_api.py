@@ -106,15 +106,6 @@ async def test_an_account_has_one_credential_and_keeps_its_id(desk: Desk) -> Non
     assert len((await desk.get(AT)).body) == 1
 
 
-async def test_eight_who_store_it_at_once_store_one(desk: Desk) -> None:
-    said = await asyncio.gather(*(desk.post(AT, PRIVATE) for _ in range(8)))
-    assert sorted(each.status for each in said) == [200] * 7 + [201]
-    assert len({each.body["id"] for each in said}) == 1
-    found = await desk.registry.credentials.get(said[0].body["id"])
-    assert found is not None
-    assert desk.registry.credentials.open(found).access_token == HUBSPOT.token
-
-
 async def test_a_kind_that_is_not_built_is_declined_with_those_that_are(desk: Desk) -> None:
     for body in (SEEDED, {**SEEDED, "provider": "airtable"}):
         said = await desk.post(AT, body)

@@ -79,6 +79,18 @@ async def test_no_repr_and_no_row_tells_a_secret(
             assert b"patX".hex() not in str(rows)
 
 
+async def test_those_who_save_at_once_save_one_that_can_be_opened(
+    credentials: Credentials,
+) -> None:
+    """What is sealed is bound to the id: who seals for another one seals in vain."""
+    drafts = [replace(DRAFT, tokens=TokenPair(f"patX.secret{n}")) for n in range(8)]
+    said = await asyncio.gather(*map(credentials.save, drafts))
+    assert sorted(made for _, made in said) == [False] * 7 + [True]
+    (found,) = await credentials.page(CredentialFilter(), None, 10)
+    assert credentials.open(found).access_token.startswith("patX.secret")
+    assert found.generation == 8
+
+
 async def test_what_is_not_said_again_stays(credentials: Credentials) -> None:
     full = replace(DRAFT, name="acme", metadata={"a": 1}, properties={"region": "eu"})
     first, _ = await credentials.save(full)
