@@ -130,7 +130,13 @@ _SAID: Final = {
 
 
 def _said(error: Mapping[str, Any]) -> str:
-    if error["type"] in _SAID:
-        return _SAID[error["type"]]
+    type_, bounds = error["type"], error.get("ctx", {})
+    if type_ in _SAID:
+        return _SAID[type_]
+    if type_.endswith("too_short"):
+        least = bounds.get("min_length", 1)
+        return "must not be empty" if least == 1 else f"must have a length of at least {least}"
+    if type_.endswith("too_long"):
+        return f"must have a length of at most {bounds.get('max_length')}"
     said = error["msg"].removeprefix("Value error, ").removeprefix("Input should ")
     return said if said.startswith("must ") else f"must {said}" if said[:3] == "be " else said

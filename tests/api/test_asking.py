@@ -157,6 +157,13 @@ async def test_every_wrong_member_is_named_and_nothing_is_echoed(door: Opened):
         assert "yyyy" not in str(told)
 
 
+async def test_lengths_are_told_in_plain_words(door: Opened):
+    for name, said in (("", "must not be empty"), ("a" * 201, "a length of at most 200")):
+        _, _, told = await sent(door, "POST", "/v1/things", json={"name": name})
+        assert said in told["errors"][0]["detail"]
+        assert f"name {told['errors'][0]['detail']}" in told["detail"]
+
+
 async def test_what_is_no_json_object_is_refused(door: Opened):
     for data, type_, status, code in NO_OBJECTS:
         said, _, told = await sent(
