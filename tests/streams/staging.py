@@ -93,16 +93,17 @@ async def put(connection: psycopg.AsyncConnection[Any], event: dict[str, Any]) -
 @asynccontextmanager
 async def open_stage(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Stage]:
     async with open_door(dsn, folder, **settings) as door:
-        crm = await _sync(door, "hubspot", "crm", "123", CONTACT)
-        base = await _sync(door, "airtable", "base", "app1", TASKS, PROJECTS)
-        other = await _sync(door, "airtable", "other", "app2", TASKS)
+        crm = await new_sync(door, "hubspot", "crm", "123", CONTACT)
+        base = await new_sync(door, "airtable", "base", "app1", TASKS, PROJECTS)
+        other = await new_sync(door, "airtable", "other", "app2", TASKS)
         yield Stage(dsn, door, await door.key("read"), crm, base, other)
 
 
-async def _sync(
+async def new_sync(
     door: Opened, provider: str, name: str, account: str, *collections: str
 ) -> Sync:
-    names = {TASKS: "Tasks", PROJECTS: "Projects", CONTACT: "contacts"}
+    """A sync of these collections; those of other ids are called Tasks."""
+    names = {PROJECTS: "Projects", CONTACT: "contacts"}
     fields = [
         Field(id_, column, "system", type_, writable=False, column_name=column)
         for id_, column, type_ in SYSTEM[provider]
@@ -120,9 +121,9 @@ async def _sync(
         collections=[
             Collection(
                 each,
-                names[each],
+                names.get(each, "Tasks"),
                 tuple(fields),
-                table_name=names[each],
+                table_name=names.get(each, "Tasks"),
                 aliases=frozenset({"contact"}) if each == CONTACT else frozenset(),
             )
             for each in collections

@@ -16,12 +16,12 @@ import pytest
 from listening import listen
 from neighbours.house import open_house
 from neighbours.keyring import new_key
-from staging import Stage, open_stage, put
+from staging import Stage, new_sync, open_stage, put
 
 from httpproxy.api.resources import live
 from httpproxy.store.secrets.keys import Keys
 from httpproxy.store.streams.places import Place
-from httpproxy.streams import tail
+from httpproxy.streams import selecting, tail
 
 SOON = 0.3  # seconds from a commit to its event, at a reader
 
@@ -87,6 +87,35 @@ async def test_a_stream_is_filtered_and_keys_of_one_sync_hear_of_that_alone(stag
         )
         assert (await some.take(1))[0].data["upstream_id"] == "gone"
         assert (await mine.take(1))[0].data["upstream_id"] == "mine"
+
+
+async def test_a_sync_that_is_made_while_somebody_listens_is_heard_of(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(selecting, "FRESH_SECONDS", 0.05)
+    path = "/v1/events?provider=airtable&collection_id=Tasks"
+    async with listen(stage.door.url, path, stage.key) as listener:
+        await stage.write(stage.event(upstream_id="a"))
+        assert (await listener.take(1))[0].data["upstream_id"] == "a"
+        late = await new_sync(stage.door, "airtable", "late", "app3", "tblOther000000001")
+        await asyncio.sleep(0.1)
+        await stage.write(stage.event(late, upstream_id="b", collection_id="tblOther000000001"))
+        assert (await listener.take(1))[0].data["upstream_id"] == "b"
+
+
+async def test_a_stream_that_fails_is_ended_for_the_reader_to_come_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    async def fails(_: Any) -> Any:
+        raise RuntimeError("a defect")
+
+    async with listen(stage.door.url, "/v1/events", stage.key) as listener:
+        await until(lambda: stage.door.inside.house.streams.tail.readers == 1)
+        monkeypatch.setattr(stage.door.inside.house.streams.shapes, "of", fails)
+        await stage.write(stage.event())
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+            await listener.ended()
+    assert "a defect" in caplog.text
 
 
 async def test_a_reader_that_left_before_it_was_told_anything_has_a_place_to_go_on(
