@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
+from pydantic import TypeAdapter, ValidationError
+
 from httpproxy.exchange.lifetimes import refresh_in
 from httpproxy.exchange.refreshing import CredentialTrouble
 from httpproxy.management.credential_documents import (
@@ -30,6 +32,7 @@ from httpproxy.management.entering import (
 )
 from httpproxy.management.inspecting import Check, account_of, failed, told
 from httpproxy.management.listing import is_id, page_of, paged, place_of, read_metadata
+from httpproxy.management.models import Metadata, wrongs
 from httpproxy.management.paging import Page
 from httpproxy.management.patching import merge_patch, require_match
 from httpproxy.management.problems import Declined
@@ -46,6 +49,7 @@ from providers.catalog import PROVIDERS
 from providers.record import JSON
 from providers.spec import Provider, Refused, Unrecognised
 
+_METADATA: Final = TypeAdapter(Metadata)
 ATTEMPTS: Final = 3
 _NAMED: Final = 50
 
@@ -265,10 +269,16 @@ def _new_tokens(entered: Entered, expires_in: float | None) -> NewTokens:
 
 
 def _merged(known: Credential, patch: CredentialPatch) -> dict[str, JSON]:
+    """The metadata with the patch applied; together it may be no larger than alone."""
     if patch.metadata is None:
         return {}
     merged = merge_patch(dict(known.metadata), dict(patch.metadata))
-    return cast("dict[str, JSON]", merged)
+    try:
+        return cast("dict[str, JSON]", _METADATA.validate_python(merged))
+    except ValidationError as error:
+        raise Declined(
+            "bad_body", f"metadata {wrongs(error)[0].detail}.", "metadata"
+        ) from error
 
 
 def _other_account(provider: Provider, account: str, member: str) -> Declined:

@@ -239,6 +239,9 @@ async def test_a_merge_patch_changes_what_it_names(desk: Desk) -> None:
     nameless = await desk.patch(at, {"name": None, "metadata": None})
     assert (nameless.body["name"], nameless.body["metadata"]) == (None, {})
     assert nameless.body["properties"] == made["properties"]
+    assert (await desk.patch(at, {"metadata": {"long": "x" * 9000}})).status == 200
+    together = await desk.patch(at, {"metadata": {"too": "x" * 9000}})
+    assert together.wrong == (400, "bad_body", "metadata")
     for body, member in (
         ({"kind": "airtable_oauth2"}, "kind"),
         ({"access_token": None}, "access_token"),
