@@ -226,6 +226,8 @@ WITH made AS (
     RETURNING id
 ), begun AS (
     INSERT INTO httpproxy.progress (collection) SELECT id FROM made
+), had AS (
+    UPDATE httpproxy.sync SET bare = false WHERE id = %(sync_id)s AND bare
 )
 SELECT id FROM made
 

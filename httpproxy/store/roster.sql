@@ -83,8 +83,7 @@ s.id IN (
     SELECT c.sync_id FROM httpproxy.progress p JOIN httpproxy.collection c ON c.id = p.collection
     WHERE p.backfilled_at IS NULL OR p.wants_thorough
     UNION ALL
-    SELECT e.id FROM httpproxy.sync e
-    WHERE NOT EXISTS (SELECT FROM httpproxy.collection c WHERE c.sync_id = e.id))
+    SELECT e.id FROM httpproxy.sync e WHERE e.bare)
 
 -- name: may_be_live
 -- None of its collections is under way or in trouble.

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks [--quick] [--only GROUP]
 
-The groups: pass-through, commits, latency, workers, syncs, backfill. They need two cores
-that do nothing else, and stay under eight minutes, or stop.
+The groups: pass-through, commits, latency, workers, syncs, syncs10k, backfill. They need two
+cores that do nothing else, and stay under eight minutes, or stop.
 """
 
 from __future__ import annotations
@@ -21,7 +21,17 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from httpproxy.store.embedded.server import EmbeddedPostgres
-from tests.benchmarks import backfill, by_hand, gateway, measures, peers, record, syncs, workers
+from tests.benchmarks import (
+    backfill,
+    by_hand,
+    gateway,
+    measures,
+    peers,
+    record,
+    roster,
+    syncs,
+    workers,
+)
 from tests.benchmarks.processes import ROOT, Failed, Process, Run
 from tests.benchmarks.report import HEADING, Result, line, save
 from tests.benchmarks.rounds import Load, Pace
@@ -30,7 +40,15 @@ FOLDER: Final = ROOT / "build" / "bench"
 LIMIT_SECONDS: Final = 480
 ROUNDS: Final = 5
 TABLE: Final = record.TABLE.lower()  # as the store spells it
-GROUPS: Final = ("pass-through", "commits", "latency", "workers", "syncs", "backfill")
+GROUPS: Final = (
+    "pass-through",
+    "commits",
+    "latency",
+    "workers",
+    "syncs",
+    "syncs10k",
+    "backfill",
+)
 
 
 def _arguments() -> argparse.Namespace:
@@ -106,6 +124,9 @@ def _measure(run: Run, dsn: str, wanted: tuple[str, ...], *, quick: bool) -> Ite
         yield from workers.workers(run, prefixes, Pace(2, 2.0) if quick else Pace(ROUNDS, 3.0))
     if "syncs" in wanted:
         yield from syncs.many(run, dsn, 1_000 if quick else 10_000)
+    if "syncs10k" in wanted:
+        dsns = {number: _database(dsn, f"roster_{number}") for number in (roster.FEW, 10_000)}
+        yield from roster.lists(run, dsns, Pace(2, 0.3) if quick else Pace(ROUNDS, 0.5))
     if "backfill" in wanted:
         yield from backfill.backfill(run, dsn, 2 if quick else ROUNDS, quick=quick)
 

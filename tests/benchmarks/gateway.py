@@ -81,20 +81,37 @@ def prefix(sync: Sync) -> str:
 def serve(run: Run, dsn: str, upstream: int, workers: int = 1) -> Process:
     """Starts `httpproxy serve` with a clean environment and waits for its port."""
     port = free_port()
-    process = run.start(
+    process = _started(
+        run,
+        dsn,
         "gateway" if workers == 1 else f"gateway-of-{workers}",
+        HTTPPROXY_GATEWAY_PORT=str(port),
+        HTTPPROXY_UPSTREAMS=json.dumps({record.HOST: f"http://127.0.0.1:{upstream}"}),
+        HTTPPROXY_WORKERS=str(workers),
+        HTTPPROXY_ROLES="gateway",  # a sync's calls would count for the gateway's
+    )
+    process.wait_for_port(port, 30)
+    return process
+
+
+def serve_api(run: Run, dsn: str) -> Process:
+    """The same with the management port alone."""
+    port = free_port()
+    process = _started(run, dsn, "api", HTTPPROXY_API_PORT=str(port), HTTPPROXY_ROLES="api")
+    process.wait_for_port(port, 30)
+    return process
+
+
+def _started(run: Run, dsn: str, name: str, **settings: str) -> Process:
+    return run.start(
+        name,
         [sys.executable, "-m", "httpproxy", "serve"],
         {
             "PATH": os.defpath,
             "HTTPPROXY_DATABASE_URL": dsn,
             "HTTPPROXY_DATA_DIR": str(run.folder / "gateway"),
             "HTTPPROXY_SECRET_KEY": SECRET_KEY,
-            "HTTPPROXY_GATEWAY_PORT": str(port),
-            "HTTPPROXY_UPSTREAMS": json.dumps({record.HOST: f"http://127.0.0.1:{upstream}"}),
             "HTTPPROXY_LOG_LEVEL": "warning",
-            "HTTPPROXY_WORKERS": str(workers),
-            "HTTPPROXY_ROLES": "gateway",  # a sync's calls would count for the gateway's
+            **settings,
         },
     )
-    process.wait_for_port(port, 30)
-    return process

@@ -4,6 +4,12 @@
 -- what is known of its records, should it come back.
 ALTER TABLE httpproxy.collection ADD COLUMN left_at timestamptz;
 
+-- Nothing was ever discovered for it.
+ALTER TABLE httpproxy.sync ADD COLUMN bare boolean NOT NULL DEFAULT true;
+UPDATE httpproxy.sync s SET bare = false
+WHERE EXISTS (SELECT FROM httpproxy.collection c WHERE c.sync_id = s.id);
+CREATE INDEX sync_bare ON httpproxy.sync (id) WHERE bare;
+
 -- Every collection has a row from its beginning: one that nobody has listed yet is found by
 -- an index, too.
 INSERT INTO httpproxy.progress (collection) SELECT id FROM httpproxy.collection
