@@ -8,7 +8,7 @@ Secrets go in and never come out again.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final, cast
+from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -274,7 +274,7 @@ def _merged(known: Credential, patch: CredentialPatch) -> dict[str, JSON]:
         return {}
     merged = merge_patch(dict(known.metadata), dict(patch.metadata))
     try:
-        return cast("dict[str, JSON]", _METADATA.validate_python(merged))
+        return _METADATA.validate_python(merged)
     except ValidationError as error:
         raise Declined(
             "bad_body", f"metadata {wrongs(error)[0].detail}.", "metadata"

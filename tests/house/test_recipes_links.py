@@ -16,7 +16,13 @@ from httpproxy.cli import root
 from httpproxy.settings.reading import Settings
 
 # Variables that are no settings, and other programs' options that pages speak of.
-MORE_VARIABLES = {"HTTPPROXY_TOKEN", "HTTPPROXY_CONFIG", "HTTPPROXY_"}
+MORE_VARIABLES = {
+    "HTTPPROXY_TOKEN",
+    "HTTPPROXY_REFRESH_TOKEN",
+    "HTTPPROXY_CLIENT_SECRET",
+    "HTTPPROXY_CONFIG",
+    "HTTPPROXY_",
+}
 OTHERS = {"--group"}
 
 
