@@ -48,7 +48,14 @@ from httpproxy.settings.sync import SyncSettings
 _PREFIX: Final = "HTTPPROXY_"
 DEFAULT_FILE: Final = Path("httpproxy.toml")
 # Read by the command line, not settings of the service.
-OTHER_VARIABLES: Final = frozenset({"HTTPPROXY_CONFIG", "HTTPPROXY_TOKEN"})
+OTHER_VARIABLES: Final = frozenset(
+    {
+        "HTTPPROXY_CONFIG",
+        "HTTPPROXY_TOKEN",
+        "HTTPPROXY_REFRESH_TOKEN",
+        "HTTPPROXY_CLIENT_SECRET",
+    }
+)
 
 
 class SettingsError(Exception):
