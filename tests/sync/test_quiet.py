@@ -74,3 +74,21 @@ async def test_a_sync_that_is_deleted_takes_its_webhook_with_it(
                 await asyncio.sleep(0.05)
         await asyncio.sleep(QUIET)
         assert webhooks(house) == []
+
+
+async def test_a_webhook_that_is_being_opened_while_its_sync_ends_is_closed_again(
+    database_dsn: str, tmp_path: Path
+) -> None:
+    """Whoever ends the sync does not know of it: the process that opened it does."""
+    async with open_airtable(database_dsn, tmp_path, **QUICK) as house:
+        slow = {"kind": "delay_after", "seconds": 2, "path": "/webhooks$"}
+        await asyncio.to_thread(house.order_fault, **slow)
+        async with asyncio.timeout(10):
+            while not webhooks(house):  # noqa: ASYNC110 - the API has it; its answer waits
+                await asyncio.sleep(0.02)
+        services = make_services(house.house.service.office)
+        await services.syncs.delete(house.sync, drop_tables=True)
+        assert webhooks(house) != []
+        async with asyncio.timeout(10):
+            while webhooks(house):  # noqa: ASYNC110 - what the API has cannot be waited for
+                await asyncio.sleep(0.05)
