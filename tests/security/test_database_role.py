@@ -12,8 +12,9 @@ from lives import live_through
 from neighbours.logwatch import planted
 from psycopg.sql import SQL, Identifier, Literal
 
-from httpproxy.store.database import migrate
+from httpproxy.store.database import Database, migrate
 from httpproxy.store.grants import grants
+from httpproxy.store.streams.retention import Retention
 
 ROLE, READERS = "keeper of 'rows\"", "reporting"
 # What a hostile neighbour puts in the way: functions that fit better than Postgres' own,
@@ -32,7 +33,14 @@ WHERE p.pronamespace = 'pg_catalog'::regnamespace AND EXISTS (
     JOIN pg_type t ON t.oid = a WHERE t.typtype = 'p' AND t.typname LIKE 'any%')
 """
 OURS = ("migration", "sync", "collection", "field", "meta", "dirty", "event", "credential",
-        "epoch", "process", "clock", "tasks", "progress", "run", "seen", "feed")  # fmt: skip
+        "epoch", "process", "clock", "tasks", "progress", "run", "seen", "feed", "event_era",
+        "event_dropped", "event_later", "record", "record_progress")  # fmt: skip
+DAYS_OF_EVENTS = "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r'"
+ONE_OLD_DAY = """
+DO $$ BEGIN
+    EXECUTE 'DROP TABLE httpproxy.event_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD');
+    PERFORM httpproxy.make_event_day((now() - interval '5 days')::date);
+END $$"""
 
 
 @pytest.fixture
@@ -96,6 +104,18 @@ async def test_the_granted_role_does_all_there_is_to_do_and_reads_nothing_else(
     assert shown == ("1min",)
 
 
+async def test_the_role_makes_and_drops_days_of_events(
+    roles: str, empty_database_dsn: str
+) -> None:
+    granted(empty_database_dsn)
+    async with Database(roles) as database:
+        with psycopg.connect(roles, autocommit=True) as ours:
+            ours.execute(ONE_OLD_DAY)
+            assert await Retention(database, 1).run()
+            days = {row[0] for row in ours.execute(DAYS_OF_EVENTS)}
+    assert len(days) == 1 + 1 + 3, "the later ones, today, the days ahead"
+
+
 async def test_readers_read_the_tables_of_syncs_and_nothing_of_ours(
     roles: str, empty_database_dsn: str
 ) -> None:
@@ -111,6 +131,9 @@ async def test_readers_read_the_tables_of_syncs_and_nothing_of_ours(
             "DELETE FROM crm.contact",
             "SELECT secret FROM httpproxy.credential",
             "SELECT unique_id FROM httpproxy.sync",
+            "SELECT data FROM httpproxy.event",
+            "SELECT data FROM httpproxy.event_later",
+            "SELECT upstream_id FROM httpproxy.record",
             "SELECT * FROM payroll.salaries",
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -138,7 +161,8 @@ def _put_in_the_way(dsn: str) -> None:
         names = {row[1] for row in owner.execute(TAKING_ANY) if row[2] == "f"}
         for name in sorted(names & {"to_jsonb", "unnest", "jsonb_build_object", "cardinality",
                                     "array_remove", "format", "jsonb_build_array",
-                                    "array_append", "array_length", "to_json"}):  # fmt: skip
+                                    "array_append", "array_length", "to_json",
+                                    "array_to_string"}):  # fmt: skip
             for arguments in ("text", "text[]", "jsonb", "text, jsonb", "text[], text",
                               "bigint[]", "integer[]", "numeric", "text, text",
                               "text, text, text"):  # fmt: skip

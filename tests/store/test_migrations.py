@@ -10,7 +10,15 @@ import pytest
 
 from httpproxy.store.database import Database, migrate, migrations
 from httpproxy.store.errors import NotMigratable
+from httpproxy.store.streams.places import Wanted
+from httpproxy.store.streams.retention import Retention
+from httpproxy.store.streams.stream import EventStream
 
+STREAMS = 9
+NEW_EVENT = """
+INSERT INTO httpproxy.event
+    (sync_id, collection_id, upstream_id, event, origin, request_id, inserted_at)
+VALUES ('s', 'c', %s, 'created', 'sync', 'q', now() - %s::interval)"""
 MIGRATE = """
 import asyncio, sys
 from httpproxy.store.database import migrate
@@ -67,6 +75,27 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
     assert row == (None,)
     monkeypatch.undo()
     assert await migrate(empty_database_dsn) == len(known)
+
+
+async def test_the_events_of_before_are_told_first_when_they_get_an_order(
+    empty_database_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = migrations()
+    before = {number: file for number, file in known.items() if number < STREAMS}
+    monkeypatch.setattr("httpproxy.store.database.migrations", lambda: before)
+    await migrate(empty_database_dsn)
+    monkeypatch.undo()
+    for record in ("a", "b"):
+        with psycopg.connect(empty_database_dsn) as connection:
+            connection.execute(NEW_EVENT, (record, "1 year" if record == "a" else "0"))
+    async with Database(empty_database_dsn) as database:
+        with psycopg.connect(empty_database_dsn) as connection:
+            connection.execute(NEW_EVENT, ("c", "0"))
+        page = await EventStream(database).after(None, Wanted(), 9)
+        assert await Retention(database, 30).run()
+        kept = await EventStream(database).after(None, Wanted(), 9)
+    assert [(e.upstream_id, e.place.seq) for e in page.events] == [("a", 1), ("b", 2), ("c", 3)]
+    assert kept == page, "they go with the youngest of them"
 
 
 def test_migrations_are_numbered_without_gaps() -> None:
