@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -119,7 +120,7 @@ WRONG_BODIES: list[tuple[dict[str, Any], tuple[Any, ...], str]] = [
         (400, "unknown_collection", "collection_ids[1]"),
         "airtable",
     ),
-    ({"collection_ids": []}, (400, "bad_body", "collection_ids"), "at least 1"),
+    ({"collection_ids": []}, (400, "bad_body", "collection_ids"), "empty"),
     ({"credential_id": "cred_x"}, (400, "bad_body", None), "either"),
     ({"credential": None}, (400, "bad_body", None), "either"),
     (
@@ -428,3 +429,38 @@ async def test_the_tables_of_a_deleted_sync_stay_unless_they_are_to_go(
     assert held.wrong == (409, "in_use", None)
     assert (await desk.delete(f"/v1/syncs/{sync['id']}")).status == 204
     assert columns(database_dsn, sync["schema"], "tasks")
+
+
+async def test_a_page_costs_the_same_few_statements_however_many_syncs_it_has(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = (await desk.post("/v1/credentials", PAT)).body
+    base = {**BASE, "credential": None, "credential_id": stored["id"]}
+    executed: list[str] = []
+    execute = psycopg.AsyncConnection.execute
+
+    async def counted(self: Any, query: Any, *more: Any, **how: Any) -> Any:
+        executed.append(str(query))
+        return await execute(self, query, *more, **how)
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "execute", counted)
+    costs = []
+    for n in range(4):
+        await made(desk, base, name=f"s{n}")
+        for query in ("", "?health=waiting"):
+            await desk.get(
+                f"/v1/syncs{query}"
+            )  # the key and the place of the database are known
+            executed.clear()
+            assert len((await desk.get(f"/v1/syncs{query}")).body) == n + 1
+            costs.append(len([each for each in executed if "httpproxy." in each]))
+    assert max(costs) <= 4, executed
+
+
+async def test_changes_at_the_same_moment_are_both_made(desk: Desk) -> None:
+    sync = await made(desk)
+    path = f"/v1/syncs/{sync['id']}"
+    patches = [{"metadata": {f"m{n}": n}} for n in range(3)]
+    said = await asyncio.gather(*(desk.patch(path, patch) for patch in patches))
+    assert {each.status for each in said} == {200}
+    assert (await desk.get(path)).body["metadata"] == {"m0": 0, "m1": 1, "m2": 2}

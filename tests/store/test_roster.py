@@ -15,7 +15,7 @@ from httpproxy.store.roster import Change, Entry, Filter, Roster
 from httpproxy.store.sync.progress import Progress
 from httpproxy.store.sync.states import Missing, RunKind
 from httpproxy.sync.health import Phase, health, overall
-from providers.record import Collection, Dirty
+from providers.record import Collection, Dirty, Image, ImageKind
 from providers.spec import Budget
 from tests.store.world import PAIRS, TASKS, World, image, make_sync
 
@@ -223,6 +223,18 @@ async def test_nothing_is_written_to_what_has_left(
     assert await world.names() == {"rec1": "a"}
     await world.registry.mark_dirty(world.sync, [Dirty(TASKS.id, ("rec1",), "why")])
     assert await Progress(world.database).dirty_syncs() == {}
+
+
+async def test_what_an_answer_says_beside_of_what_stays_is_committed(
+    world: World, roster: Roster, committer: Committer
+) -> None:
+    entry = await entry_of(roster, world.sync)
+    await roster.change(entry, as_it_is(entry, leaving=[TASKS.id]))
+    pair = Image(PAIRS.id, ("1", "2"), ImageKind.REPLACE, {"$left": "1", "$right": "2"})
+    await world.apply(committer, image("rec1", name="b"), pair)
+    query = f'SELECT a_id FROM "{world.sync.schema_name}".associations_a_b'
+    assert await world.ask(query) == [{"a_id": "1"}]
+    assert await world.names() == {}
 
 
 async def test_what_comes_back_has_its_table_and_is_read_anew(
