@@ -103,7 +103,11 @@ async def open_outside(
     outside = Outside(
         version=VERSION,
         readiness=readiness,
-        parts=(*_parts(inside), lambda: _of_replicas(inside.house.replicas)),
+        parts=(
+            *_parts(inside),
+            lambda: _of_replicas(inside.house.replicas),
+            lambda: (Sample("stream_readers", (), inside.house.streams.tail.readers),),
+        ),
         standing=StandingReader(Lags(office.database), inside.intents.count, time.monotonic),
         house=inside.house,
         keys=inside.keys,

@@ -234,6 +234,8 @@ async def test_a_reader_that_leaves_frees_its_place(
     readers = stage.door.inside.house.streams.tail
     async with listen(stage.door.url, "/v1/events", stage.key):
         assert readers.readers == 1
+        metrics = (await stage.ask("/metrics")).text
+        assert 'httpproxy_stream_readers{worker="0"} 1.0' in metrics
     await until(lambda: readers.readers == 0)
 
 

@@ -121,6 +121,7 @@ FAMILIES: Final = (
     ),
     _histogram("api_request_seconds", "How long the operations took.", "operation"),
     _gauge("replica_waiters", "Requests that wait for a replica.", "replica"),
+    _gauge("stream_readers", "Readers that listen to events or records."),
     _shared("standing_age_seconds", "gauge", "How old the answers of the database below are."),
     _shared("intents", "gauge", "Intents without an end, by state.", "state"),
     _shared("intents_oldest_seconds", "gauge", "The age of the oldest intent."),
