@@ -88,9 +88,6 @@ class OAuthApps:
     async def create(self, body: NewOAuthApp) -> tuple[OAuthAppDocument, bool, str]:
         """Stores an app; it, whether its client id is new, and its tag. Raises NameTaken."""
         provider = provider_named(body.provider, "provider")
-        if not any(kind.oauth for kind in provider.credential_kinds):
-            detail = f"{provider.title} has no kind of credential that an app refreshes."
-            raise Declined("bad_body", detail, "provider")
         keys = AppKeys(body.client_id, body.client_secret)
         stored, made = await self._store.save(provider.name, keys, body.name)
         return _told(stored), made, _tag(stored)

@@ -165,3 +165,23 @@ async def test_tokens_of_unknown_life_are_refreshed_at_once_and_known_then(desk:
     )
     asked = await asyncio.gather(*(desk.get(f"/v1/credentials/{made['id']}") for _ in range(3)))
     assert len({each.headers["ETag"] for each in asked}) == 1
+
+
+async def test_a_refresh_token_that_is_spent_is_told_with_what_to_do(desk: Desk) -> None:
+    app = (await desk.post(AT, app_of("airtable"))).body["id"]
+    body = credential_of("airtable", app, expires_in=0, refresh_token="oar-spent-long-ago")
+    made = (await desk.post("/v1/credentials", body)).body
+    checked = await desk.post(f"/v1/credentials/{made['id']}/check")
+    assert (checked.status, checked.body["ok"]) == (200, False)
+    assert "authorise the app again" in checked.body["trouble"]
+    told = (await desk.get(f"/v1/credentials/{made['id']}")).body
+    assert "authorise the app again" in told["trouble"]
+    refused = await desk.get(f"/v1/collections/{made['id']}")
+    assert (refused.status, refused.body["code"]) == (422, "credential_refused")
+    assert "spent-long-ago" not in str([checked.body, told, refused.body])
+    anew = await desk.patch(
+        f"/v1/credentials/{made['id']}",
+        {"refresh_token": AIRTABLE.grant.tokens.refresh_token, "expires_in": 3600},
+    )
+    assert (anew.status, anew.body["trouble"]) == (200, None)
+    assert (await desk.post(f"/v1/credentials/{made['id']}/check")).body["ok"]

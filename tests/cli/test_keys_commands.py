@@ -40,7 +40,8 @@ def test_a_key_is_shown_once_listed_and_revoked(told: Told, database_dsn: str) -
 
 
 def test_what_cannot_be_done_with_keys_says_what_to_do(told: Told) -> None:
-    assert told("keys", "create", "twice").code == 0
+    made = told("keys", "create", "twice", "--json")
+    assert made.json["key"].startswith(f"hpk_{made.json['id']}_")
     taken = told("keys", "create", "twice")
     assert (taken.code, "taken by another key" in taken.err) == (2, True)
     nowhere = told("keys", "create", "x", "--sync", "nowhere")
