@@ -16,7 +16,8 @@ from httpproxy.store.streams.compaction import QUERIES, Compaction, place_of
 from httpproxy.store.streams.places import Expired, Place, RecordPage, RecordPlace, Wanted
 from httpproxy.store.streams.stream import BEGINNING, FEW, LOOKS, bearings, filters
 
-BATCHES: Final = 4  # that a reader brings up, about a second's work; the rest is the next page's
+# That a reader brings up, about a second's work; the rest is the next page's.
+BATCHES: Final = 4
 
 
 class RecordStream:
