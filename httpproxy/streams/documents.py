@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StringConstraints
 
-from httpproxy.management.models import Model, Moment
+from httpproxy.management.models import Model, Moment, Text
 from httpproxy.management.paging import DEFAULT_LIMIT, MAX_LIMIT
 
 EventName = Literal["created", "updated", "deleted"]
 OriginName = Literal["proxy", "sync", "mutation", "sql"]
-Named = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Named = Annotated[Text, StringConstraints(min_length=1, max_length=500)]
 
 MOST = 100  # values of one filter
 

@@ -132,6 +132,10 @@ WRONG = (
     ("provider=salesforce", 400, "unknown_provider", "provider"),
     ("collection_id=Nowhere", 400, "unknown_collection", "collection_id"),
     ("collection_id=hubspot:Tasks", 400, "unknown_collection", "collection_id"),
+    ("sync_id=%00", 400, "bad_parameter", "sync_id[0]"),
+    ("collection_id=", 400, "bad_parameter", "collection_id[0]"),
+    ("provider=hubspot%0a", 400, "bad_parameter", "provider[0]"),
+    ("after=%00", 400, "bad_parameter", "after"),
     ("sync_id=nowhere", 404, "unknown_sync", None),
     ("colection_id=Tasks", 400, "bad_parameter", "colection_id"),
 )
