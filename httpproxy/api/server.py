@@ -26,6 +26,7 @@ from aiohttp import web
 
 from httpproxy.api.answering import response_of
 from httpproxy.api.asking import Verifier, body_of, key_of, query_of
+from httpproxy.api.connection import Connection
 from httpproxy.api.house import House
 from httpproxy.api.looplag import LoopLag
 from httpproxy.api.metrics import page
@@ -39,14 +40,13 @@ from httpproxy.api.routes import OPERATIONS
 from httpproxy.api.served import Served
 from httpproxy.api.siblings import Siblings
 from httpproxy.management.problems import Declined
+from httpproxy.sockets import accepting, listen
 from httpproxy.tasks import Tasks
 from httpproxy.telemetry.course import Course, follow
 
 log = logging.getLogger(__name__)
 
 CLOSING_SECONDS: Final = 1.0  # who still waits for something then is sent away
-MAX_LINE: Final = 40_000  # bytes: what /v1/proxy carries may be as long as at the gateway
-MAX_FIELD: Final = 32_768
 _REQUEST_ID: Final = "X-Request-Id"
 _COURSE: Final = web.RequestKey("course", Course)
 _OPERATION: Final = web.RequestKey("operation", str)
@@ -243,26 +243,21 @@ async def open_api(
     Raises OSError if the port is taken.
     """
     api = Api(outside)
-    runner = web.AppRunner(
-        api.application(),
-        access_log=None,
-        shutdown_timeout=CLOSING_SECONDS,
-        max_line_size=MAX_LINE,
-        max_field_size=MAX_FIELD,
-    )
+    runner = web.AppRunner(api.application(), shutdown_timeout=CLOSING_SECONDS)
     async with Tasks() as tasks, outside.siblings.answering(api.answers()):
         tasks.start(outside.readiness.keep(), "readiness")
         tasks.start(api.loop_lag.keep(), "loop lag")
         tasks.start(outside.house.streams.tail.keep(), "streams")
         await runner.setup()
+        if runner.server is None:
+            raise RuntimeError("the runner was set up and has no server")
+        factory = partial(Connection, runner.server, outside.new_request_id)
         try:
-            site: web.BaseSite = (
-                web.TCPSite(runner, host, port) if sock is None else web.SockSite(runner, sock)
-            )
-            await site.start()
-            address = runner.addresses[0]
-            at = f"[{address[0]}]" if ":" in address[0] else address[0]
-            yield f"http://{at}:{address[1]}"
+            sockets = listen(host, port) if sock is None else (sock,)
+            async with accepting(factory, sockets):
+                address = sockets[0].getsockname()
+                at = f"[{address[0]}]" if ":" in address[0] else address[0]
+                yield f"http://{at}:{address[1]}"
         finally:
             outside.house.streams.tail.close()
             await runner.cleanup()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -331,3 +332,30 @@ async def test_an_answer_that_is_none_is_told_as_the_gateway_does(
         assert (answer.status, problem["code"]) == (502, "upstream_failed")
         assert (problem["sent"], problem["retry_safe"]) == ("yes", False)
         assert problem["error"]["type"]
+
+
+async def test_a_compressed_body_travels_as_it_is(
+    house: House, sync: Sync, key: str, upstream: Recorder
+) -> None:
+    body = gzip.compress(b'{"fields":{"Name":"x"}}')
+    coding = ("Content-Encoding", "gzip")
+    path = f"/sync/{sync.id}{TASKS}"
+    answer = await ask(house, key, path, coding, method="POST", body=body)
+    assert answer.status == 200
+    (seen,) = upstream.seen
+    assert (seen.body, seen.all("Content-Encoding")) == (body, ["gzip"])
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"GET /v1/x?" + b"a" * 40_001 + b" HTTP/1.1\r\n", b"nonsense\r\n", b"GET / HTTP/9\r\n"],
+)
+async def test_what_is_no_request_is_a_problem_like_every_other(
+    sent: bytes, house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    at = urlsplit(house.service.api_url or "")
+    async with connect(at.hostname or "", at.port or 0) as client:
+        answer = await client.exchange(sent + b"Host: x\r\n\r\n")
+    refused(answer, 400, "bad_request", "api")
+    assert answer.get("X-Request-Id") == orjson.loads(answer.body)["request_id"]
+    assert caplog.text == ""
