@@ -18,6 +18,7 @@ from httpproxy.management.sync_documents import (
     Connection,
     HealthDocument,
     RateLimitInForce,
+    RateLimitOfSync,
     Settable,
     SyncDocument,
     TableFacts,
@@ -96,7 +97,7 @@ def document(
         metadata=dict(entry.metadata),
         collection_ids=[id_ for id_, _ in named],
         covers_all=sync.covers_all,
-        rate_limit=RateLimit(**main.model_dump(exclude={"source"})),
+        rate_limit=RateLimitOfSync(**main.model_dump(exclude={"source"})),
         rate_limits=limits,
         credential_id=sync.credential_id,
         api_root=api_root(gateway, sync),
@@ -115,9 +116,9 @@ def document(
 
 
 def settable(entry: Entry, collection_ids: Sequence[str]) -> Settable:
-    """All that can be set of a sync, as it is."""
+    """All that can be set of a sync, as it is: what is there already is not judged."""
     sync = entry.sync
-    return Settable(
+    return Settable.model_construct(
         name=sync.name,
         status="paused" if sync.status == "paused" else "active",
         external_id=entry.external_id,
@@ -134,8 +135,8 @@ def tag_of(found: SyncDocument, entry: Entry) -> str:
 
 
 def as_limit(rate: Budget) -> RateLimit:
-    """A rate as the API spells it."""
-    return RateLimit(
+    """A rate as the API spells it; one that is in force already is not judged."""
+    return RateLimit.model_construct(
         allowed_requests=rate.allowed_requests,
         interval=rate.interval,
         max_concurrent_requests=rate.max_concurrent_requests,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from httpproxy.management.entering import NewCredential
 from httpproxy.management.models import Metadata, Model, Moment, Name, RateLimit, Text
@@ -93,13 +93,13 @@ class SyncPatch(Model):
 
 
 class Settable(Model):
-    """All that can be set of a sync. `collection_ids` null: all that there are."""
+    """All that can be set of a sync, as it is. `collection_ids` null: all that there are."""
 
     name: Name
     status: Status = "active"
     external_id: Name | None = None
     metadata: Metadata = Field(default_factory=dict)
-    collection_ids: CollectionIds | None = None
+    collection_ids: list[Text] | None = None
     rate_limits: RateLimits = Field(default_factory=dict)
     credential_id: Text | None = None
 
@@ -171,7 +171,15 @@ class Connection(Model):
     tables: list[TableFacts]
 
 
-class RateLimitInForce(RateLimit):
+class RateLimitOfSync(Model):
+    """The most calls in any window of `interval` seconds, and at once (0: no cap)."""
+
+    allowed_requests: int
+    interval: float
+    max_concurrent_requests: int
+
+
+class RateLimitInForce(RateLimitOfSync):
     """A rate limit, and whether it was set, or is the provider's default, which gives way to
     what the API's answers state."""
 
@@ -194,10 +202,10 @@ class SyncDocument(Model):
     account: str
     status: Status
     external_id: str | None
-    metadata: Metadata
+    metadata: dict[str, JsonValue]
     collection_ids: list[str]
     covers_all: bool
-    rate_limit: RateLimit
+    rate_limit: RateLimitOfSync
     rate_limits: dict[str, RateLimitInForce]
     credential_id: str | None
     api_root: str

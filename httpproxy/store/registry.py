@@ -153,7 +153,9 @@ class Registry:
         return [sync_of(row) for row in await self._rows("read_syncs", {})]
 
     async def sync(self, id_or_name: str) -> Sync | None:
-        """The sync of this id, or else of this name."""
+        """The sync of this id, or else of this name; none is called what cannot be stored."""
+        if "\0" in id_or_name or id_or_name != id_or_name.encode(errors="ignore").decode():
+            return None
         rows = await self._rows("read_sync", {"wanted": id_or_name})
         return sync_of(rows[0]) if rows else None
 

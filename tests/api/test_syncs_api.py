@@ -464,3 +464,26 @@ async def test_changes_at_the_same_moment_are_both_made(desk: Desk) -> None:
     said = await asyncio.gather(*(desk.patch(path, patch) for patch in patches))
     assert {each.status for each in said} == {200}
     assert (await desk.get(path)).body["metadata"] == {"m0": 0, "m1": 1, "m2": 2}
+
+
+async def test_what_was_stored_by_other_rules_is_told_as_it_is(desk: Desk) -> None:
+    """By an older version, or in the database itself."""
+    sync = await made(desk)
+    rates = (
+        '[{"name":"standard","allowed_requests":5,"interval":1e9,"max_concurrent_requests":0}]'
+    )
+    with psycopg.connect(desk.office.dsn, autocommit=True) as connection:
+        odd = "name = repeat('x', 300), rates = %s, metadata = '{\"a\": {\"b\": null}}'"
+        connection.execute(f"UPDATE httpproxy.sync SET {odd}".encode(), [rates])
+    path = f"/v1/syncs/{sync['id']}"
+    told = (await desk.get(path)).body
+    assert told["rate_limit"]["interval"] == 1e9
+    assert len(told["name"]) == 300
+    mended = await desk.patch(path, {"name": "base", "rate_limits": None})
+    assert mended.status == 200, mended.body
+    assert mended.body["metadata"] == {"a": {"b": None}}
+
+
+async def test_what_nothing_can_be_called_is_not_there(desk: Desk) -> None:
+    for odd in ("%00", "a%00b", "%ED%A0%80", "%FF"):
+        assert (await desk.get(f"/v1/syncs/{odd}")).status in (400, 404), odd

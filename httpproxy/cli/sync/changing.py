@@ -95,7 +95,7 @@ def _members(provider: Provider, given: Mapping[str, Any]) -> dict[str, Any]:
             if name not in known:
                 there = ", ".join(dict.fromkeys(known))
                 raise Failure(f"--rate {name}{ends}: no such budget; there are {there}", USAGE)
-        limits = {rate.name: as_limit(rate) for rate in rates}
+        limits = {rate.name: as_limit(rate).model_dump() for rate in rates}
         members["rate_limits"] = {**dict.fromkeys(gone), **limits}
     if given["credential"] is not None:
         members["credential_id"] = given["credential"]

@@ -110,7 +110,7 @@ def _wanted(provider: Provider, given: dict[str, Any]) -> NewSync:
         "name": given["name"],
         "schema": given["schema"],
         "collection_ids": list(given["collections"]) or None,
-        "rate_limits": {rate.name: as_limit(rate) for rate in rates},
+        "rate_limits": {rate.name: as_limit(rate).model_dump() for rate in rates},
         "external_id": given["external_id"],
         "metadata": read_object("--metadata", given["metadata"]) or {},
         "status": "paused" if given["paused"] else "active",
