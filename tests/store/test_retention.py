@@ -29,6 +29,14 @@ BEGIN
     PERFORM httpproxy.make_event_day((now() AT TIME ZONE 'UTC')::date - age)
     FROM generate_series(0, 9) age;
 END $$"""
+NONE_AHEAD = """
+DO $$
+BEGIN
+    FOR ahead IN 1..3 LOOP
+        EXECUTE 'DROP TABLE httpproxy.event_'
+            || to_char((now() AT TIME ZONE 'UTC')::date + ahead, 'YYYYMMDD');
+    END LOOP;
+END $$"""
 AGE = "UPDATE httpproxy.event SET inserted_at = inserted_at - make_interval(days => %s)"
 DAYS = """
 SELECT c.relname AS day FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
@@ -153,27 +161,36 @@ async def test_processes_that_keep_days_at_once_are_in_nobodys_way(aged: World) 
         for number in range(40):
             await aged.apply(committer, image(f"old{number}", name="1"))
         await aged.ask(AGE, 5)
+        await aged.ask(NONE_AHEAD)
 
         async def commits() -> None:
             for number in range(40):
                 applied = await aged.apply(committer, image(f"new{number}", name="1"))
                 assert applied.rows == 1
 
-        async def keeps() -> None:
-            async with Database(aged.dsn) as database:
-                await until(Retention(database, 3).run)
-
-        await asyncio.gather(commits(), *(keeps() for _ in range(4)))
+        keeping = [Retention(aged.database, 3) for _ in range(4)]  # on its four connections
+        await asyncio.gather(commits(), *(until(each.run) for each in keeping))
     assert await kept(aged) == [f"new{number}" for number in range(40)]
     records = (await RecordStream(aged.database).after(None, ALL, 100)).records
     assert len(records) == 80
+
+
+async def test_who_finds_another_at_it_leaves_it_to_him(aged: World) -> None:
+    retention, before = Retention(aged.database, 3), await days(aged)
+    async with await psycopg.AsyncConnection.connect(aged.dsn) as other:
+        await other.execute("SELECT pg_advisory_xact_lock(7304519282161402)")
+        assert await retention.run()
+        assert await days(aged) == before
+    await retention.run()
+    assert await days(aged) != before
 
 
 async def test_a_day_that_somebody_reads_is_dropped_later(aged: World) -> None:
     retention = Retention(aged.database, 3)
     async with await psycopg.AsyncConnection.connect(aged.dsn) as reader:
         await reader.execute("SELECT count(*) FROM httpproxy.event")
-        assert not await retention.run()
+        async with asyncio.timeout(3):  # whoever commits meanwhile stands behind us
+            assert not await retention.run()
     assert await retention.run()
 
 
@@ -186,19 +203,26 @@ async def test_a_day_that_something_depends_on_stays_with_a_word(
     assert "view mine depends on" in caplog.text
 
 
-async def test_the_loop_makes_days_and_outlives_a_database_that_is_away(
-    aged: World, monkeypatch: pytest.MonkeyPatch
+async def test_the_loop_goes_on_when_it_fails_or_the_database_is_away(
+    aged: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("httpproxy.store.streams.retention.AGAIN_SECONDS", 0.01)
     database = Database(aged.dsn)
+    function = "ALTER FUNCTION httpproxy.{}(date) RENAME TO {}"
+
+    async def has_failed() -> bool:
+        return "could not be dropped" in caplog.text
 
     async def only_the_young() -> bool:
         return len(await days(aged)) == 8
 
+    await aged.ask(function.format("make_event_day", "gone"))
     async with Tasks() as tasks:
         tasks.start(Retention(database, 3).keep(), "events")
         await asyncio.sleep(0.05)  # the pool is not open yet
-        assert len(await days(aged)) > 8
         async with database:
+            await until(has_failed)
+            assert len(await days(aged)) > 8
+            await aged.ask(function.format("gone", "make_event_day"))
             await until(only_the_young)
     assert len(await days(aged)) == 8

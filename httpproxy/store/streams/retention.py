@@ -47,6 +47,9 @@ class Retention:
                 done = await self.run()
             except Unavailable:
                 done = False
+            except psycopg.Error:  # somebody cancels it, a disk is full: nothing to end for
+                log.exception("old events could not be dropped; tried again soon")
+                done = False
             await asyncio.sleep(ROUND_SECONDS if done else AGAIN_SECONDS)
 
     async def run(self) -> bool:
