@@ -28,6 +28,7 @@ import io
 import re
 import ssl
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -262,6 +263,7 @@ class UpstreamClient:
         return Response(status, wire.with_readable(headers), body, wire.readable(reason))
 
 
+@lru_cache(maxsize=4)  # to load the system's authorities takes 50 ms of the event loop
 def _tls(ca_file: Path | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca_file)
