@@ -20,6 +20,7 @@ from neighbours.rows import dsn_of
 from httpproxy.gateway import draining
 from httpproxy.store.database import migrate
 from httpproxy.store.embedded.server import EmbeddedPostgres
+from httpproxy.store.secrets import keys
 
 # Reads every log of the suite; a test in which one tells a secret fails.
 pytest_plugins = ("neighbours.logwatch",)
@@ -31,9 +32,11 @@ _TEMPLATE = "template_migrated"
 
 @pytest.fixture(scope="session", autouse=True)
 def _impatience() -> Iterator[None]:
-    """Hundreds of houses close while a client of theirs still keeps a connection."""
+    """Hundreds of houses close while a client of theirs still keeps a connection, and open
+    for a key that was made a moment ago."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(draining, "QUIET", 0.02)
+        patch.setattr(keys, "GAP", 0.01)  # nearly every test of the API makes a key of its own
         yield
 
 
