@@ -20,7 +20,7 @@ from httpproxy.management.naming import public_id_of
 from httpproxy.management.paging import Page
 from httpproxy.management.patching import etag_of, merge_patch, require_match
 from httpproxy.management.problems import Declined
-from httpproxy.management.standing import Standing, healths, settable
+from httpproxy.management.standing import Standing, healths, settable, tag_of
 from httpproxy.management.sync_documents import NewSync, Settable, SyncDocument, SyncPatch
 from httpproxy.office import Office
 from httpproxy.store.errors import Stale
@@ -143,7 +143,7 @@ class Syncs:
 
     async def _told(self, entry: Entry) -> tuple[SyncDocument, str]:
         document = await self._standing.one(entry)
-        return document, etag_of(settable(entry, document.collection_ids))
+        return document, tag_of(document, entry)
 
     async def _entry(self, sync_id: str) -> Entry:
         found = await self._roster.entry(sync_id)

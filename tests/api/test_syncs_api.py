@@ -14,6 +14,9 @@ import pytest
 from desk import HUBSPOT, PAT, PRIVATE, Desk, open_desk
 from neighbours.rows import columns
 
+from httpproxy.store.errors import Stale
+from httpproxy.store.roster import Roster
+
 TASKS = "Tasks"
 OF_HUBSPOT = {"provider": "hubspot", "credential": PRIVATE}
 CRM: dict[str, Any] = {**OF_HUBSPOT, "name": "crm", "collection_ids": ["hubspot:contact"]}
@@ -464,6 +467,35 @@ async def test_changes_at_the_same_moment_are_both_made(desk: Desk) -> None:
     said = await asyncio.gather(*(desk.patch(path, patch) for patch in patches))
     assert {each.status for each in said} == {200}
     assert (await desk.get(path)).body["metadata"] == {"m0": 0, "m1": 1, "m2": 2}
+
+
+async def test_a_rate_that_is_said_twice_has_to_be_the_same(desk: Desk) -> None:
+    limits = [{"allowed_requests": n, "interval": 1} for n in (2, 3)]
+    body = {**BASE, "rate_limit": limits[0], "rate_limits": {"standard": limits[1]}}
+    assert (await desk.post("/v1/syncs", body)).wrong == (400, "bad_body", "rate_limit")
+    same = await made(desk, {**body, "rate_limits": {"standard": limits[0]}})
+    assert same["rate_limit"]["allowed_requests"] == 2
+
+
+async def test_a_sync_whose_credential_cannot_be_opened_can_be_ended(desk: Desk) -> None:
+    sync = await made(desk)
+    with psycopg.connect(desk.office.dsn, autocommit=True) as connection:
+        connection.execute("UPDATE httpproxy.credential SET secret = 'spoilt'")
+    desk.office.tokens.forget(sync["credential_id"])
+    assert (await desk.delete(f"/v1/syncs/{sync['id']}")).status == 204
+
+
+async def test_who_is_always_overtaken_is_told_so(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = await made(desk)
+
+    async def overtaken(*_: Any) -> None:
+        raise Stale("somebody was quicker")
+
+    monkeypatch.setattr(Roster, "change", overtaken)
+    said = await desk.patch(f"/v1/syncs/{sync['id']}", {"name": "x"})
+    assert said.wrong == (412, "changed_meanwhile", None)
 
 
 async def test_what_was_stored_by_other_rules_is_told_as_it_is(desk: Desk) -> None:
