@@ -16,7 +16,7 @@ from httpproxy.store.database import Connection, Database
 from httpproxy.store.queries import load
 from httpproxy.store.streams.places import Place
 from httpproxy.store.streams.stream import QUERIES as STREAMS
-from httpproxy.store.streams.stream import Leg, bearings, forward, within
+from httpproxy.store.streams.stream import Leg, bearings, forward, in_order, within
 
 QUERIES: Final = load("streams/records.sql")
 BATCH: Final = 5000  # events that one transaction takes in
@@ -35,11 +35,11 @@ class Compaction:
     async def go_on(self, batches: int) -> bool:
         """Takes in up to `batches` times BATCH events; whether there are no more by now."""
         for _ in range(batches):
-            async with self._database.connection() as connection:
+            async with in_order(self._database) as connection:
                 if await _next_leg(connection, await _progress(connection)) is None:
                     return True
             try:
-                async with self._database.transaction() as connection:
+                async with in_order(self._database) as connection:
                     await _batch(connection)
             except psycopg.errors.LockNotAvailable:
                 return False  # another is at it, or a sync is being deleted

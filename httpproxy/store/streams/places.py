@@ -16,7 +16,7 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
@@ -26,24 +26,32 @@ from providers.record import JSON
 
 LAST_SEQ: Final = (1 << 62) - 1  # numbers fit into an event's id
 LAST_TRANSACTION: Final = (1 << 63) - 1
-_WRITTEN: Final = re.compile(rb"(0|[1-9]\d{0,18})\.(0|[1-9]\d{0,18})\.(0|[1-9]\d{0,11})")
-_LONGEST: Final = 80  # characters of a cursor
+_THREE: Final = r"(0|[1-9]\d{0,18})\.(0|[1-9]\d{0,18})\.(0|[1-9]\d{0,11})"
+_WRITTEN: Final = re.compile(rf"{_THREE}(?:~{_THREE})?".encode())
+_LONGEST: Final = 160  # characters of a cursor
 
 EventKind = Literal["created", "updated", "deleted"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """An event's place in the order in which events are told."""
+    """An event's place in the order in which events are told.
+
+    `since` is of readers of the records that are still behind it: when they began, what had
+    been deleted up to there was gone already, so that they need not hear of it.
+    """
 
     era: int
     transaction: int
     seq: int
+    since: Place | None = field(default=None, compare=False)
 
     def write(self) -> str:
         """The place as a cursor: one word of letters, digits, `-` and `_`."""
-        plain = f"{self.seq}.{self.transaction}.{self.era}".encode()
-        return urlsafe_b64encode(plain).rstrip(b"=").decode()
+        plain = f"{self.seq}.{self.transaction}.{self.era}"
+        if self.since is not None:
+            plain += f"~{self.since.seq}.{self.since.transaction}.{self.since.era}"
+        return urlsafe_b64encode(plain.encode()).rstrip(b"=").decode()
 
     @classmethod
     def read(cls, text: str) -> Place:
@@ -57,9 +65,14 @@ class Place:
                 raise ValueError("this is no cursor of ours") from error
         if found is None:
             raise ValueError("this is no cursor of ours")
-        seq, transaction, era = (int(part) for part in found.groups())
-        place = cls(era, transaction, seq)
-        if seq > LAST_SEQ or transaction > LAST_TRANSACTION or place.write() != text:
+        seq, transaction, era, *begun = (int(part) for part in found.groups() if part)
+        since = cls(begun[2], begun[1], begun[0]) if begun else None
+        place = cls(era, transaction, seq, since)
+        parts = (place,) if since is None else (place, since)
+        if (
+            any(p.seq > LAST_SEQ or p.transaction > LAST_TRANSACTION for p in parts)
+            or place.write() != text
+        ):
             raise ValueError("this is no cursor of ours")
         return place
 

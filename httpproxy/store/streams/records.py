@@ -14,7 +14,14 @@ from psycopg.sql import SQL, Composed, Literal
 from httpproxy.store.database import Database
 from httpproxy.store.streams.compaction import QUERIES, Compaction, place_of
 from httpproxy.store.streams.places import Expired, Place, RecordPage, RecordPlace, Wanted
-from httpproxy.store.streams.stream import BEGINNING, FEW, LOOKS, bearings, filters
+from httpproxy.store.streams.stream import (
+    BEGINNING,
+    LOOKS,
+    bearings,
+    filters,
+    in_order,
+    of_syncs,
+)
 
 # That a reader brings up, about a second's work; the rest is the next page's.
 BATCHES: Final = 4
@@ -35,11 +42,10 @@ class RecordStream:
         """
         is_up = await self._compaction.go_on(BATCHES)
         start = BEGINNING if place is None else place
-        async with self._database.connection() as connection:
+        async with in_order(self._database) as connection:
             dropped = (await bearings(connection, wanted.sync_ids)).dropped
             if place is not None and dropped is not None and place < dropped:
                 raise Expired(dropped)
-            few = wanted.sync_ids is not None and len(wanted.sync_ids) <= FEW
             named = {
                 "era": start.era,
                 "transaction": str(start.transaction),
@@ -47,7 +53,8 @@ class RecordStream:
                 "limit": limit,
                 **filters(wanted),
             }
-            done = await connection.execute(_OF_FEW if few else _OF_ALL, named)
+            statement = of_syncs(wanted, _OF_ALL, _OF_ONE, _OF_FEW)
+            done = await connection.execute(statement, named)
             rows = await done.fetchall()
         found = tuple(_record(row) for row in rows if row["fits"])
         at = place_of(rows[-1]) if rows else start
@@ -63,6 +70,7 @@ def _statement(source: str) -> Composed:
 
 
 _OF_ALL: Final = _statement("records_of_all")
+_OF_ONE: Final = _statement("records_of_one")
 _OF_FEW: Final = _statement("records_of_few")
 
 

@@ -69,6 +69,12 @@ httpproxy.record r
 WHERE (r.era, r.transaction, r.seq)
     > (%(era)s::bigint, %(transaction)s::text::xid8, %(seq)s::bigint)
 
+-- name: records_of_one
+-- Or those of one sync.
+httpproxy.record r
+WHERE r.sync_id = (%(sync_ids)s::text[])[1] AND (r.era, r.transaction, r.seq)
+    > (%(era)s::bigint, %(transaction)s::text::xid8, %(seq)s::bigint)
+
 -- name: records_of_few
 -- Or those of a few syncs.
 pg_catalog.unnest(%(sync_ids)s::text[]) wanted(sync_id) CROSS JOIN LATERAL (

@@ -12,9 +12,10 @@ go on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from psycopg.sql import SQL, Composed, Literal
@@ -39,6 +40,7 @@ FEW: Final = 16  # syncs that are looked through one by one
 BEGINNING: Final = Place(0, 0, 0)
 _END: Final = Place(1 << 62, LAST_TRANSACTION, LAST_SEQ)
 
+T = TypeVar("T")
 Row = Mapping[str, Any]
 
 
@@ -81,6 +83,14 @@ async def bearings(connection: Connection, sync_ids: Sequence[str] | None = None
     return Bearings(tuple(eras), Place(dropped[0], int(dropped[1]), dropped[2]))
 
 
+@asynccontextmanager
+async def in_order(database: Database) -> AsyncIterator[Connection]:
+    """A connection in a transaction whose statements go along the streams' indexes."""
+    async with database.transaction() as connection:
+        await connection.execute(QUERIES["keep_to_order"])
+        yield connection
+
+
 class EventStream:
     """Tells events. Raises Unavailable when the database is away."""
 
@@ -92,7 +102,7 @@ class EventStream:
 
         Raises Expired if events behind the place, of the wanted syncs, have been dropped.
         """
-        async with self._database.connection() as connection:
+        async with in_order(self._database) as connection:
             known = await bearings(connection, wanted.sync_ids)
             if place is not None and known.dropped is not None and place < known.dropped:
                 raise Expired(known.dropped)
@@ -101,7 +111,7 @@ class EventStream:
 
     async def before(self, place: Place | None, wanted: Wanted, limit: int) -> EventPage:
         """The events before a place, newest first; None begins with the newest."""
-        async with self._database.connection() as connection:
+        async with in_order(self._database) as connection:
             known = await bearings(connection)
             start = _END if place is None else place
             return await _page(connection, _backward(known.eras, start), start, wanted, limit)
@@ -122,7 +132,7 @@ class EventStream:
     async def horizon(self) -> Place:
         """The place of the newest event that can be told; while an era has none, its
         beginning."""
-        async with self._database.connection() as connection:
+        async with in_order(self._database) as connection:
             era = (await bearings(connection)).eras[-1]
             named = {"horizon": str(era.horizon), "first_seq": era.first_seq}
             row = await (await connection.execute(QUERIES["newest_event"], named)).fetchone()
@@ -175,21 +185,19 @@ async def _page(
     return EventPage(tuple(found), at, end=True)
 
 
-def _statements(forward: bool) -> tuple[Composed, Composed]:
-    """Looks at the events of all syncs, and at those of a few."""
+def _statements(forward: bool) -> tuple[Composed, Composed, Composed]:
+    """Looks at the events of all syncs, at those of one, and at those of a few."""
     way, beyond = (SQL("ASC"), SQL(">")) if forward else (SQL("DESC"), SQL("<"))
     parts = {
         "way": way,
         "looks": Literal(LOOKS),
         "within": SQL(QUERIES["events_within"]).format(beyond=beyond),
     }
-    sources = (
-        SQL(QUERIES[name]).format(**parts) for name in ("events_of_all", "events_of_few")
+    of_all, of_one, of_few = (
+        SQL(QUERIES["events"]).format(**parts, source=SQL(QUERIES[name]).format(**parts))
+        for name in ("events_of_all", "events_of_one", "events_of_few")
     )
-    of_all, of_few = (
-        SQL(QUERIES["events"]).format(**parts, source=source) for source in sources
-    )
-    return of_all, of_few
+    return of_all, of_one, of_few
 
 
 _STATEMENTS: Final = {forward: _statements(forward) for forward in (True, False)}
@@ -198,10 +206,18 @@ _STATEMENTS: Final = {forward: _statements(forward) for forward in (True, False)
 async def _rows(
     connection: Connection, leg: Leg, wanted: Wanted, limit: int
 ) -> list[dict[str, Any]]:
-    of_all, of_few = _STATEMENTS[leg.forward]
-    few = wanted.sync_ids is not None and len(wanted.sync_ids) <= FEW
+    of_all, of_one, of_few = _STATEMENTS[leg.forward]
     named = {**within(leg), **filters(wanted), "limit": limit}
-    return await (await connection.execute(of_few if few else of_all, named)).fetchall()
+    statement = of_syncs(wanted, of_all, of_one, of_few)
+    return await (await connection.execute(statement, named)).fetchall()
+
+
+def of_syncs(wanted: Wanted, of_all: T, of_one: T, of_few: T) -> T:
+    """What looks through all syncs, through the one that is wanted, or through a few."""
+    ids = _array(wanted.sync_ids)
+    if ids is None or len(ids) > FEW:
+        return of_all
+    return of_one if len(ids) == 1 else of_few
 
 
 def within(leg: Leg) -> dict[str, Any]:

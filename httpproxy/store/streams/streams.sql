@@ -14,6 +14,12 @@ LEFT JOIN (
 ) d ON true
 ORDER BY e.era
 
+-- name: keep_to_order
+-- Along the indexes, whatever the planner believes of days that have just begun: sorting what is
+-- left of one, for each page anew, takes as long as the day is.
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+    set_config('enable_sort', 'off', true), set_config('jit', 'off', true)
+
 -- name: events
 -- Some of the events that are looked at: those that fit, and the last one in any case, so that
 -- the reader knows how far that was.
@@ -38,6 +44,10 @@ LIMIT %(limit)s
 -- name: events_of_all
 -- Where they are looked for: all of them.
 httpproxy.event e WHERE {within}
+
+-- name: events_of_one
+-- Or those of one sync.
+httpproxy.event e WHERE e.sync_id = (%(sync_ids)s::text[])[1] AND {within}
 
 -- name: events_of_few
 -- Or those of a few syncs.
