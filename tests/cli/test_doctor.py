@@ -50,6 +50,23 @@ def test_a_sound_installation_has_nothing_to_do(at_work: Programs):
     assert "clock" in found
 
 
+def test_streams_that_somebody_holds_up_are_told(at_work: Programs, database_dsn: str):
+    at_work.done("sync", "list")  # makes the tables
+    with psycopg.connect(database_dsn) as held:
+        held.execute("SELECT pg_current_xact_id()")
+        with psycopg.connect(database_dsn) as other:
+            other.execute(
+                "INSERT INTO httpproxy.event (sync_id, collection_id, upstream_id, event,"
+                " origin, request_id, inserted_at) VALUES ('s', 'c', 'r', 'created', 'sync',"
+                " 'q', now() - interval '5 minutes')"
+            )
+        found = _findings(at_work, 0)
+    assert found["streams"]["level"] == "warning"
+    assert "5 min" in found["streams"]["said"]
+    assert "HttpproxyStreamsLag" in found["streams"]["remedy"]
+    assert "streams" not in _findings(at_work, 0)
+
+
 def test_people_get_lines_with_what_to_do(at_work: Programs):
     told = at_work.done("doctor", HTTPPROXY_GATEWAY_PROT="1").out
     assert "WARN  settings: HTTPPROXY_GATEWAY_PROT sets nothing" in told

@@ -16,6 +16,7 @@ from httpproxy.store.commits.writer import open_writer
 from httpproxy.store.sharing.epochs import Epochs
 from httpproxy.store.streams.places import Event, Place, Wanted
 from httpproxy.store.streams.stream import LOOKS, EventStream
+from httpproxy.store.sync.lags import Lags
 from tests.store.world import TASKS, World, deletion, image, make_sync
 
 ALL = Wanted()
@@ -110,6 +111,24 @@ async def test_an_event_that_commits_late_is_not_skipped(
     page = await stream.after(before.next, ALL, 9)
     assert names([*page.events]) == [("slow", "created"), ("quick", "created")]
     assert page.events[1].place.seq == hidden["seq"]
+
+
+async def test_how_long_events_have_waited_to_be_told_is_known(
+    world: World, committer: Committer
+) -> None:
+    lags = Lags(world.database)
+    assert await lags.stream_lag() == 0
+    async with opened(world):
+        await world.apply(committer, image("a", name="1"))
+        await world.ask(
+            "UPDATE httpproxy.event SET inserted_at = now() - interval '90 seconds'"
+        )
+        assert await lags.stream_lag() == pytest.approx(90, abs=5)
+        assert (await lags.read(1)).stream_lag == pytest.approx(90, abs=5)
+    assert await lags.stream_lag() == 0
+    await world.ask("UPDATE httpproxy.event SET transaction = '123456789'")
+    await Epochs(world.database).begin()
+    assert await lags.stream_lag() == 0, "what a former history left is told"
 
 
 async def test_a_transaction_that_only_reads_keeps_nothing_back(

@@ -140,6 +140,11 @@ FAMILIES: Final = (
     _shared("collection_held", "gauge", "Whether deletes wait for the operator.", *_TABLE),
     _shared("truth_checked", "counter", "Rows that were compared with the API.", *_TABLE),
     _shared("truth_drifted", "counter", "Rows of those that differed.", *_TABLE),
+    _shared(
+        "stream_lag_seconds",
+        "gauge",
+        "For how long the oldest event waits that no stream tells yet.",
+    ),
     _shared("collections_left_out", "gauge", "Collections beyond the 500 shown."),
 )
 

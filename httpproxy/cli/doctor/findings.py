@@ -19,6 +19,7 @@ from httpproxy.cli.doctor.secrets import secrets_of
 from httpproxy.cli.doctor.symptoms import Finding, Level, symptoms
 from httpproxy.cli.failures import explained
 from httpproxy.cli.overhearing import overheard
+from httpproxy.cli.wording import duration
 from httpproxy.exchange.allotment import Allotment
 from httpproxy.exchange.apis import APIS
 from httpproxy.exchange.calls import Caller
@@ -29,6 +30,7 @@ from httpproxy.office import Office, open_office
 from httpproxy.settings.reading import Settings, misspelled_variables
 from httpproxy.store.errors import StoreError
 from httpproxy.store.registry import Sync
+from httpproxy.store.sync.lags import Lags
 from providers.catalog import PROVIDERS
 from providers.http import Response
 from providers.record import Collection
@@ -36,6 +38,7 @@ from providers.spec import Conversation, Provider, Refused, UnknownCollection, U
 
 T = TypeVar("T")
 
+HELD_SECONDS: Final = 60.0  # no transaction of ours is open that long
 OFF_SECONDS: Final = 5.0  # beyond this, time-based filters and expiries go wrong
 
 
@@ -79,6 +82,18 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
             yield finding
         async for finding in _syncs(office):
             yield finding
+        if (lag := await Lags(office.database).stream_lag()) > HELD_SECONDS:
+            yield held_up(lag)
+
+
+def held_up(lag: float) -> Finding:
+    """What it means that the oldest event has waited so many seconds to be told."""
+    return Finding(
+        Level.WARNING,
+        "streams",
+        f"events wait for {duration(lag)}: somebody keeps an older transaction open",
+        "docs/operations.md, HttpproxyStreamsLag, says how to find out who",
+    )
 
 
 async def _version(office: Office) -> Finding:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from httpproxy.store.database import Database
+from httpproxy.store.database import Connection, Database
 from httpproxy.store.queries import load
 
 _SQL: Final = load("sync/lags.sql")
@@ -31,13 +31,15 @@ class Lag:
 class Standing:
     """The collections that are farthest behind, and how many more there are.
 
-    `syncs` counts by status; `processes` are those that serve this database.
+    `syncs` counts by status; `processes` are those that serve this database. `stream_lag`:
+    for how many seconds the oldest event that no stream tells yet has been committed.
     """
 
     lags: tuple[Lag, ...]
     left_out: int
     syncs: Mapping[str, int]
     processes: int
+    stream_lag: float = 0.0
 
 
 class Lags:
@@ -53,9 +55,26 @@ class Lags:
                 await connection.execute(_SQL["read_lags"], {"limit": limit})
             ).fetchall()
             counted = await (await connection.execute(_SQL["count_syncs"])).fetchall()
+            waits = await _stream_lag(connection)
         total = rows[0].pop("collections") if rows else 0
         for row in rows[1:]:
             del row["collections"]
         counts = {row["status"]: row["number"] for row in counted}
         processes = counts.pop("processes")
-        return Standing(tuple(Lag(**row) for row in rows), total - len(rows), counts, processes)
+        return Standing(
+            tuple(Lag(**row) for row in rows),
+            total - len(rows),
+            counts,
+            processes,
+            waits,
+        )
+
+    async def stream_lag(self) -> float:
+        """Of the streams alone: see Standing."""
+        async with self._database.connection() as connection:
+            return await _stream_lag(connection)
+
+
+async def _stream_lag(connection: Connection) -> float:
+    row = await (await connection.execute(_SQL["stream_lag"])).fetchone()
+    return float(row["lag"]) if row else 0.0

@@ -19,6 +19,13 @@ WHERE s.status = 'active' AND c.removed_at IS NULL AND c.left_at IS NULL
 ORDER BY behind DESC, c.id
 LIMIT %(limit)s
 
+-- name: stream_lag
+-- For how long the oldest event that is committed waits to be told: an older transaction of
+-- anybody in this cluster is open still (docs/decisions/0017-streams.md). Its own are not seen.
+SELECT coalesce(extract(epoch FROM now() - min(inserted_at)), 0)::float8 AS lag
+FROM httpproxy.event WHERE transaction >= pg_snapshot_xmin(pg_current_snapshot())
+    AND seq >= (SELECT max(first_seq) FROM httpproxy.event_era)
+
 -- name: count_syncs
 -- How many syncs there are of each status, and how many serving processes.
 SELECT status, count(*) AS number FROM httpproxy.sync GROUP BY status
