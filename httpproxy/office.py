@@ -20,12 +20,12 @@ from httpproxy.exchange.calls import Calls
 from httpproxy.exchange.refreshing import Refresher
 from httpproxy.exchange.tokens import Tokens
 from httpproxy.settings.reading import Settings
-from httpproxy.store.apps import Apps
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
+from httpproxy.store.credentials.apps import Apps
+from httpproxy.store.credentials.refreshes import Refreshes
 from httpproxy.store.database import Database
 from httpproxy.store.embedded.server import EmbeddedPostgres
-from httpproxy.store.refreshes import Refreshes
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.secrets.vault import Vault, open_vault
 from httpproxy.store.sync.comparing import Comparing

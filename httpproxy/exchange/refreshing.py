@@ -22,9 +22,9 @@ from typing import Final
 
 from httpproxy.exchange.lifetimes import pause_after, refresh_in
 from httpproxy.exchange.problems import Rejected
-from httpproxy.store.apps import Apps
+from httpproxy.store.credentials.apps import Apps
+from httpproxy.store.credentials.refreshes import Holding, Lease, Refreshes
 from httpproxy.store.errors import KeyMismatch
-from httpproxy.store.refreshes import Holding, Lease, Refreshes
 from httpproxy.upstream.client import UpstreamClient
 from httpproxy.upstream.errors import UpstreamError
 from providers.catalog import PROVIDERS

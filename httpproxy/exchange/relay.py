@@ -35,7 +35,7 @@ from httpproxy.exchange.problems import Rejected, failed
 from httpproxy.exchange.standin import AUTHORIZATION, StandIn, require
 from httpproxy.exchange.tokens import Tokens
 from httpproxy.exchange.write import Writes
-from httpproxy.store.credentials import Credential
+from httpproxy.store.credentials.values import Credential
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.secrets.keys import Key
 from httpproxy.telemetry.course import PERMIT, SEND, Course

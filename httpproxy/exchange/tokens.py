@@ -28,9 +28,9 @@ from httpproxy.exchange.refreshing import (
     oauth_of,
     unusable,
 )
-from httpproxy.store.credentials import TokenPair
+from httpproxy.store.credentials.refreshes import Holding
+from httpproxy.store.credentials.values import TokenPair
 from httpproxy.store.errors import KeyMismatch
-from httpproxy.store.refreshes import Holding
 from httpproxy.tasks import Spawn
 from providers.credentials import Grant
 

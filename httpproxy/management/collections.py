@@ -16,7 +16,7 @@ from httpproxy.management.models import Model, Moment
 from httpproxy.management.naming import public_id_of
 from httpproxy.management.paging import Page, read_cursor, write_cursor
 from httpproxy.office import Office
-from httpproxy.store.credentials import Credential
+from httpproxy.store.credentials.values import Credential
 from httpproxy.store.registry import Sync
 from providers.catalog import PROVIDERS
 from providers.plain import public_names

@@ -13,7 +13,7 @@ from httpproxy.management.entering import masked
 from httpproxy.management.inspecting import Check
 from httpproxy.management.models import Model, Moment, Text
 from httpproxy.management.patching import etag_of
-from httpproxy.store.credentials import Credential, TokenPair
+from httpproxy.store.credentials.values import Credential, TokenPair
 from providers.catalog import PROVIDERS
 
 

@@ -37,8 +37,8 @@ from httpproxy.management.paging import Page
 from httpproxy.management.patching import merge_patch, require_match
 from httpproxy.management.problems import Declined
 from httpproxy.office import Office
-from httpproxy.store.apps import Apps
-from httpproxy.store.credentials import (
+from httpproxy.store.credentials.apps import Apps
+from httpproxy.store.credentials.values import (
     Credential,
     CredentialDraft,
     CredentialFilter,

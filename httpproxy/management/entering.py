@@ -17,7 +17,7 @@ from pydantic import Field
 from httpproxy.management.models import Metadata, Model, Name, Text
 from httpproxy.management.naming import provider_named
 from httpproxy.management.problems import Declined
-from httpproxy.store.credentials import TokenPair
+from httpproxy.store.credentials.values import TokenPair
 from providers.catalog import PROVIDERS
 from providers.credentials import CredentialKind
 from providers.oauth import TOKEN

@@ -23,7 +23,7 @@ from httpproxy.management.naming import provider_named, spelling_of
 from httpproxy.management.problems import Declined
 from httpproxy.management.sync_documents import NewSync
 from httpproxy.office import Office
-from httpproxy.store.credentials import CredentialDraft
+from httpproxy.store.credentials.values import CredentialDraft
 from httpproxy.store.errors import NameTaken, StoreError
 from httpproxy.store.registry import Sync
 from httpproxy.store.roster import Filter, Roster

@@ -17,7 +17,7 @@ from httpproxy.management.paging import Page
 from httpproxy.management.patching import etag_of, require_match
 from httpproxy.management.problems import Declined
 from httpproxy.office import Office
-from httpproxy.store.apps import App, Apps
+from httpproxy.store.credentials.apps import App, Apps
 from httpproxy.store.errors import InUse, Stale
 from providers.credentials import AppKeys
 

@@ -8,7 +8,6 @@ they reach the database (`vault`).
 from __future__ import annotations
 
 import secrets
-from base64 import b32encode
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -19,10 +18,12 @@ from typing import Any, Final
 import psycopg
 from psycopg.types.json import Jsonb
 
-from httpproxy.store import credentials
-from httpproxy.store.credentials import CredentialDraft, Credentials, NewTokens, TokenPair
+from httpproxy.store.credentials import book
+from httpproxy.store.credentials.book import Credentials
+from httpproxy.store.credentials.values import CredentialDraft, NewTokens, TokenPair
 from httpproxy.store.database import QUERIES, Connection, Database, next_revision
 from httpproxy.store.errors import Forgotten, NameTaken, Unavailable
+from httpproxy.store.ids import new_id
 from httpproxy.store.layouts import layout, schemas
 from httpproxy.store.layouts.following import Following
 from httpproxy.store.layouts.tables import SyncTables
@@ -110,7 +111,7 @@ class Registry:
                 own = CredentialDraft(provider, account, credential_kind, tokens, implicit=True)
                 credential_id = await self._saved(connection, draft or own, revision)
             sync = Sync(
-                "sync_" + _random_id(),
+                new_id("sync"),
                 provider,
                 name,
                 account,
@@ -132,9 +133,9 @@ class Registry:
         self, connection: Connection, draft: CredentialDraft, revision: int
     ) -> str:
         """Saves a credential; who uses the one that it replaces is told. Its id."""
-        id_, made = await credentials.save(connection, self._vault, draft)
+        id_, made = await book.save(connection, self._vault, draft)
         if not made:
-            await credentials.touch_syncs(connection, id_, revision)
+            await book.touch_syncs(connection, id_, revision)
         return id_
 
     async def replace_secret(self, sync: Sync, secret: str) -> None:
@@ -144,7 +145,7 @@ class Registry:
         async with self._database.transaction() as connection:
             revision = await next_revision(connection)
             new = NewTokens(TokenPair(secret))
-            await credentials.replace_tokens(
+            await book.replace_tokens(
                 connection, self._vault, sync.credential_id, new, revision
             )
 
@@ -206,7 +207,7 @@ class Registry:
             await connection.execute(
                 QUERIES["record_deleted_sync"], {**named, "revision": revision}
             )
-            await credentials.drop_unused(connection, sync.credential_id)
+            await book.drop_unused(connection, sync.credential_id)
             return [(row["name"], row["state"]) for row in feeds]
 
     async def set_status(self, sync: Sync, status: str) -> bool:
@@ -313,7 +314,3 @@ def taken(error: psycopg.errors.UniqueViolation, row: Mapping[str, Any]) -> Exce
 @lru_cache(maxsize=256)
 def _rates(rates: tuple[tuple[tuple[str, Any], ...], ...]) -> tuple[Budget, ...]:
     return tuple(Budget(**dict(rate)) for rate in rates)
-
-
-def _random_id() -> str:
-    return b32encode(secrets.token_bytes(13)).decode().lower()[:20]

@@ -14,7 +14,7 @@ from neighbours.sandboxes import Sandboxes, sandboxes
 from outside.opened import Opened, open_door
 
 from httpproxy.office import Office
-from httpproxy.store.apps import Apps
+from httpproxy.store.credentials.apps import Apps
 from httpproxy.store.registry import Registry
 from providers.catalog import PROVIDERS
 

@@ -12,7 +12,7 @@ import pytest
 from api.desk import AIRTABLE, HUBSPOT, PAT, PRIVATE, Desk, open_desk
 
 from httpproxy.management.entering import FLAT, masked
-from httpproxy.store.credentials import NewTokens, TokenPair
+from httpproxy.store.credentials.values import NewTokens, TokenPair
 from httpproxy.store.registry import Registry
 from providers.catalog import PROVIDERS
 from providers.hubspot.sandbox.kit import OTHER_TOKEN

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from api.desk import AIRTABLE, HUBSPOT, Desk, open_desk
 
-from httpproxy.store.credentials import TokenPair
+from httpproxy.store.credentials.values import TokenPair
 
 AT = "/v1/oauth-apps"
 

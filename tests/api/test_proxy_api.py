@@ -19,7 +19,7 @@ from neighbours.rawclient import Answer, connect, request_bytes
 from neighbours.recorder import Recorder, Reply, http
 from neighbours.rows import dsn_of
 
-from httpproxy.store.credentials import Credential, CredentialDraft, TokenPair
+from httpproxy.store.credentials.values import Credential, CredentialDraft, TokenPair
 from httpproxy.store.registry import Sync
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

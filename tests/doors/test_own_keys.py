@@ -18,8 +18,8 @@ from neighbours.recorder import Recorder, http
 
 from httpproxy.exchange.problems import Rejected
 from httpproxy.exchange.standin import key_among
+from httpproxy.store.credentials.refreshes import Refreshes
 from httpproxy.store.errors import Unavailable
-from httpproxy.store.refreshes import Refreshes
 from httpproxy.store.registry import Sync
 from httpproxy.store.secrets.keys import Keys
 

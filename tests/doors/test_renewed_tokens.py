@@ -16,9 +16,9 @@ from neighbours.keyring import new_key
 
 from httpproxy.exchange.refreshing import Refresher
 from httpproxy.exchange.tokens import Tokens
-from httpproxy.store.apps import Apps
-from httpproxy.store.credentials import CredentialDraft, TokenPair
-from httpproxy.store.refreshes import Refreshes
+from httpproxy.store.credentials.apps import Apps
+from httpproxy.store.credentials.refreshes import Refreshes
+from httpproxy.store.credentials.values import CredentialDraft, TokenPair
 
 GRANT = PROVIDER.sandbox.grant
 

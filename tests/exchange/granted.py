@@ -19,9 +19,9 @@ from neighbours.sandboxes import Sandboxes, sandboxes
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.refreshing import Refresher
 from httpproxy.exchange.tokens import Tokens
-from httpproxy.store.apps import Apps
-from httpproxy.store.credentials import CredentialDraft, TokenPair
-from httpproxy.store.refreshes import Refreshes
+from httpproxy.store.credentials.apps import Apps
+from httpproxy.store.credentials.refreshes import Refreshes
+from httpproxy.store.credentials.values import CredentialDraft, TokenPair
 from httpproxy.store.registry import Sync
 from providers.catalog import PROVIDERS
 from providers.record import JSON

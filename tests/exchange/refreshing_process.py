@@ -17,8 +17,8 @@ from httpproxy.exchange.refreshing import Refresher
 from httpproxy.exchange.tokens import Tokens
 from httpproxy.office import open_office
 from httpproxy.settings.reading import Settings
-from httpproxy.store.apps import Apps
-from httpproxy.store.refreshes import Refreshes
+from httpproxy.store.credentials.apps import Apps
+from httpproxy.store.credentials.refreshes import Refreshes
 
 
 async def main(settings: Settings, credential_id: str, lease_seconds: float) -> None:

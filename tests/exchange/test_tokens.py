@@ -11,10 +11,10 @@ from granted import granted, until
 
 from httpproxy.exchange import tokens as tokens_module
 from httpproxy.exchange.refreshing import CredentialTrouble, Refresher, _Failure
-from httpproxy.store.apps import Apps
-from httpproxy.store.credentials import TokenPair
+from httpproxy.store.credentials.apps import Apps
+from httpproxy.store.credentials.refreshes import Holding, Lease, Refreshes
+from httpproxy.store.credentials.values import TokenPair
 from httpproxy.store.errors import Unavailable
-from httpproxy.store.refreshes import Holding, Lease, Refreshes
 from httpproxy.sync.troubles import in_words
 from providers.credentials import AppKeys, Grant
 

@@ -17,7 +17,7 @@ from httpproxy.cli.doctor.findings import _syncs
 from httpproxy.exchange import tokens as tokens_module
 from httpproxy.exchange.lifetimes import refresh_in
 from httpproxy.exchange.live import Live
-from httpproxy.store.credentials import TokenPair
+from httpproxy.store.credentials.values import TokenPair
 from httpproxy.store.registry import Sync
 from httpproxy.sync.health import health
 from providers.http import Request, Response

@@ -9,17 +9,17 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from httpproxy.store.apps import Apps
-from httpproxy.store.credentials import (
+from httpproxy.store.credentials.apps import Apps
+from httpproxy.store.credentials.book import Credentials
+from httpproxy.store.credentials.refreshes import Lease, Refreshes
+from httpproxy.store.credentials.values import (
     CredentialDraft,
     CredentialFilter,
-    Credentials,
     NewTokens,
     TokenPair,
 )
 from httpproxy.store.database import Database
 from httpproxy.store.errors import Forgotten, InUse, KeyMismatch, NameTaken, Stale
-from httpproxy.store.refreshes import Lease, Refreshes
 from httpproxy.store.registry import Registry
 from httpproxy.store.secrets.sealing import Sealing
 from httpproxy.store.secrets.vault import Vault

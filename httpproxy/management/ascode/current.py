@@ -11,8 +11,8 @@ from httpproxy.management.columns import Column
 from httpproxy.management.paging import MAX_LIMIT
 from httpproxy.management.services import Services
 from httpproxy.management.sync_documents import SyncDocument
-from httpproxy.store.apps import App, Apps
-from httpproxy.store.credentials import Credential, CredentialFilter, TokenPair
+from httpproxy.store.credentials.apps import App, Apps
+from httpproxy.store.credentials.values import Credential, CredentialFilter, TokenPair
 from httpproxy.store.errors import KeyMismatch
 from httpproxy.store.registry import Sync
 from httpproxy.store.roster import Filter

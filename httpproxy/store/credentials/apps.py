@@ -5,8 +5,6 @@ An app is one client id at one provider; whoever saves it again replaces its sec
 
 from __future__ import annotations
 
-import secrets
-from base64 import b32encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,11 +14,12 @@ import psycopg
 
 from httpproxy.store.database import Connection, Database, next_revision
 from httpproxy.store.errors import Forgotten, InUse, NameTaken, Stale
+from httpproxy.store.ids import new_id
 from httpproxy.store.queries import load
 from httpproxy.store.secrets.vault import Secret, Vault, app_place
 from providers.credentials import AppKeys
 
-_SQL: Final = load("apps.sql")
+_SQL: Final = load("credentials/apps.sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class Apps:
         async with self._database.transaction() as connection:
             await next_revision(connection)  # two who save at once find each other's
             known = await (await connection.execute(_SQL["app_id"], whose)).fetchone()
-            id_ = str(known["id"]) if known else "app_" + _random_id()
+            id_ = str(known["id"]) if known else new_id("app")
             row = {**whose, "id": id_, "name": name, "secret": self._sealed(id_, keys)}
             try:
                 await connection.execute(_SQL["save_app"], row)
@@ -130,7 +129,3 @@ async def _read(connection: Connection, id_: str) -> App:
     if row is None:
         raise Forgotten(f"there is no OAuth app {id_}")
     return App(**row)
-
-
-def _random_id() -> str:
-    return b32encode(secrets.token_bytes(13)).decode().lower()[:20]

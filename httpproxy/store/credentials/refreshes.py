@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from httpproxy.store.credentials import TokenPair
+from httpproxy.store.credentials.values import TokenPair
 from httpproxy.store.database import Connection, Database
 from httpproxy.store.queries import load
 from httpproxy.store.secrets.vault import Vault, credential_place
 from providers.credentials import Grant
 
-_SQL: Final = load("refreshes.sql")
+_SQL: Final = load("credentials/refreshes.sql")
 
 
 @dataclass(frozen=True, slots=True)
