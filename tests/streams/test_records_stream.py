@@ -15,6 +15,7 @@ from listening import listen
 from neighbours.airtable_house import open_airtable
 from neighbours.hubspot_house import open_hubspot
 from neighbours.keyring import new_key
+from staging import open_stage
 
 from httpproxy.store.errors import Stale
 from httpproxy.store.sync.rows import Rows
@@ -182,3 +183,22 @@ async def test_all_that_hubspot_has_is_told_associations_too(database_dsn: str, 
     (event,) = [each for each in events if each["upstream_id"] == pair["upstream_id"]]
     assert event["data"] == pair["data"]
     assert told["hubspot:contact"]["data"]["archived"] is False
+
+
+async def test_a_key_of_one_sync_reads_that_sync_s_records_alone(
+    database_dsn: str, tmp_path: Path
+):
+    async with open_stage(database_dsn, tmp_path) as staged:
+        await staged.write(
+            staged.event(event="deleted", upstream_id="mine"),
+            staged.event(staged.other, event="deleted", upstream_id="theirs"),
+        )
+        key = await staged.door.key("read", sync_id=staged.base.id)
+        told = (await staged.ask("/v1/records", key)).json()
+        assert [each["upstream_id"] for each in told] == ["mine"]
+        refused = await staged.ask("/v1/records?sync_id=other", key)
+        assert (refused.status_code, refused.json()["code"]) == (403, "key_not_allowed")
+        backwards = await staged.ask("/v1/records?before=now")
+        assert (backwards.status_code, backwards.json()["member"]) == (400, "before")
+        cursor = (await staged.ask("/v1/records?after=x")).json()
+        assert (cursor["code"], cursor["member"]) == ("bad_parameter", "after")
