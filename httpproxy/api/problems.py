@@ -13,6 +13,7 @@ import orjson
 from aiohttp import web
 
 from httpproxy.exchange.problems import Rejected
+from httpproxy.exchange.refreshing import CredentialTrouble
 from httpproxy.management.problems import CALL_PROBLEMS, Declined
 from httpproxy.store.errors import (
     Forgotten,
@@ -30,6 +31,8 @@ _NAMED = 50
 
 def declined(error: Exception) -> Declined | None:
     """What this error is answered with; None if nobody foresaw it."""
+    if isinstance(error, ExceptionGroup):  # out of a task group
+        return next(filter(None, map(declined, error.exceptions)), None)
     if isinstance(error, Declined):
         return error
     if isinstance(error, web.HTTPException):
@@ -74,7 +77,8 @@ def _of_api(error: Exception) -> Declined | None:
 def _of_call(error: Rejected) -> Declined:
     """A call of ours to the API that came to nothing: by its own code where /v1 has that."""
     code = error.code if error.code in CALL_PROBLEMS else "api_unreachable"
-    found = Declined(code, error.detail, cause=error.code)
+    remedy = f" {error.remedy}" if isinstance(error, CredentialTrouble) else ""
+    found = Declined(code, f"{error.detail}{remedy}", cause=error.code)
     return found if found.kind.status == 409 else _with_retry(found)
 
 

@@ -51,6 +51,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "name_taken": Kind(409, "The name is taken"),
     "in_use": Kind(409, "It is in use"),
     "credential_missing": Kind(409, "The sync holds no credential"),
+    "credential_unusable": Kind(409, "The stored credential cannot be used"),
     "nothing_held": Kind(409, "Nothing is held"),
     "cursor_expired": Kind(410, "What the cursor points to is not kept any more"),
     "idempotency_in_flight": Kind(409, "The first call with this key is under way"),
@@ -68,6 +69,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     # ourselves
     "internal_error": Kind(500, "The service failed"),
     "api_unreachable": Kind(502, "The API cannot be reached"),
+    "token_not_refreshed": Kind(502, "The stored credential could not be refreshed"),
     "permit_timeout": Kind(504, "The rate limit left no room in time"),
     "upstream_timeout": Kind(504, "The API did not answer in time"),
     "secret_unreadable": Kind(500, "A stored secret cannot be opened"),
@@ -82,6 +84,8 @@ CALL_PROBLEMS: Final = (
     "permit_timeout",
     "upstream_timeout",
     "credential_missing",
+    "credential_unusable",
+    "token_not_refreshed",
     "database_unavailable",
 )
 

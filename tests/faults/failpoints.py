@@ -63,7 +63,7 @@ POINTS: Final = (
     Point("in commit, while Postgres works", f"{_WRITER}.pipeline", seconds=0.001),
     Point("in commit, sent and not heard", "psycopg._pipeline:BasePipeline._fetch_gen"),
     Point("after commit", f"{_WRITER}.transact", after=True),
-    Point("before the answer", "httpproxy.gateway.server:Gateway._relayed"),
+    Point("before the answer", "httpproxy.gateway.server:relayed"),
     Point("after the answer", "httpproxy.gateway.answer:Answer.write_eof", after=True),
     # What an answer leaves open
     Point("before a read-back", f"{_SETTLEMENT}.read_back", most=3),
