@@ -29,6 +29,13 @@ SEARCH_SECONDS: Final = 2.0  # a page of what is rare ends then, however little 
 PULL: Final = 50  # events in the hands of a reader that listens
 LAYOUT_TRIES: Final = 3
 
+_EXPIRED: Final = {
+    False: "Some of what comes after this cursor is not kept any more. Go on from `oldest`, and"
+    " take what was missed from /v1/records or the tables.",
+    True: "Which records were deleted after this cursor is not known any more. Begin a new copy"
+    " at `oldest`, or at `start`: what is not in it is gone.",
+}
+
 T = TypeVar("T")
 Ways = Literal["after", "before"]
 SyncNamed = Callable[[str], Awaitable[Sync]]
@@ -161,8 +168,7 @@ class Streams:
         except Expired as error:
             raise Declined(
                 "cursor_expired",
-                "Some of what comes after this cursor is not kept any more. Go on from"
-                " `oldest`, and take what was missed from /v1/records or the tables.",
+                _EXPIRED[pages == self._records_after],
                 way,
                 oldest=error.oldest.write(),
             ) from error

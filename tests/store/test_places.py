@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
@@ -21,10 +22,11 @@ PLACES = st.builds(
 )
 
 
-@given(PLACES)
-def test_a_place_is_read_as_it_was_written(place: Place) -> None:
+@given(PLACES, st.none() | PLACES)
+def test_a_place_is_read_as_it_was_written(bare: Place, since: Place | None) -> None:
+    place = replace(bare, since=since)
     text = place.write()
-    assert Place.read(text) == place
+    assert (Place.read(text), Place.read(text).since) == (place, since)
     assert text.replace("-", "").replace("_", "").isalnum()
 
 
@@ -53,6 +55,7 @@ def test_no_other_text_is_taken_for_a_cursor(text: str) -> None:
         Place(1, 2, LAST_SEQ + 1).write(),
         Place(1, LAST_TRANSACTION + 1, 3).write(),
         Place(1, -2, 3).write(),
+        Place(1, 2, 3, Place(1, 2, LAST_SEQ + 1)).write(),
     ],
 )
 def test_what_is_no_cursor_is_refused(text: str) -> None:

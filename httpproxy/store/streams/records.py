@@ -7,6 +7,7 @@ says is to be looked up when it is told, and may be newer still.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from psycopg.sql import SQL, Composed, Literal
@@ -37,15 +38,16 @@ class RecordStream:
     async def after(self, place: Place | None, wanted: Wanted, limit: int) -> RecordPage:
         """The next records behind a place, by their newest events; None begins with all.
 
-        Raises Expired if the reader may have missed that records were deleted, since the
-        events have been dropped.
+        Raises Expired if the reader may have missed that records were deleted since it began,
+        as the events have been dropped; `oldest` begins with all records again.
         """
         is_up = await self._compaction.go_on(BATCHES)
-        start = BEGINNING if place is None else place
+        anew = replace(BEGINNING, since=await self._compaction.progress())
+        start = place or anew
         async with in_order(self._database) as connection:
             dropped = (await bearings(connection, wanted.sync_ids)).dropped
-            if place is not None and dropped is not None and place < dropped:
-                raise Expired(dropped)
+            if dropped is not None and _heard(start) < dropped:
+                raise Expired(anew)
             named = {
                 "era": start.era,
                 "transaction": str(start.transaction),
@@ -56,8 +58,8 @@ class RecordStream:
             statement = of_syncs(wanted, _OF_ALL, _OF_ONE, _OF_FEW)
             done = await connection.execute(statement, named)
             rows = await done.fetchall()
-        found = tuple(_record(row) for row in rows if row["fits"])
-        at = place_of(rows[-1]) if rows else start
+        found = tuple(_record(row, start, dropped) for row in rows if row["fits"])
+        at = _begun(place_of(rows[-1]), start, start.since) if rows else start
         full = len(found) == limit or (bool(rows) and rows[-1]["looked"] >= LOOKS)
         return RecordPage(found, at, end=is_up and not full)
 
@@ -74,9 +76,20 @@ _OF_ONE: Final = _statement("records_of_one")
 _OF_FEW: Final = _statement("records_of_few")
 
 
-def _record(row: dict[str, Any]) -> RecordPlace:
+def _heard(place: Place) -> Place:
+    """Up to where a reader knows what was deleted: whatever was before it began, it was never
+    told of as being there."""
+    return place if place.since is None else max(place, place.since)
+
+
+def _begun(place: Place, start: Place, needed: Place | None) -> Place:
+    """A place with when its reader began, if that is `needed` behind it."""
+    return place if needed is None or place >= needed else replace(place, since=start.since)
+
+
+def _record(row: dict[str, Any], start: Place, dropped: Place | None) -> RecordPlace:
     return RecordPlace(
-        place_of(row),
+        _begun(place_of(row), start, dropped),
         row["sync_id"],
         row["collection_id"],
         row["upstream_id"],

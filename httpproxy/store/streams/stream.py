@@ -98,7 +98,8 @@ class EventStream:
         self._database = database
 
     async def after(self, place: Place | None, wanted: Wanted, limit: int) -> EventPage:
-        """The next events behind a place, oldest first; None begins with the oldest.
+        """The next events behind a place, oldest first; None begins with the oldest that is
+        kept.
 
         Raises Expired if events behind the place, of the wanted syncs, have been dropped.
         """
@@ -106,7 +107,7 @@ class EventStream:
             known = await bearings(connection, wanted.sync_ids)
             if place is not None and known.dropped is not None and place < known.dropped:
                 raise Expired(known.dropped)
-            start = BEGINNING if place is None else place
+            start = place or known.dropped or BEGINNING
             return await _page(connection, forward(known.eras, start), start, wanted, limit)
 
     async def before(self, place: Place | None, wanted: Wanted, limit: int) -> EventPage:
@@ -130,15 +131,15 @@ class EventStream:
         return None
 
     async def horizon(self) -> Place:
-        """The place of the newest event that can be told; while an era has none, its
-        beginning."""
+        """The place of the newest event that can be told, also if it is dropped by now;
+        while an era has none, its beginning."""
         async with in_order(self._database) as connection:
-            era = (await bearings(connection)).eras[-1]
+            known = await bearings(connection)
+            era = known.eras[-1]
             named = {"horizon": str(era.horizon), "first_seq": era.first_seq}
             row = await (await connection.execute(QUERIES["newest_event"], named)).fetchone()
-        if row is None:
-            return Place(era.number, 0, 0)
-        return Place(era.number, int(row["transaction"]), row["seq"])
+        newest = Place(era.number, 0, 0) if row is None else _place(era, row)
+        return newest if known.dropped is None else max(newest, known.dropped)
 
     async def oldest(self) -> Place | None:
         """The place behind which all events are kept; None if none was ever dropped."""

@@ -5,7 +5,9 @@
 -- The eras, how far events can be told, and how far those of some syncs (NULL: of all) were
 -- dropped. What transactions before the horizon wrote is seen, or was undone.
 SELECT e.era, e.first_seq, e.salt, d.era AS dropped_era, d.transaction AS dropped_transaction,
-    d.seq AS dropped_seq, pg_snapshot_xmin(pg_current_snapshot())::text AS horizon
+    d.seq AS dropped_seq, pg_snapshot_xmin(pg_current_snapshot())::text AS horizon,
+    -- Nothing is dropped behind this in the same transaction: it waits for our lock.
+    (SELECT true FROM ONLY httpproxy.event LIMIT 1) AS held
 FROM httpproxy.event_era e
 LEFT JOIN (
     SELECT d.era, d.transaction::text, d.seq FROM httpproxy.event_dropped d
