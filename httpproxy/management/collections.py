@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from httpproxy.management.credentials import Credentials
 from httpproxy.management.models import Model, Moment
 from httpproxy.management.naming import public_id_of
-from httpproxy.management.paging import Page, read_cursor, write_cursor
+from httpproxy.management.paging import Page, page_among
 from httpproxy.office import Office
 from httpproxy.store.credentials.values import Credential
 from httpproxy.store.registry import Sync
@@ -71,15 +71,11 @@ class Collections:
         self, credential: str, limit: int, cursor: str | None
     ) -> Page[CollectionDocument]:
         """What a credential was last seen to reach; the API is asked if nobody has yet."""
-        after = None if cursor is None else str(read_cursor(cursor, str)[0])
         found = await self._credentials.found(credential)
         there = await self._kept(found)
         if there is None:
             there, _ = await self._discovered(found)
-        begun = next((n for n, each in enumerate(there, 1) if each.id == after), 0)
-        rest = there[begun:]
-        next_ = write_cursor(rest[limit - 1].id) if len(rest) > limit else None
-        return Page(rest[:limit], next_)
+        return page_among(there, limit, cursor, lambda each: (each.id,))
 
     async def refresh(self, credential: str, limit: int) -> Page[CollectionDocument]:
         """Asks the API anew; the tables of the credential's syncs follow what it says.
@@ -93,8 +89,7 @@ class Collections:
             sync = await self._office.registry.sync(id_)
             if sync is not None:
                 await self._follow(sync, collections)
-        next_ = write_cursor(there[limit - 1].id) if len(there) > limit else None
-        return Page(there[:limit], next_)
+        return page_among(there, limit, None, lambda each: (each.id,))
 
     async def _follow(self, sync: Sync, collections: tuple[Collection, ...]) -> None:
         following = self._office.registry.following

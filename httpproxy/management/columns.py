@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from httpproxy.management.models import Model
 from httpproxy.management.naming import collection_named, public_id_of
-from httpproxy.management.paging import Page, read_cursor, write_cursor
+from httpproxy.management.paging import Page, page_among
 from httpproxy.management.patching import etag_of, require_match
 from httpproxy.management.problems import Declined
 from httpproxy.office import Office
@@ -106,11 +106,7 @@ class Columns:
         if collection is not None:
             layouts = [_layout(sync, layouts, collection)]
         columns = [each for layout in layouts for each in _columns(sync, layout)]
-        first = 0 if cursor is None else _after(columns, cursor)
-        items = columns[first : first + limit]
-        more = first + limit < len(columns)
-        last = write_cursor(items[-1].collection_id, items[-1].field_id) if more else None
-        return Page(items, last)
+        return page_among(columns, limit, cursor, lambda c: (c.collection_id, c.field_id))
 
     async def get(self, sync: Sync, collection: str, field: str) -> Column:
         """A column, by its field's id or name, or by its own name."""
@@ -222,13 +218,3 @@ def _told(sync: Sync, layout: Layout, kept: Kept) -> Column:
         system=field.id.startswith("$"),
         removed=kept.removed,
     )
-
-
-def _after(columns: Sequence[Column], cursor: str) -> int:
-    """Where the page after this cursor begins. Raises Declined."""
-    place = read_cursor(cursor, str, str)
-    for at, column in enumerate(columns):
-        if (column.collection_id, column.field_id) == place:
-            return at + 1
-    detail = "The column that the page before ended with is not there any more: begin anew."
-    raise Declined("bad_parameter", detail, "cursor")

@@ -31,9 +31,9 @@ from httpproxy.management.entering import (
     read,
 )
 from httpproxy.management.inspecting import Check, account_of, failed, told
-from httpproxy.management.listing import is_id, page_of, paged, place_of, read_metadata
 from httpproxy.management.models import Metadata, wrongs
-from httpproxy.management.paging import Page
+from httpproxy.management.naming import is_id
+from httpproxy.management.paging import Page, made_of, page_of, read_metadata
 from httpproxy.management.patching import merge_patch, require_match
 from httpproxy.management.problems import Declined
 from httpproxy.office import Office
@@ -82,9 +82,8 @@ class Credentials:
             wishes.oauth_app_id,
             read_metadata(wishes.metadata),
         )
-        rows = await self._store.page(wanted, place_of(cursor), limit + 1)
-        kept, next_ = page_of(rows, limit, lambda row: (row.created_at, row.id))
-        return paged(kept, next_, self._told)
+        rows = await self._store.page(wanted, made_of(cursor), limit + 1)
+        return page_of(rows, limit, lambda row: (row.created_at, row.id)).told(self._told)
 
     async def get(self, id_or_name: str) -> tuple[CredentialDocument, str]:
         """A credential, and its tag. Raises Declined (404)."""
@@ -148,9 +147,11 @@ class Credentials:
             return self._told(stored), tag_of(stored)
         raise Declined("changed_meanwhile", "Others change it all the time; try again.")
 
-    async def delete(self, id_or_name: str) -> None:
-        """Forgets a credential. Raises Declined, 409 while syncs use it."""
+    async def delete(self, id_or_name: str, if_match: str | None = None) -> None:
+        """Forgets a credential. Raises Declined: 409 while syncs use it, 412 if it is not what
+        `if_match` names."""
         found = await self.found(id_or_name)
+        require_match(tag_of(found), if_match)
         if await self._store.delete(found.id):
             return
         users = await self._store.users(found.id, _NAMED)

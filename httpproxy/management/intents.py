@@ -6,10 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from httpproxy.management.listing import page_of, place_of
 from httpproxy.management.models import Model, Moment
-from httpproxy.management.paging import Page
-from httpproxy.management.problems import Declined
+from httpproxy.management.paging import Page, made_of, no_cursor, page_of
 from httpproxy.office import Office
 from httpproxy.store.intents.ledger import Ledger
 from httpproxy.store.intents.values import OpenIntent
@@ -45,18 +43,17 @@ class OpenIntents:
         self, limit: int, cursor: str | None = None, sync: Sync | None = None
     ) -> Page[IntentDocument]:
         """Oldest first, of one sync or of all. Raises Declined for a cursor not ours."""
-        place = place_of(cursor)
+        place = made_of(cursor)
         after = None if place is None else (place[0], _number(place[1]))
         whose = None if sync is None else sync.id
         async with Ledger(self._office.dsn) as ledger:
             found = await ledger.open(limit + 1, whose, after)
-        kept, next_ = page_of(found, limit, lambda each: (each.began_at, str(each.id)))
-        return Page([_told(each) for each in kept], next_)
+        return page_of(found, limit, lambda each: (each.began_at, str(each.id))).told(_told)
 
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise Declined("bad_parameter", "This is no cursor of ours; leave it out.", "cursor")
+        raise no_cursor()
     return int(text)
 
 

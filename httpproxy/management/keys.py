@@ -10,9 +10,9 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from httpproxy.management.listing import is_id, page_of, paged, place_of
 from httpproxy.management.models import Model, Moment, Name, Text
-from httpproxy.management.paging import Page
+from httpproxy.management.naming import is_id
+from httpproxy.management.paging import Page, made_of, page_of
 from httpproxy.management.problems import Declined
 from httpproxy.store.registry import Sync
 from httpproxy.store.secrets.keys import SCOPES, Key, Keys, Scope
@@ -66,9 +66,8 @@ class ApiKeys:
     ) -> Page[KeyDocument]:
         """The keys that `giver` has to do with, oldest first, revoked and expired ones too."""
         sync_id = None if giver is None else giver.sync_id
-        rows = await self._store.page(sync_id, place_of(cursor), limit + 1)
-        kept, next_ = page_of(rows, limit, lambda row: (row.created_at, row.id))
-        return paged(kept, next_, described)
+        rows = await self._store.page(sync_id, made_of(cursor), limit + 1)
+        return page_of(rows, limit, lambda row: (row.created_at, row.id)).told(described)
 
     async def get(self, id_or_name: str, giver: Key | None) -> KeyDocument:
         """The key of this id, or else the living one of this name."""

@@ -78,3 +78,9 @@ def unknown_collection(
         member,
         collections=ids[:MOST_NAMED],
     )
+
+
+def is_id(text: str) -> bool:
+    """Whether anything could have this id or name: of what Postgres stores no text, nothing
+    is there."""
+    return text.isprintable() and len(text) <= 500

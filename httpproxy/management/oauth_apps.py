@@ -10,10 +10,9 @@ from typing import Final
 
 from pydantic import Field
 
-from httpproxy.management.listing import is_id, page_of, paged, place_of
 from httpproxy.management.models import Model, Moment, Name, Text
-from httpproxy.management.naming import provider_named
-from httpproxy.management.paging import Page
+from httpproxy.management.naming import is_id, provider_named
+from httpproxy.management.paging import Page, made_of, page_of
 from httpproxy.management.patching import etag_of, require_match
 from httpproxy.management.problems import Declined
 from httpproxy.office import Office
@@ -76,9 +75,8 @@ class OAuthApps:
         self, wishes: OAuthAppWishes, limit: int, cursor: str | None
     ) -> Page[OAuthAppDocument]:
         """The apps that fit, oldest first."""
-        rows = await self._store.page(wishes.provider, place_of(cursor), limit + 1)
-        kept, next_ = page_of(rows, limit, lambda row: (row.created_at, row.id))
-        return paged(kept, next_, _told)
+        rows = await self._store.page(wishes.provider, made_of(cursor), limit + 1)
+        return page_of(rows, limit, lambda row: (row.created_at, row.id)).told(_told)
 
     async def get(self, id_or_name: str) -> tuple[OAuthAppDocument, str]:
         """An app, and its tag."""
@@ -118,9 +116,11 @@ class OAuthApps:
             return _told(stored), _tag(stored)
         raise Declined("changed_meanwhile", "Others change it all the time; try again.")
 
-    async def delete(self, id_or_name: str) -> None:
-        """Forgets an app. Raises Declined, 409 while credentials are refreshed by it."""
+    async def delete(self, id_or_name: str, if_match: str | None = None) -> None:
+        """Forgets an app. Raises Declined: 409 while credentials are refreshed by it, 412 if it
+        is not what `if_match` names."""
         found = await self._found(id_or_name)
+        require_match(_tag(found), if_match)
         try:
             await self._store.delete(found.id)
         except InUse as error:

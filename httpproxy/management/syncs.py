@@ -13,11 +13,10 @@ from typing import Final, cast
 from pydantic import JsonValue, ValidationError
 
 from httpproxy.management.credentials import Credentials
-from httpproxy.management.listing import page_of, place_of
 from httpproxy.management.making import Making, Narrated, budgets, silently, spellings
 from httpproxy.management.models import wrongs
 from httpproxy.management.naming import public_id_of
-from httpproxy.management.paging import Page
+from httpproxy.management.paging import Page, made_of, page_of
 from httpproxy.management.patching import etag_of, merge_patch, require_match
 from httpproxy.management.problems import Declined
 from httpproxy.management.standing import Standing, healths, settable, tag_of
@@ -71,11 +70,11 @@ class Syncs:
 
         Candidates for a phase are found by indexes; who of them is at it, health decides.
         """
-        after = place_of(cursor)
+        after = made_of(cursor)
         if phase is None:
             rows = await self._roster.page(wanted, after, limit + 1)
-            kept, next_ = page_of(rows, limit, lambda row: row.place)
-            return Page(await self._standing.documents(kept), next_)
+            page = page_of(rows, limit, lambda row: row.place)
+            return Page(await self._standing.documents(page.items), page.next)
         wanted = replace(wanted, phase=phase.value)
         found: list[tuple[Entry, SyncDocument]] = []
         while len(found) <= limit:
@@ -87,8 +86,7 @@ class Syncs:
                 break
             at, id_ = rows[-1].place
             after = at.isoformat(), id_
-        kept_, next_ = page_of(found, limit, lambda each: each[0].place)
-        return Page([each for _, each in kept_], next_)
+        return page_of(found, limit, lambda each: each[0].place).told(lambda each: each[1])
 
     async def get(self, sync_id: str) -> tuple[SyncDocument, str]:
         """A sync, and its tag. Raises Declined (404)."""
@@ -137,8 +135,13 @@ class Syncs:
             return await self._told(changed)
         raise Declined("changed_meanwhile", "Others change it all the time; try again.")
 
-    async def delete(self, sync: Sync, *, drop_tables: bool) -> None:
-        """Ends a sync; its tables stay, unless they are to be dropped. Raises InUse."""
+    async def delete(
+        self, sync: Sync, *, drop_tables: bool, if_match: str | None = None
+    ) -> None:
+        """Ends a sync; its tables stay, unless they are to be dropped. Raises InUse;
+        Declined, 412 if it is not what `if_match` names."""
+        if if_match is not None:
+            require_match((await self.get(sync.id))[1], if_match)
         await self.making.end(sync, drop_tables=drop_tables)
 
     async def _told(self, entry: Entry) -> tuple[SyncDocument, str]:

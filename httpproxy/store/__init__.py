@@ -12,8 +12,8 @@ sharing    what several processes know of each other
 secrets    what is sealed, and API keys
 events     who made a record
 replicas   whether a replica has what was committed
-database   connections and migrations; `queries` are the named SQL, `ids` what things are called,
-           `errors` what goes wrong
+database   connections and migrations; `queries` are the named SQL, `errors` what goes wrong,
+           `ids` what things are called
 embedded   a Postgres of our own, where none is given
 grants     what a role needs in somebody else's database
 destinations   the DSN of a Postgres that a user named, made safe

@@ -7,8 +7,8 @@ from typing import Final
 from pydantic import Field
 
 from httpproxy.api.operations import Answer, Ask, Listing, Operation
-from httpproxy.management.listing import read_metadata
 from httpproxy.management.models import Model, Name, Text
+from httpproxy.management.paging import read_metadata
 from httpproxy.management.problems import Declined
 from httpproxy.management.sync_documents import NewSync, Status, SyncDocument, SyncPatch
 from httpproxy.management.syncs import Syncs
@@ -95,6 +95,9 @@ async def change(ask: Ask) -> Answer:
     """A merge patch."""
     sync = await ask.sync(ask.path["sync_id"])
     patch: SyncPatch = ask.body
+    if ask.key.sync_id is not None and patch.credential_id not in (None, sync.credential_id):
+        detail = "The API key is for one sync: it cannot choose among the credentials of all."
+        raise Declined("key_not_allowed", detail, "credential_id")
     changed, tag = await _service(ask).change(sync.id, patch, ask.if_match)
     return Answer(changed, etag=tag)
 
@@ -103,7 +106,7 @@ async def delete(ask: Ask) -> Answer:
     """Its API root ends working; nothing is deleted at the API."""
     wish: DeleteSync = ask.query
     sync = await ask.sync(ask.path["sync_id"])
-    await _service(ask).delete(sync, drop_tables=wish.drop_tables)
+    await _service(ask).delete(sync, drop_tables=wish.drop_tables, if_match=ask.if_match)
     return Answer(status=204)
 
 
