@@ -25,7 +25,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from httpproxy.management.services import make_services
-from httpproxy.management.sync_documents import NewSync
+from httpproxy.management.syncs.documents import NewSync
 from httpproxy.sandbox.server import SandboxServer
 from httpproxy.sandbox.simulators import Simulators
 from httpproxy.service import Service, open_service

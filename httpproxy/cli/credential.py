@@ -16,9 +16,9 @@ from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.managing import model, pages, read_object, work
 from httpproxy.cli.output import as_json, as_table, json_option
 from httpproxy.cli.prompting import Asked, read_secrets
-from httpproxy.management.credential_documents import CredentialDocument, CredentialWishes
-from httpproxy.management.entering import CredentialPatch, NewCredential, kind_of
-from httpproxy.management.inspecting import Check
+from httpproxy.management.credentials.documents import CredentialDocument, CredentialWishes
+from httpproxy.management.credentials.entering import CredentialPatch, NewCredential, kind_of
+from httpproxy.management.credentials.inspecting import Check
 from httpproxy.management.services import Services
 from providers.catalog import PROVIDERS
 from providers.credentials import CredentialKind

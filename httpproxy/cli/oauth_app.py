@@ -15,7 +15,7 @@ from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.managing import model, pages, work
 from httpproxy.cli.output import as_json, as_table, json_option
 from httpproxy.cli.prompting import Asked, read_secrets
-from httpproxy.management.oauth_apps import (
+from httpproxy.management.credentials.oauth_apps import (
     NewOAuthApp,
     OAuthAppDocument,
     OAuthAppPatch,

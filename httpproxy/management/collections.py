@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from httpproxy.management.credentials import Credentials
+from httpproxy.management.credentials.service import Credentials
 from httpproxy.management.models import Model, Moment
 from httpproxy.management.naming import public_id_of
 from httpproxy.management.paging import Page, page_among

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from httpproxy.management.collections import Collections
 from httpproxy.management.columns import Columns
-from httpproxy.management.credentials import Credentials
+from httpproxy.management.credentials.oauth_apps import OAuthApps
+from httpproxy.management.credentials.service import Credentials
 from httpproxy.management.intents import OpenIntents
 from httpproxy.management.keys import ApiKeys
-from httpproxy.management.oauth_apps import OAuthApps
 from httpproxy.management.schema import Schemas
-from httpproxy.management.steering import Steering
-from httpproxy.management.syncs import Syncs
+from httpproxy.management.syncs.service import Syncs
+from httpproxy.management.syncs.steering import Steering
 from httpproxy.office import Office
 from httpproxy.store.secrets.keys import Keys
 

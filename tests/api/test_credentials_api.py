@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from api.desk import AIRTABLE, HUBSPOT, PAT, PRIVATE, Desk, open_desk
 
-from httpproxy.management.entering import FLAT, masked
+from httpproxy.management.credentials.entering import FLAT, masked
 from httpproxy.store.credentials.values import NewTokens, TokenPair
 from httpproxy.store.registry import Registry
 from providers.catalog import PROVIDERS

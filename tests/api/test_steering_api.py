@@ -13,7 +13,7 @@ from desk import PAT, Desk, open_desk
 from neighbours.drifting import Base
 from neighbours.rows import columns
 
-from httpproxy.management.steering import _live
+from httpproxy.management.syncs.steering import _live
 from httpproxy.store.sync.states import Missing, RunKind
 
 

@@ -16,7 +16,7 @@ from httpproxy.management.ascode.drafting import Plan
 from httpproxy.management.ascode.exporting import exported
 from httpproxy.management.ascode.planning import plan
 from httpproxy.management.services import Services
-from httpproxy.management.sync_documents import SyncDocument
+from httpproxy.management.syncs.documents import SyncDocument
 
 GRANT = AIRTABLE.grant
 THERE: Mapping[str, str] = {

@@ -20,9 +20,9 @@ from neighbours.sandboxes import sandboxes
 from programs import Ended
 
 from httpproxy.cli import logs, root
-from httpproxy.management.entering import NewCredential
+from httpproxy.management.credentials.entering import NewCredential
 from httpproxy.management.services import make_services
-from httpproxy.management.sync_documents import NewSync
+from httpproxy.management.syncs.documents import NewSync
 from httpproxy.office import open_office
 from httpproxy.settings.reading import read_settings
 from providers.catalog import PROVIDERS

@@ -15,7 +15,7 @@ from programs import Ended, Programs, Running
 from psycopg.rows import dict_row
 from pyairtable import Api
 
-from httpproxy.management.steering import _slowed
+from httpproxy.management.syncs.steering import _slowed
 from providers.catalog import PROVIDERS
 from providers.spec import Budget
 

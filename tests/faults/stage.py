@@ -16,7 +16,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from httpproxy.management.services import make_services
-from httpproxy.management.sync_documents import NewSync
+from httpproxy.management.syncs.documents import NewSync
 from httpproxy.office import Office, api_root, open_office
 from httpproxy.settings.reading import Settings
 from httpproxy.store.registry import Sync

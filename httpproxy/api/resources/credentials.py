@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from httpproxy.api.operations import Answer, Ask, Listing, Operation
-from httpproxy.management.credential_documents import (
+from httpproxy.management.credentials.documents import (
     CredentialDocument,
     CredentialWishes,
     StoredCredential,
 )
-from httpproxy.management.credentials import Credentials
-from httpproxy.management.entering import CredentialPatch, NewCredential
-from httpproxy.management.inspecting import Check
+from httpproxy.management.credentials.entering import CredentialPatch, NewCredential
+from httpproxy.management.credentials.inspecting import Check
+from httpproxy.management.credentials.service import Credentials
 from httpproxy.management.providers import ProviderDocument, providers
 
 _TAG: Final = "credentials"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from httpproxy.api.operations import Answer, Ask, Listing, Operation
-from httpproxy.management.oauth_apps import (
+from httpproxy.management.credentials.oauth_apps import (
     NewOAuthApp,
     OAuthAppDocument,
     OAuthAppPatch,

@@ -13,7 +13,8 @@ from httpproxy.management.schema import (
     applied_document,
     schema_document,
 )
-from httpproxy.management.steering import (
+from httpproxy.management.syncs.documents import SyncDocument
+from httpproxy.management.syncs.steering import (
     Compared,
     Resume,
     Resync,
@@ -23,7 +24,6 @@ from httpproxy.management.steering import (
     compared,
     resynced,
 )
-from httpproxy.management.sync_documents import SyncDocument
 from httpproxy.store.registry import Sync
 
 _TAG: Final = "syncs"

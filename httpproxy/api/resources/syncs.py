@@ -10,8 +10,8 @@ from httpproxy.api.operations import Answer, Ask, Listing, Operation
 from httpproxy.management.models import Model, Name, Text
 from httpproxy.management.paging import read_metadata
 from httpproxy.management.problems import Declined
-from httpproxy.management.sync_documents import NewSync, Status, SyncDocument, SyncPatch
-from httpproxy.management.syncs import Syncs
+from httpproxy.management.syncs.documents import NewSync, Status, SyncDocument, SyncPatch
+from httpproxy.management.syncs.service import Syncs
 from httpproxy.store.errors import NameTaken
 from httpproxy.store.roster import Filter
 from httpproxy.sync.health import Phase

@@ -25,7 +25,7 @@ from httpproxy.exchange.apis import APIS
 from httpproxy.exchange.calls import Caller
 from httpproxy.exchange.problems import Rejected
 from httpproxy.exchange.refreshing import CredentialTrouble
-from httpproxy.management.standing import healths
+from httpproxy.management.syncs.standing import healths
 from httpproxy.office import Office, open_office
 from httpproxy.settings.reading import Settings, misspelled_variables
 from httpproxy.store.errors import StoreError

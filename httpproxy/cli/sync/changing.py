@@ -14,8 +14,8 @@ from httpproxy.cli.managing import model, read_object
 from httpproxy.cli.output import as_json
 from httpproxy.cli.running import run
 from httpproxy.cli.sync.creation import read_rates
-from httpproxy.management.standing import as_limit
-from httpproxy.management.sync_documents import SyncDocument, SyncPatch
+from httpproxy.management.syncs.documents import SyncDocument, SyncPatch
+from httpproxy.management.syncs.standing import as_limit
 from httpproxy.settings.reading import Settings
 from providers.catalog import PROVIDERS
 from providers.spec import Provider

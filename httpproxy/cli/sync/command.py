@@ -25,7 +25,7 @@ from httpproxy.cli.sync.steering import pause, resume, resync
 from httpproxy.cli.sync.summary import summary
 from httpproxy.cli.sync.verifying import verify
 from httpproxy.cli.sync.watch.command import watch
-from httpproxy.management.syncs import Seen
+from httpproxy.management.syncs.service import Seen
 from httpproxy.office import wall_clock
 from httpproxy.settings.reading import Settings
 from httpproxy.store.roster import Filter

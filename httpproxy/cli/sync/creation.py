@@ -23,9 +23,9 @@ from httpproxy.cli.output import as_json
 from httpproxy.cli.running import run
 from httpproxy.cli.sync.discovering import narrated
 from httpproxy.cli.sync.summary import summary
-from httpproxy.management.entering import NewCredential
-from httpproxy.management.standing import as_limit
-from httpproxy.management.sync_documents import NewSync
+from httpproxy.management.credentials.entering import NewCredential
+from httpproxy.management.syncs.documents import NewSync
+from httpproxy.management.syncs.standing import as_limit
 from httpproxy.settings.reading import Settings, environment
 from providers.catalog import PROVIDERS
 from providers.spec import Budget, Provider

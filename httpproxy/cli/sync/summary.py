@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from httpproxy.management.sync_documents import SyncDocument
+from httpproxy.management.syncs.documents import SyncDocument
 from httpproxy.store.layouts.tables import SyncTables
 
 

@@ -13,7 +13,7 @@ from httpproxy.cli.failures import FAILED, USAGE, Failure
 from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json, as_table, json_option
 from httpproxy.cli.running import run
-from httpproxy.management.steering import SAMPLE, Looked, Verify, chosen
+from httpproxy.management.syncs.steering import SAMPLE, Looked, Verify, chosen
 from httpproxy.settings.reading import Settings
 
 # A serving process does not know of this one's calls, nor this one of its: so it takes

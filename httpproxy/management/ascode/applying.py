@@ -21,12 +21,12 @@ from httpproxy.management.ascode.drafting import Plan, Secrets, Step
 from httpproxy.management.ascode.opening import stored_app, stored_credential
 from httpproxy.management.ascode.syncs import column_steps
 from httpproxy.management.columns import Settable as ColumnWish
-from httpproxy.management.entering import CredentialPatch, NewCredential
-from httpproxy.management.oauth_apps import NewOAuthApp, OAuthAppPatch
+from httpproxy.management.credentials.entering import CredentialPatch, NewCredential
+from httpproxy.management.credentials.oauth_apps import NewOAuthApp, OAuthAppPatch
 from httpproxy.management.patching import merge_between
 from httpproxy.management.problems import Declined
 from httpproxy.management.services import Services
-from httpproxy.management.sync_documents import NewSync, SyncPatch
+from httpproxy.management.syncs.documents import NewSync, SyncPatch
 from httpproxy.store.registry import Sync
 
 _RESUMED: Final = SyncPatch.model_validate({"status": "active"})

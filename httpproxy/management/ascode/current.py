@@ -10,7 +10,7 @@ from typing import Final
 from httpproxy.management.columns import Column
 from httpproxy.management.paging import MAX_LIMIT
 from httpproxy.management.services import Services
-from httpproxy.management.sync_documents import SyncDocument
+from httpproxy.management.syncs.documents import SyncDocument
 from httpproxy.store.credentials.apps import App, Apps
 from httpproxy.store.credentials.values import Credential, CredentialFilter, TokenPair
 from httpproxy.store.errors import KeyMismatch

@@ -32,7 +32,7 @@ from pydantic import (
 
 from httpproxy.management.columns import Settable as ColumnWish
 from httpproxy.management.models import Metadata, Model, Name, RateLimit, Text, Wrong, wrongs
-from httpproxy.management.sync_documents import CollectionIds, RateLimits, Status
+from httpproxy.management.syncs.documents import CollectionIds, RateLimits, Status
 
 M = TypeVar("M", bound=Model)
 

@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue
 
 from httpproxy.management.ascode.current import Current
 from httpproxy.management.ascode.declared import Declared, at
-from httpproxy.management.entering import masked
+from httpproxy.management.credentials.entering import masked
 from httpproxy.management.models import Model, Wrong
 
 Secrets = Mapping[str, str | None]

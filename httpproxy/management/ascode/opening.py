@@ -13,7 +13,7 @@ from httpproxy.management.ascode.declared import (
     at,
 )
 from httpproxy.management.ascode.drafting import Draft
-from httpproxy.management.entering import kind_of
+from httpproxy.management.credentials.entering import kind_of
 from httpproxy.management.naming import provider_named
 from httpproxy.management.problems import Declined
 

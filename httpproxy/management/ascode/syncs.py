@@ -9,11 +9,11 @@ from httpproxy.management.ascode.current import StoredSync
 from httpproxy.management.ascode.declared import DeclaredSync
 from httpproxy.management.columns import Column
 from httpproxy.management.columns import Settable as ColumnWish
-from httpproxy.management.making import budgets
 from httpproxy.management.models import RateLimit
 from httpproxy.management.naming import public_id_of, spelling_of
 from httpproxy.management.problems import Declined
-from httpproxy.management.sync_documents import SyncDocument
+from httpproxy.management.syncs.documents import SyncDocument
+from httpproxy.management.syncs.making import budgets
 from providers.catalog import PROVIDERS
 from providers.record import Collection, Schema
 from providers.spec import Provider

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
-from httpproxy.management.entering import NewCredential
+from httpproxy.management.credentials.entering import NewCredential
 from httpproxy.management.models import Metadata, Model, Moment, Name, RateLimit, Text
 from httpproxy.sync.health import Phase
 

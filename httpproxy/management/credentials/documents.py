@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import Field
 
-from httpproxy.management.entering import masked
-from httpproxy.management.inspecting import Check
+from httpproxy.management.credentials.entering import masked
+from httpproxy.management.credentials.inspecting import Check
 from httpproxy.management.models import Model, Moment, Text
 from httpproxy.management.patching import etag_of
 from httpproxy.store.credentials.values import Credential, TokenPair

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from httpproxy.management.models import RateLimit
 from httpproxy.management.naming import public_id
 from httpproxy.management.patching import etag_of
-from httpproxy.management.sync_documents import (
+from httpproxy.management.syncs.documents import (
     CollectionHealth,
     Connection,
     HealthDocument,

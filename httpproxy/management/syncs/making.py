@@ -17,11 +17,11 @@ from httpproxy.exchange.allotment import Allotment
 from httpproxy.exchange.apis import APIS
 from httpproxy.exchange.calls import Caller
 from httpproxy.exchange.problems import Rejected
-from httpproxy.management.credentials import Credentials
+from httpproxy.management.credentials.service import Credentials
 from httpproxy.management.models import RateLimit
 from httpproxy.management.naming import provider_named, spelling_of
 from httpproxy.management.problems import Declined
-from httpproxy.management.sync_documents import NewSync
+from httpproxy.management.syncs.documents import NewSync
 from httpproxy.office import Office
 from httpproxy.store.credentials.values import CredentialDraft
 from httpproxy.store.errors import NameTaken, StoreError

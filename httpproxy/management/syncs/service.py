@@ -12,15 +12,15 @@ from typing import Final, cast
 
 from pydantic import JsonValue, ValidationError
 
-from httpproxy.management.credentials import Credentials
-from httpproxy.management.making import Making, Narrated, budgets, silently, spellings
+from httpproxy.management.credentials.service import Credentials
 from httpproxy.management.models import wrongs
 from httpproxy.management.naming import public_id_of
 from httpproxy.management.paging import Page, made_of, page_of
 from httpproxy.management.patching import etag_of, merge_patch, require_match
 from httpproxy.management.problems import Declined
-from httpproxy.management.standing import Standing, healths, settable, tag_of
-from httpproxy.management.sync_documents import NewSync, Settable, SyncDocument, SyncPatch
+from httpproxy.management.syncs.documents import NewSync, Settable, SyncDocument, SyncPatch
+from httpproxy.management.syncs.making import Making, Narrated, budgets, silently, spellings
+from httpproxy.management.syncs.standing import Standing, healths, settable, tag_of
 from httpproxy.office import Office
 from httpproxy.store.errors import Stale
 from httpproxy.store.registry import Sync

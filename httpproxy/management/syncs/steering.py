@@ -19,7 +19,7 @@ from httpproxy.exchange.live import Live
 from httpproxy.management.models import Model, Text
 from httpproxy.management.naming import public_id, spelling_of
 from httpproxy.management.problems import Declined
-from httpproxy.management.standing import healths
+from httpproxy.management.syncs.standing import healths
 from httpproxy.office import Office, make_reading
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer

@@ -14,14 +14,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from httpproxy.exchange.lifetimes import refresh_in
 from httpproxy.exchange.refreshing import CredentialTrouble
-from httpproxy.management.credential_documents import (
+from httpproxy.management.credentials.documents import (
     CredentialDocument,
     CredentialWishes,
     StoredCredential,
     described,
     tag_of,
 )
-from httpproxy.management.entering import (
+from httpproxy.management.credentials.entering import (
     APP,
     CredentialPatch,
     Entered,
@@ -30,7 +30,7 @@ from httpproxy.management.entering import (
     named,
     read,
 )
-from httpproxy.management.inspecting import Check, account_of, failed, told
+from httpproxy.management.credentials.inspecting import Check, account_of, failed, told
 from httpproxy.management.models import Metadata, wrongs
 from httpproxy.management.naming import is_id
 from httpproxy.management.paging import Page, made_of, page_of, read_metadata
