@@ -77,7 +77,8 @@ class Ask:
 
     @property
     def if_match(self) -> str | None:
-        return self.request.headers.get("If-Match")
+        """What the document is to be like still; a list may come in several fields."""
+        return ", ".join(self.request.headers.getall("If-Match", ())) or None
 
     async def sync(self, id_or_name: str, member: str | None = None) -> Sync:
         """The sync of this id or name, if the key may have to do with it.

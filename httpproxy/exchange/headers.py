@@ -58,6 +58,9 @@ _OF_REQUESTS: Final = _Rule(
 _OF_ANSWERS: Final = _Rule(
     _HOP_BY_HOP | {"proxy-authenticate", "alt-svc"}, ("x-accel-", "httpproxy-")
 )
+# Methods beside the method: an API that heeds one would do other than what we understood, and
+# what a key that only reads may do was decided by.
+_METHODS: Final = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
 _REMEMBERED: Final = 2_000  # characters
 _SETTLED: Final = frozenset({"keep-alive", "Keep-Alive", "close"})  # names no field
 
@@ -111,6 +114,9 @@ def forwarded(
         raise Rejected("bad_header", "Connection names an end-to-end header.")
     for name in named:
         out.popall(name, None)
+    for name in _METHODS:
+        if name in out:
+            raise Rejected("bad_header", f"{name} is not understood: send that method itself.")
     if TRANSFER_ENCODING in out:
         out[CONTENT_LENGTH] = str(body_length)
     _drop(out, _OF_REQUESTS)

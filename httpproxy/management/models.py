@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -21,6 +22,7 @@ from pydantic import (
 )
 
 MOST_METADATA: Final = 16 * 1024  # bytes of JSON
+MOST_NUMBER: Final = 2**63  # 1e30 would come back from Postgres as an integer of 31 digits
 MAX_NAME: Final = 200
 
 
@@ -72,6 +74,10 @@ def _size(value: JsonValue, depth: int = 0) -> int:
     if isinstance(value, dict):
         members = value.items()
         return 2 + sum(2 + _size(k, depth) + _size(v, depth + 1) for k, v in members)
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError("must not hold NaN or infinite numbers")
+    if isinstance(value, int | float) and abs(value) >= MOST_NUMBER:
+        raise ValueError("must not hold numbers of more than 64 bits; send them as texts")
     return len(str(value))
 
 

@@ -40,6 +40,15 @@ def test_connection_cannot_be_used_to_drop_what_the_call_means(name):
     assert caught.value.code == "bad_header"
 
 
+@pytest.mark.parametrize(
+    "name", ["X-HTTP-Method-Override", "x-http-method", "X-METHOD-OVERRIDE"]
+)
+def test_no_other_method_is_smuggled_past_what_was_understood(name):
+    with pytest.raises(Rejected) as caught:
+        sent((name, "DELETE"))
+    assert caught.value.code == "bad_header"
+
+
 def test_a_chunked_body_gets_a_content_length():
     pairs = sent(("Transfer-Encoding", "chunked"), body_length=12)
     assert pairs == [("Content-Length", "12"), ("Via", "1.1 here")]

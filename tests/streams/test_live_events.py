@@ -276,12 +276,20 @@ async def test_what_cannot_be_streamed_is_said_before_the_stream_begins(
 
 
 async def test_a_stream_ends_when_its_key_does(stage: Stage, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live, "CHECK_SECONDS", 0.05)
     monkeypatch.setattr(tail, "REST_SECONDS", 0.05)
     keys = stage.door.inside.keys
     key, text = await Keys(stage.door.inside.office.database, float).create("k", ["read"])
     async with listen(stage.door.url, "/v1/events", text.reveal()) as listener:
         await keys.revoke(key.id)
+        assert await listener.ended() == []
+
+
+async def test_what_comes_after_a_key_was_revoked_is_not_told(stage: Stage):
+    keys = stage.door.inside.keys
+    key, text = await Keys(stage.door.inside.office.database, float).create("k", ["read"])
+    async with listen(stage.door.url, "/v1/events", text.reveal()) as listener:
+        await keys.revoke(key.id)
+        await stage.write(stage.event())
         assert await listener.ended() == []
 
 

@@ -20,7 +20,7 @@ async def list_(ask: Ask) -> Answer:
     """A key of one sync sees those of its sync."""
     asked: Intents = ask.query
     wanted = asked.sync_id or ask.key.sync_id
-    sync = None if wanted is None else await ask.sync(wanted, "sync_id")
+    sync = None if wanted is None else await ask.sync(wanted)
     service = ask.house.services.intents
     return Answer.of_page(await service.page(asked.limit, asked.cursor, sync))
 
@@ -38,5 +38,6 @@ OPERATIONS: Final = (
         query=Intents,
         answer=list[IntentDocument],
         reach="sync",
+        problems=("unknown_sync",),
     ),
 )

@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 MEDIA: Final = "text/event-stream"
 RETRY_MILLISECONDS: Final = 2000
 HEARTBEAT_SECONDS: Final = 15.0
-CHECK_SECONDS: Final = 5.0
 STALLED_SECONDS: Final = 30.0
 
 Following = AsyncGenerator[Told[Document], None]
@@ -103,7 +102,7 @@ class _Teller:
         self._ask = ask
         self._response = response
         self._now = asyncio.get_running_loop().time
-        self._told_at = self._checked_at = self._now()
+        self._told_at = self._now()
 
     async def begin(self, first: Told[Document]) -> None:
         """From here on the reader has a place, even if nothing is told before it leaves."""
@@ -127,10 +126,9 @@ class _Teller:
             await self._response.write_eof()
 
     async def _check_key(self) -> None:
-        if self._now() - self._checked_at >= CHECK_SECONDS:
-            self._checked_at = self._now()
-            with suppress(Unavailable):  # nothing new can be told then, either
-                await self._ask.recheck()
+        """Asks no database mostly: the valid keys are known, as of two seconds ago."""
+        with suppress(Unavailable):  # nothing new can be told then, either
+            await self._ask.recheck()
 
     async def _write(self, text: str) -> None:
         async with asyncio.timeout(STALLED_SECONDS):
