@@ -10,7 +10,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Generic, TypeVar
 
 import orjson
@@ -91,10 +91,11 @@ def made_of(cursor: str | None) -> Made | None:
         return None
     at, id_ = (str(part) for part in read_cursor(cursor, str, str))
     try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
+        said = datetime.fromisoformat(at)
+        moment = said.astimezone(UTC) if said.tzinfo else None  # Postgres takes fewer offsets
+    except (ValueError, OverflowError):
         moment = None
-    if moment is None or moment.tzinfo is None or not id_.isprintable():
+    if moment is None or not id_.isprintable():
         raise no_cursor()
     return moment.isoformat(), id_
 
