@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.ready
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench trial faults format clean
+.PHONY: help demo test check bench trial faults fuzz format clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ trial: $(STAMP) ## 70,000 records, writers, a kill in the middle; compared at th
 
 faults: $(STAMP) ## 300 kills, failing wires, disks and databases under load: some minutes
 	@$(BIN)/python -m tests.faults
+
+fuzz: $(STAMP) ## 100 made-up calls of each kind for each operation of /v1: some minutes
+	@PYTHONPATH=tests $(BIN)/python tests/api/fuzzing.py 100
 
 model: $(STAMP) ## 50,000 random schedules against the interval rule: some minutes
 	@$(BIN)/python -m tests.model
