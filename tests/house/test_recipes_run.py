@@ -175,7 +175,8 @@ def test_the_command_line_s_page_runs_from_top_to_bottom(
         terminal.wait_for("Airtable token: ")
         terminal.type(f"{AIRTABLE.token}\n")
         terminal.wait_for("sync +crm")  # its token comes from the file
-        terminal.wait_for(r"hubspot_crm +contact")
+        for shown in ("crm goes on", "lacking: ", "applied", r"hubspot_crm +contact"):
+            terminal.wait_for(shown)
         terminal.wait_for(r"\w+=[>#] ")
         terminal.type("\\q\n")
         assert terminal.end() == 0, terminal.text
