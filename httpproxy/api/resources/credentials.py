@@ -61,7 +61,7 @@ async def change(ask: Ask) -> Answer:
 
 async def delete(ask: Ask) -> Answer:
     """Not while syncs use it."""
-    await _service(ask).delete(ask.path["credential_id"])
+    await _service(ask).delete(ask.path["credential_id"], ask.if_match)
     return Answer(status=204)
 
 

@@ -54,7 +54,7 @@ async def change(ask: Ask) -> Answer:
 
 async def delete(ask: Ask) -> Answer:
     """Not while credentials are refreshed by it."""
-    await _service(ask).delete(ask.path["app_id"])
+    await _service(ask).delete(ask.path["app_id"], ask.if_match)
     return Answer(status=204)
 
 
