@@ -9,24 +9,21 @@ A collection or a field that is not there any more is told in the words that are
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from httpproxy.management.naming import public_id_of
-from httpproxy.store.layouts.tables import EXTRA, INSERTED_AT, UPDATED_AT, Table
+from httpproxy.store.layouts.tables import EXTRA, Table
 from httpproxy.store.streams.places import Event, RecordPlace
 from httpproxy.store.streams.shapes import Shape
 from httpproxy.streams.documents import EventDocument, RecordDocument
 from providers.catalog import PROVIDERS
 from providers.plain import as_json, flat, public_names
-from providers.record import EMPTY, JSON, Collection
-
-_OURS: Final = frozenset({EXTRA, INSERTED_AT, UPDATED_AT})
+from providers.record import EMPTY, JSON, Collection, Field
 
 
 def told_event(event: Event, shape: Shape) -> EventDocument:
     """The document of an event of a sync of this shape."""
-    table = shape.tables.tables.get(event.collection_id)
     collection = collection_of(event.collection_id, shape)
+    gone = shape.gone.get(event.collection_id, {})
     plain = PROVIDERS[shape.provider].plain(collection, event.data)
     data: dict[str, JSON] = {"id": event.upstream_id, **plain}
     return EventDocument.model_construct(
@@ -39,7 +36,7 @@ def told_event(event: Event, shape: Shape) -> EventDocument:
         event_id=event.event_id,
         event_inserted_at=event.inserted_at,
         seq=event.place.write(),
-        changes=None if event.changes is None else _before(event.changes, table),
+        changes=None if event.changes is None else _before(event.changes, collection, gone),
         origin=event.origin,
         request_id=event.request_id,
     )
@@ -94,21 +91,28 @@ def row_data(
     return flat(table.collection, upstream_id, values, beside, omits_empty=omits_empty)
 
 
-def _before(changes: Mapping[str, JSON], table: Table | None) -> dict[str, JSON]:
+def _before(
+    changes: Mapping[str, JSON], collection: Collection, gone: Mapping[str, Field]
+) -> dict[str, JSON]:
     """Prior values by the fields' names; what was no column's under the upstream's name."""
-    names = {} if table is None else public_names(table.collection)
-    columns = {} if table is None else {c.name: c.field for c in table.columns}
+    names = public_names(collection)
     found: dict[str, JSON] = {}
-    for name, value in changes.items():
-        field = columns.get(name)
+    for field_id, value in changes.items():
+        field = collection.by_id.get(field_id) or gone.get(field_id)
         if field is not None:
-            found[names[field.id]] = as_json(field.column_type, value)
-        elif name not in _OURS:
-            found[name] = value
+            label = names.get(field_id) or _name_of_gone(field, names)
+            found[label] = as_json(field.column_type, value)
+        elif field_id != EXTRA:
+            found[field_id] = value
     extra = changes.get(EXTRA)
     for name, value in extra.items() if isinstance(extra, dict) else ():
-        known = None if table is None else table.collection.by_name.get(name)
+        known = collection.by_name.get(name)
         label = name if known is None else names[known.id]
         if found.get(label) is None:
             found[label] = value
     return found
+
+
+def _name_of_gone(field: Field, names: Mapping[str, str]) -> str:
+    """What a field was called when it was removed, unless another has that name by now."""
+    return field.id if field.name in names.values() else field.name

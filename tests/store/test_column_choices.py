@@ -170,8 +170,8 @@ async def test_what_a_deselected_field_held_is_not_told_as_what_was_before(
     await world.apply(committer, telling(amount=2))
     await world.apply(committer, replace(image(kind=ImageKind.DELETE), values={}))
     _, updated, deleted = await events(world)
-    assert updated["changes"]["amount"] == 1
-    assert deleted["changes"]["name"] == "a"
+    assert updated["changes"]["f_amount"] == 1
+    assert deleted["changes"]["f_name"] == "a"
     assert SECRET not in str([updated, deleted])
 
 

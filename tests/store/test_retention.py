@@ -105,7 +105,7 @@ async def test_who_stands_before_what_was_dropped_is_told(
         assert (await stream.after(place, theirs, 9)).end, "nothing of theirs was dropped"
     for start in (None, third):
         page = await stream.after(start, ours, 9)
-        assert [event.changes for event in page.events] == [{"name": "3"}]
+        assert [event.changes for event in page.events] == [{"f_name": "3"}]
 
 
 async def test_records_outlive_their_events_but_deleted_ones_do_not(

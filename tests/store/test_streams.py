@@ -158,7 +158,7 @@ async def test_a_record_is_told_in_the_order_of_its_versions_whoever_began_first
         await writer.close()
     events = await told(stream)
     ours = [event.changes for event in events if event.upstream_id == "a"]
-    assert ours == [None, {"name": "1"}, {"name": "2"}, {"name": "3"}]
+    assert ours == [None, {"f_name": "1"}, {"f_name": "2"}, {"f_name": "3"}]
     assert [event.place for event in events] == sorted(event.place for event in events)
 
 

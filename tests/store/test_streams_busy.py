@@ -97,4 +97,4 @@ def assert_follow(events: list[Event]) -> None:
         assert (before.event == "deleted") == (after.event == "created")
         if after.event == "updated":
             assert isinstance(before.data, dict)
-            assert after.changes == {"name": before.data["name"]}
+            assert after.changes == {"f_name": before.data["name"]}

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.sql import SQL
 
-from httpproxy.store.database import Connection, Database
+from httpproxy.store.database import Database
 from httpproxy.store.streams import stream
 from httpproxy.store.streams.compaction import Compaction
 from httpproxy.store.streams.places import Place, Wanted
@@ -35,16 +35,19 @@ async def database(database_dsn: str) -> AsyncIterator[Database]:
 def plans(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The plans of what is asked, as its connection makes them."""
     found: list[str] = []
-    execute = psycopg.AsyncConnection.execute
+    execute = psycopg.AsyncCursor.execute
 
-    async def explained(self: Connection, query: Any, *rest: Any, **options: Any) -> Any:
+    async def explained(
+        self: psycopg.AsyncCursor[Any], query: Any, *rest: Any, **options: Any
+    ) -> Any:
         if not isinstance(query, str | bytes):
-            asked = await execute(self, SQL("EXPLAIN ") + query, *rest, **options)
+            cursor = self.connection.cursor()
+            asked = await execute(cursor, SQL("EXPLAIN ") + query, *rest, **options)
             lines = [str(*row.values()) for row in await asked.fetchall()]
             found.append("\n".join(lines))
         return await execute(self, query, *rest, **options)
 
-    monkeypatch.setattr(psycopg.AsyncConnection, "execute", explained)
+    monkeypatch.setattr(psycopg.AsyncCursor, "execute", explained)
     return found
 
 

@@ -50,7 +50,12 @@ def table_of(collection: Collection, names: dict[str, str]) -> Table:
     return Table("sync_1", 1, 1, "schema", "table", collection, columns)
 
 
-AIRTABLE = shape_of("airtable", table_of(TASKS, NAMES))
+GONE = Field("fldGone", "Gone", "dateTime", ColumnType.TIMESTAMPTZ)
+GONE_2 = Field("fldGone2", "Name", "number", ColumnType.NUMERIC)
+AIRTABLE = replace(
+    shape_of("airtable", table_of(TASKS, NAMES)),
+    gone={"tblTasks": {each.id: each for each in (GONE, GONE_2)}},
+)
 
 
 def event_of(**members: Any) -> Event:
@@ -67,7 +72,7 @@ def event_of(**members: Any) -> Event:
             "createdTime": "2026-01-31T12:00:00.000Z",
             "fields": {"fldName": "Plan", "fldAmount": 1.5, "fldGone": [1]},
         },
-        changes={"title": "Draft", "amount": None},
+        changes={"fldName": "Draft", "fldAmount": None},
         origin="proxy",
         request_id="r-1",
         inserted_at=AT,
@@ -104,14 +109,15 @@ def test_a_deletion_tells_the_id_and_what_was_there():
         event="deleted",
         data=None,
         changes={
-            "id": "rec1",
-            "title": "Plan",
-            "done": True,
-            "at": "2026-01-31T13:00:00+01:00",
-            "dropped_column": 3,
+            "$id": "rec1",
+            "fldName": "Plan",
+            "fldDone": True,
+            "fldAt": "2026-01-31T13:00:00+01:00",
+            "fldGone": "2026-01-31T13:00:00+01:00",
+            "fldGone2": 2,
+            "fldForgotten": 3,
             "_extra": {"Amount": "many", "New": 1},
-            "amount": None,
-            "_sync_updated_at": "2026-01-31T13:00:00+01:00",
+            "fldAmount": None,
         },
     )
     told = told_event(gone, AIRTABLE)
@@ -121,7 +127,9 @@ def test_a_deletion_tells_the_id_and_what_was_there():
         "Name": "Plan",
         "Done": True,
         "At": "2026-01-31T12:00:00.000000Z",
-        "dropped_column": 3,
+        "Gone": "2026-01-31T12:00:00.000000Z",
+        "fldGone2": 2,
+        "fldForgotten": 3,
         "Amount": "many",
         "New": 1,
     }
@@ -132,7 +140,7 @@ def test_a_collection_that_is_gone_is_told_in_the_words_that_are_left():
     assert told.collection_id == "airtable:tblGone"
     assert told.data["id"] == "rec1"
     assert told.data["fldName"] == "Plan"
-    assert told.changes == {"title": "Draft", "amount": None}
+    assert told.changes == {"fldName": "Draft", "fldAmount": None}
 
 
 def test_hubspot_s_collections_are_told_by_name():

@@ -119,37 +119,40 @@ def parts_of(table: Table) -> dict[str, Composable]:
         "old_values": _each("t.{}", kept),
         "assignments": _each("{0} = excluded.{0}", kept),
         "changes": COMMA.join(
-            _change(name)
-            for name in (*(c.name for c in table.columns if c not in table.key), EXTRA)
+            [
+                *(_change(c.field.id, c.name) for c in table.columns if c not in table.key),
+                _change(EXTRA, EXTRA),
+            ]
         ),
         "contents": _contents(table),
     }
 
 
-def _change(name: str) -> Composed:
+def _change(key: str, name: str) -> Composed:
     """What a column held, where that is not what it will hold."""
     column = Identifier(name)
     new = _NEW_EXTRA if name == EXTRA else SQL("n.{}").format(column)
     return SQL("CASE WHEN {} IS DISTINCT FROM t.{} THEN {} END").format(
-        new, column, _member(name, "coalesce(pg_catalog.to_json(t.{})::text, 'null')")
+        new, column, _member(key, name, "coalesce(pg_catalog.to_json(t.{})::text, 'null')")
     )
 
 
 def _contents(table: Table, without: str | None = None) -> Composed:
     """What the columns hold, those that hold anything."""
-    held = [column.name for column in table.columns if column.name != without]
+    held = [column for column in table.columns if column.name != without]
     return COMMA.join(
         [
-            *(_member(name, "pg_catalog.to_json(t.{})::text") for name in held),
-            _member(EXTRA, "pg_catalog.to_json(nullif(t.{}, '{{}}'))::text"),
+            *(_member(c.field.id, c.name, "pg_catalog.to_json(t.{})::text") for c in held),
+            _member(EXTRA, EXTRA, "pg_catalog.to_json(nullif(t.{}, '{{}}'))::text"),
         ]
     )
 
 
-def _member(name: str, value: LiteralString) -> Composed:
+def _member(key: str, name: str, value: LiteralString) -> Composed:
     """A member of an object, as JSON's text: that takes half of what jsonb's own functions
-    take to make an object and to leave out of it what has not changed."""
-    opening = Literal(f"{dumps(name)}:")
+    take to make an object and to leave out of it what has not changed. It goes by the field's
+    id: tomorrow a column of this name may be another field's."""
+    opening = Literal(f"{dumps(key)}:")
     return SQL("{} || {}").format(opening, SQL(value).format(Identifier(name)))
 
 

@@ -124,7 +124,7 @@ class Event:
     """A committed change of a record.
 
     `collection_id` is the provider's, `data` the record as the API spelled it (None if it
-    was not told), `changes` what the row said before, by column name: of the columns that
+    was not told), `changes` what the row said before, by the fields' ids: of the columns that
     an update changed, of all that a deletion took. `_extra` among them is what no column
     held, by upstream name.
     """

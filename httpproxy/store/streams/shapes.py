@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from httpproxy.store.database import Database
 from httpproxy.store.layouts import layout
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.queries import load
+from providers.record import Field
 
 QUERIES: Final = load("streams/shapes.sql")
 MOST: Final = 500  # syncs whose tables are kept: about 20 KB each
@@ -22,11 +23,13 @@ MOST: Final = 500  # syncs whose tables are kept: about 20 KB each
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A sync's provider and tables, as they are at a revision."""
+    """A sync's provider and tables, as they are at a revision. `gone`, by the provider's ids
+    of collections, are the fields that were removed, by theirs."""
 
     provider: str
     tables: SyncTables
     revision: int
+    gone: Mapping[str, Mapping[str, Field]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,11 @@ class Shapes:
     async def _read(self, sync_id: str, provider: str, revision: int) -> Shape:
         async with self._database.transaction() as connection:
             layouts = await layout.read_layouts(connection, sync_id, all_=True)
-        return Shape(provider, layout.sync_tables(layouts), revision)
+        gone = {
+            each.table.collection.id: {k.field.id: k.field for k in each.kept if k.removed}
+            for each in layouts
+        }
+        return Shape(provider, layout.sync_tables(layouts), revision, gone)
 
     def _keep(self, sync_id: str, shape: Shape) -> None:
         self._kept[sync_id] = shape

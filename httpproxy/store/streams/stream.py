@@ -18,7 +18,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+from psycopg import AsyncCursor
 from psycopg.sql import SQL, Composed, Literal
+from psycopg.types.json import set_json_loads
 
 from httpproxy.store.database import Connection, Database
 from httpproxy.store.queries import load
@@ -33,6 +35,7 @@ from httpproxy.store.streams.places import (
     event_id,
     seq_of,
 )
+from httpproxy.store.sync.comparing import exactly
 
 QUERIES: Final = load("streams/streams.sql")
 LOOKS: Final = 5000
@@ -125,7 +128,7 @@ class EventStream:
                 if seq is None or not era.first_seq <= seq <= era.last_seq:
                     continue
                 named = {"seq": seq, "horizon": str(era.horizon)}
-                done = await connection.execute(QUERIES["event"], named)
+                done = await _exact(connection).execute(QUERIES["event"], named)
                 row = await done.fetchone()
                 return None if row is None else _event(era, row)
         return None
@@ -210,7 +213,13 @@ async def _rows(
     of_all, of_one, of_few = _STATEMENTS[leg.forward]
     named = {**within(leg), **filters(wanted), "limit": limit}
     statement = of_syncs(wanted, of_all, of_one, of_few)
-    return await (await connection.execute(statement, named)).fetchall()
+    return await (await _exact(connection).execute(statement, named)).fetchall()
+
+
+def _exact(connection: Connection) -> AsyncCursor[dict[str, Any]]:
+    cursor = connection.cursor()
+    set_json_loads(exactly, cursor)
+    return cursor
 
 
 def of_syncs(wanted: Wanted, of_all: T, of_one: T, of_few: T) -> T:

@@ -148,7 +148,8 @@ def _next_keys(table: Table, *, following: bool) -> bytes:
     return compose("next_keys", {**named, "follows": follows}).as_bytes(None)
 
 
-def _exactly(text: str | bytes) -> JSON:
+def exactly(text: str | bytes) -> JSON:
+    """JSON, with a text for a number that no float holds."""
     value: JSON = json.loads(text, parse_float=number)
     return value
 
@@ -168,7 +169,7 @@ async def ask(connection: Connection, statement: bytes, *parameters: Any) -> lis
     Raises Stale for another layout.
     """
     cursor = AsyncRawCursor(connection)
-    set_json_loads(_exactly, cursor)
+    set_json_loads(exactly, cursor)
     try:
         await cursor.execute(statement, parameters)
         return await cursor.fetchall() if cursor.description else []
