@@ -30,7 +30,7 @@ _SIGNS: Final = {"create": "+", "change": "~", "delete": "-"}
 _KINDS: Final = {"oauth_apps": "OAuth app", "credentials": "credential", "syncs": "sync"}
 
 
-@click.command()
+@click.command(short_help="Make things what a file says they are.")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @click.option("--prune", is_flag=True, help="Delete what the file does not name.")
@@ -74,7 +74,7 @@ def apply(invocation: Invocation, /, file: Path, *, wants_json: bool, **flags: b
     work(invocation.settings(), applied)
 
 
-@click.command()
+@click.command(short_help="Write what there is as a file for `apply`.")
 @click.pass_obj
 def export(invocation: Invocation) -> None:
     """Write what there is as a file for `httpproxy apply`, on standard output.

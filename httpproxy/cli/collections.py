@@ -14,7 +14,7 @@ from httpproxy.management.paging import MAX_LIMIT
 from httpproxy.management.services import Services
 
 
-@click.command()
+@click.command(short_help="List the collections that a credential reaches.")
 @click.argument("credential")
 @click.option(
     "--refresh",

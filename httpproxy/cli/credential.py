@@ -40,7 +40,7 @@ expiry_option = click.option(
 )
 
 
-@click.group()
+@click.group(short_help="Credentials: what opens accounts at providers.")
 def credential() -> None:
     """Credentials: what opens accounts at providers.
 

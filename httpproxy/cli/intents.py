@@ -19,7 +19,7 @@ SHOWN: Final = 100  # without --json; the oldest
 _COLUMNS: Final = ("age", "sync", "call", "state", "looks", "next look", "why")
 
 
-@click.command()
+@click.command(short_help="List the calls that are under way or in doubt.")
 @click.option("--sync", "name", metavar="NAME", help="Only those of this sync.")
 @click.option("--limit", default=SHOWN, show_default=True, help="How many at most.")
 @json_option

@@ -28,7 +28,7 @@ from httpproxy.settings.reading import Settings
 _KINDS: Final = ("create", "update", "upsert", "delete")
 
 
-@click.command()
+@click.command(short_help="Create, update, upsert or delete records.")
 @click.argument("kind", type=click.Choice(_KINDS))
 @click.argument("sync")
 @click.argument("collection")

@@ -34,7 +34,7 @@ _COLUMNS: Final = ("id", "provider", "name", "client_id", "has_secret")
 name_option = click.option("--name", help="A name of its own, to find it by.")
 
 
-@click.group("oauth-app")
+@click.group("oauth-app", short_help="OAuth apps, by which tokens are refreshed.")
 def oauth_app() -> None:
     """OAuth apps: by which the tokens of a product's users are refreshed.
 

@@ -5,30 +5,16 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from httpproxy.cli import logs
-from httpproxy.cli.ascode import apply, export
-from httpproxy.cli.collections import collections
-from httpproxy.cli.credential import credential
-from httpproxy.cli.db import db
-from httpproxy.cli.doctor.command import doctor
 from httpproxy.cli.failures import FAILED, explained
-from httpproxy.cli.intents import intents
 from httpproxy.cli.invocation import Invocation
-from httpproxy.cli.keys import keys
-from httpproxy.cli.mutate import mutate
-from httpproxy.cli.oauth_app import oauth_app
-from httpproxy.cli.schema.command import schema
-from httpproxy.cli.secrets import secrets
-from httpproxy.cli.serving import demo, sandbox, serve
-from httpproxy.cli.settings import settings
-from httpproxy.cli.streams import events, records
-from httpproxy.cli.sync.command import sync
 
 EPILOG = """\b
 Exit codes
@@ -47,7 +33,53 @@ Examples
 """
 
 
-@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+COMMANDS: Final = {
+    "serve": "serving:serve",
+    "sync": "sync.command:sync",
+    "credential": "credential:credential",
+    "oauth-app": "oauth_app:oauth_app",
+    "collections": "collections:collections",
+    "mutate": "mutate:mutate",
+    "intents": "intents:intents",
+    "events": "streams:events",
+    "records": "streams:records",
+    "schema": "schema.command:schema",
+    "apply": "ascode:apply",
+    "export": "ascode:export",
+    "keys": "keys:keys",
+    "secrets": "secrets:secrets",
+    "db": "db:db",
+    "doctor": "doctor.command:doctor",
+    "sandbox": "serving:sandbox",
+    "demo": "serving:demo",
+    "settings": "settings:settings",
+}
+"""The commands, and where in this room they are: `module:function`."""
+
+
+class Commands(click.Group):
+    """Loads a command when it is asked for: to start takes half a second otherwise."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own
+        """All of them, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's own
+        cmd_name: str,
+    ) -> click.Command | None:
+        """The command of this name, None if there is none."""
+        module, _, name = COMMANDS.get(cmd_name, "").partition(":")
+        if not module:
+            return None
+        found: click.Command = getattr(import_module(f"httpproxy.cli.{module}"), name)
+        return found
+
+
+@click.group(
+    cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(version("httpproxy"), message="%(version)s")
 @click.option(
     "--config",
@@ -67,32 +99,6 @@ def command(context: click.Context, config: Path | None, data_dir: Path | None) 
     variables and httpproxy.toml (docs/settings.md).
     """
     context.obj = Invocation(config, {"data_dir": data_dir})
-
-
-PARTS = (
-    serve,
-    sync,
-    credential,
-    oauth_app,
-    collections,
-    mutate,
-    intents,
-    events,
-    records,
-    schema,
-    apply,
-    export,
-    keys,
-    secrets,
-    db,
-    doctor,
-    sandbox,
-    demo,
-    settings,
-)
-
-for part in PARTS:
-    command.add_command(part)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -186,7 +186,7 @@ async def _sandbox(settings: Settings, folder: Path | None) -> None:
     click.echo("nothing is kept" if folder is None else f"the state is in {folder}")
 
 
-@click.command()
+@click.command(short_help="Show it at work: sandboxes, a gateway, a write, its row.")
 @gateway_port
 @sandbox_port
 @click.option("--once", is_flag=True, help="End after the first write, for scripts.")

@@ -53,7 +53,7 @@ def _filtered(command: Command) -> Command:
     return command
 
 
-@click.command()
+@click.command(short_help="Show what was committed, change by change.")
 @_filtered
 @click.option("--before", help="What came before this seq, newest first; `now`: the newest.")
 @click.pass_obj
@@ -75,7 +75,7 @@ def events(
     run(settings, _events(settings, _asked(limit, asked), follow, wants_json))
 
 
-@click.command()
+@click.command(short_help="Show every record once, as it is now.")
 @_filtered
 @click.pass_obj
 def records(

@@ -20,7 +20,7 @@ from httpproxy.management.schema import Draft, SchemaWish, schema_document
 from httpproxy.settings.reading import Settings
 
 
-@click.group()
+@click.group(short_help="Follow the API's schema; choose and name columns.")
 def schema() -> None:
     """Follow the API's schema: see what changed, accept it; choose columns and names.
 
