@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 from api.desk import AIRTABLE, HUBSPOT
 from ascode.site import (
     CREDENTIALS,
@@ -20,6 +22,8 @@ from ascode.site import (
 
 from httpproxy.management.ascode.exporting import exported
 from httpproxy.management.columns import Settable as ColumnWish
+from httpproxy.management.syncs.documents import NewSync
+from httpproxy.management.syncs.service import Syncs
 
 
 async def test_an_empty_database_becomes_what_the_file_says(site: Site) -> None:
@@ -43,6 +47,23 @@ async def test_an_empty_database_becomes_what_the_file_says(site: Site) -> None:
     assert not {"name", "amount"} & names
     credential, _ = await site.services.credentials.get("base")
     assert credential.metadata == {"customer": 42, "plan": {"seats": 3}}
+
+
+async def test_columns_are_chosen_before_a_new_sync_begins(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not selected is never read into a table."""
+    began: dict[str, str] = {}
+    create = Syncs.create
+
+    async def watched(self: Syncs, new: NewSync, *more: Any) -> Any:
+        began[str(new.name)] = new.status
+        return await create(self, new, *more)
+
+    monkeypatch.setattr(Syncs, "create", watched)
+    await site.apply(FILE.replace('status = "paused"', ""))
+    assert began == {"crm": "active", "Tasks of Acme": "paused"}
+    assert (await site.sync("Tasks of Acme")).status == "active"
 
 
 async def test_a_file_that_is_applied_is_applied(site: Site) -> None:
