@@ -7,7 +7,7 @@ they may, then what is wrong with what they sent.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -16,19 +16,13 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from httpproxy.api.operations import Operation
 from httpproxy.management.models import wrongs
 from httpproxy.management.problems import Declined
-from httpproxy.store.secrets.keys import Key, Scope
+from httpproxy.store.secrets.keys import Key, Keys, Scope
 
 MOST_WRONGS: Final = 50
 _TYPES: Final = ("application/json", "application/merge-patch+json")
 
 
-class Verifier(Protocol):
-    """`store.secrets.keys.Keys`."""
-
-    async def verify(self, text: str) -> Key | None: ...
-
-
-async def key_of(request: web.Request, keys: Verifier, operation: Operation) -> Key:
+async def key_of(request: web.Request, keys: Keys, operation: Operation) -> Key:
     """The API key of a request, if it opens the operation. Raises Declined: 401, 403."""
     kind, _, text = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer" or not text:
@@ -94,6 +88,9 @@ async def body_of(request: web.Request, model: type[BaseModel] | None) -> tuple[
         if content.strip():
             raise Declined("bad_body", "This operation takes no body; send none.")
         return None, None
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        detail = "Send the body as it is, without Content-Encoding."
+        raise Declined("unsupported_media_type", detail, "Content-Encoding")
     if not content and not any(each.is_required() for each in model.model_fields.values()):
         content = b"{}"  # nothing has to be said
     elif request.content_type not in _TYPES:

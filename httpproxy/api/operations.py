@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, JsonValue
 
 from httpproxy.api.house import House
 from httpproxy.management.models import Model
+from httpproxy.management.naming import unknown_sync
 from httpproxy.management.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
 from httpproxy.management.problems import Declined
 from httpproxy.store.registry import Sync
@@ -91,8 +92,7 @@ class Ask:
         if self.key.sync_id is not None and self.key.sync_id != whose:
             raise Declined("key_not_allowed", "The API key is for another sync.", member)
         if found is None:
-            detail = f"There is no sync {id_or_name[:80]!r}; GET /v1/syncs lists them."
-            raise Declined("bad_body" if member else "unknown_sync", detail, member)
+            raise unknown_sync(id_or_name, member)
         return found
 
 

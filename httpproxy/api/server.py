@@ -25,7 +25,7 @@ import orjson
 from aiohttp import web
 
 from httpproxy.api.answering import response_of
-from httpproxy.api.asking import Verifier, body_of, key_of, query_of
+from httpproxy.api.asking import body_of, key_of, query_of
 from httpproxy.api.connection import Connection
 from httpproxy.api.house import House
 from httpproxy.api.looplag import LoopLag
@@ -41,6 +41,7 @@ from httpproxy.api.served import Served
 from httpproxy.api.siblings import Siblings
 from httpproxy.management.problems import Declined
 from httpproxy.sockets import accepting, listen
+from httpproxy.store.secrets.keys import Keys
 from httpproxy.tasks import Tasks
 from httpproxy.telemetry.course import Course, follow
 
@@ -77,7 +78,7 @@ class Outside:
     parts: Sequence[Part]
     standing: StandingReader
     house: House
-    keys: Verifier
+    keys: Keys
     new_request_id: Callable[[], str]
     max_body: int
     siblings: Siblings = field(default_factory=Siblings)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
 from httpproxy.exchange.apis import Api
-from httpproxy.exchange.problems import Rejected
+from httpproxy.exchange.problems import Rejected, failed
 from httpproxy.upstream.budgets import strictest
-from httpproxy.upstream.errors import WaitExpired
+from httpproxy.upstream.errors import UpstreamError, WaitExpired
 from httpproxy.upstream.lane import Priority
 from httpproxy.upstream.limiter import Limiter, Permit
 from httpproxy.upstream.retry import pause_asked
@@ -143,3 +144,23 @@ async def permit_for(
             f" within {patience:g} s; the call was not sent.",
             retry_after=expired.expected_wait,
         ) from expired
+
+
+async def answer_under(
+    permit: Permit, answer: Awaitable[Response], heed: Callable[[Response], None]
+) -> Response:
+    """The answer to a call that is sent under a permit, which ends with it.
+
+    `heed` is told the answer while the permit is held: a pause that it asks for comes before
+    the next permit is let go. Raises Rejected if no answer came.
+    """
+    try:
+        response = await answer
+        heed(response)
+    except UpstreamError as error:
+        if error.sent == "no":
+            permit.withdraw()
+        raise failed(error, error.sent) from error
+    finally:
+        permit.release()
+    return response

@@ -154,12 +154,9 @@ class Calls:
         stored = caller.credential
         if stored is None:
             return await self._fetch(caller, request, caller.token)
-        token = await self._tokens.current(stored, watched=True)
-        response = await self._fetch(caller, request, token)
-        if response.status != 401:
-            return response
-        again = await self._tokens.replaced(stored, token)
-        return response if again is None else await self._fetch(caller, request, again)
+        return await self._tokens.answered(
+            stored, lambda token: self._fetch(caller, request, token), watched=True
+        )
 
     async def _fetch(self, caller: Caller, request: Request, token: str) -> Response:
         api = caller.allotment.api

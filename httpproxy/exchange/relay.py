@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from multidict import MultiMapping
 
 from httpproxy.exchange.account import Accounts, names_account
-from httpproxy.exchange.allotment import Allotment, permit_for
+from httpproxy.exchange.allotment import Allotment, answer_under, permit_for
 from httpproxy.exchange.answers import Outgoing, previewed, relayed
 from httpproxy.exchange.apis import APIS, HOST_HINTS, Api
 from httpproxy.exchange.attempt import NOTHING, UNMAPPED, Call, Receipt
@@ -31,7 +31,7 @@ from httpproxy.exchange.headers import (
     hops_left,
 )
 from httpproxy.exchange.live import Directory, Live
-from httpproxy.exchange.problems import Rejected, failed
+from httpproxy.exchange.problems import Rejected
 from httpproxy.exchange.standin import AUTHORIZATION, StandIn, require
 from httpproxy.exchange.tokens import Tokens
 from httpproxy.exchange.write import Writes
@@ -40,7 +40,6 @@ from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.secrets.keys import Key
 from httpproxy.telemetry.course import PERMIT, SEND, Course
 from httpproxy.telemetry.watch import Watch
-from httpproxy.upstream.errors import UpstreamError
 from httpproxy.upstream.lane import Priority
 from httpproxy.upstream.limiter import Limiter
 from providers.http import Request, Response
@@ -159,15 +158,12 @@ class Relay:
         self, credential: Credential, match: Match, request: Request, course: Course
     ) -> Response:
         """The answer to a call of no sync, of which nothing is kept."""
-        tokens, authorize = self.parts.tokens, APIS[credential.provider].provider.authorize
-        token = await tokens.current(credential.id)
-        response = await self._send(credential, match, authorize(request, token), course)
-        if response.status != 401:
-            return response
-        again = await tokens.replaced(credential.id, token)
-        if again is None:
-            return response
-        return await self._send(credential, match, authorize(request, again), course)
+        authorize = APIS[credential.provider].provider.authorize
+
+        async def send(token: str) -> Response:
+            return await self._send(credential, match, authorize(request, token), course)
+
+        return await self.parts.tokens.answered(credential.id, send)
 
     async def _send(
         self, credential: Credential, match: Match, request: Request, course: Course
@@ -180,16 +176,11 @@ class Relay:
         course.enter(PERMIT)
         permit = await permit_for(allotment, budget, priority, parts.permit_timeout)
         course.enter(SEND)
-        try:
-            response = await parts.writes.client.send(request)
+
+        def heed(response: Response) -> None:
             allotment.heed(budget, response, parts.writes.wall_clock())
-        except UpstreamError as error:
-            if error.sent == "no":
-                permit.withdraw()
-            raise failed(error, error.sent) from error
-        finally:
-            permit.release()
-        return response
+
+        return await answer_under(permit, parts.writes.client.send(request), heed)
 
     def _allotment(self, api: Api, account: str) -> Allotment:
         """The account's, kept from call to call: its limit counts over all of them."""

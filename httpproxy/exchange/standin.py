@@ -10,7 +10,7 @@ sync say. A call that carries anything else in Authorization is none of this.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 from multidict import MultiMapping, istr
 
@@ -19,7 +19,7 @@ from httpproxy.exchange.calls import Calls
 from httpproxy.exchange.live import Live
 from httpproxy.exchange.problems import Rejected
 from httpproxy.exchange.tokens import Tokens
-from httpproxy.store.secrets.keys import Key, Scope
+from httpproxy.store.secrets.keys import Key, Keys, Scope
 from providers.http import Request
 from providers.spec import Action, Route
 
@@ -27,12 +27,6 @@ AUTHORIZATION: Final = istr("Authorization")
 PREFIX: Final = "hpk_"  # no token of an API begins like this
 CHALLENGE: Final = 'Bearer realm="httpproxy"'
 _SCHEME: Final = "bearer "
-
-
-class Verifier(Protocol):
-    """`store.secrets.keys.Keys`."""
-
-    async def verify(self, token: str) -> Key | None: ...
 
 
 def key_among(headers: MultiMapping[str]) -> str | None:
@@ -81,7 +75,7 @@ def require(key: Key, sync_id: str | None, route: Route) -> None:
 class StandIn:
     """Puts stored credentials in the place of API keys."""
 
-    def __init__(self, keys: Verifier, calls: Calls, tokens: Tokens) -> None:
+    def __init__(self, keys: Keys, calls: Calls, tokens: Tokens) -> None:
         self._keys = keys
         self._calls = calls
         self._tokens = tokens

@@ -1,6 +1,7 @@
 """The access tokens that stored credentials stand for, good at this moment.
 
     current    the token for a call that leaves now
+    answered   what the API answers to a call with it
     replaced   the API said 401: another token to send the same call with, if there is one
     keep       refreshes what nobody asks for, so that it is good when somebody does
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -33,6 +34,7 @@ from httpproxy.store.credentials.values import TokenPair
 from httpproxy.store.errors import KeyMismatch
 from httpproxy.tasks import Spawn
 from providers.credentials import Grant
+from providers.http import Response
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +110,23 @@ class Tokens:
             log.info("credential %s: no other token after a 401: %s", credential_id, error)
             return None
         return known.token if known.token != token else None
+
+    async def answered(
+        self,
+        credential_id: str,
+        send: Callable[[str], Awaitable[Response]],
+        *,
+        watched: bool = False,
+    ) -> Response:
+        """The answer to a call, which `send` sends with the token that it is given. A 401
+        says that the API has done nothing: the call leaves once more, if there is another
+        token. `watched` as of `current`."""
+        token = await self.current(credential_id, watched=watched)
+        response = await send(token)
+        if response.status != 401:
+            return response
+        again = await self.replaced(credential_id, token)
+        return response if again is None else await send(again)
 
     def forget(self, credential_id: str | None) -> None:
         """The credential may have changed: it is read anew."""

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 from httpproxy.exchange import idempotency
 from httpproxy.exchange.account import Accounts
-from httpproxy.exchange.allotment import permit_for
+from httpproxy.exchange.allotment import answer_under, permit_for
 from httpproxy.exchange.attempt import NOTHING, REPLAYED, Attempt, Call, Receipt
 from httpproxy.exchange.intake import Intake
 from httpproxy.exchange.live import Live, tables_of
-from httpproxy.exchange.problems import Rejected, failed
+from httpproxy.exchange.problems import Rejected
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.intents.book import Intents
@@ -29,7 +29,6 @@ from httpproxy.store.registry import Registry
 from httpproxy.telemetry.course import INTENT, PERMIT, SEND
 from httpproxy.upstream.client import UpstreamClient
 from httpproxy.upstream.deadlines import Deadlines
-from httpproxy.upstream.errors import UpstreamError
 from httpproxy.upstream.lane import Priority
 from httpproxy.upstream.limiter import Permit
 from providers.http import Response
@@ -193,17 +192,12 @@ class Writes:
                 " was not sent. Try again.",
                 retry_after=1,
             )
-        try:
-            response = await self.client.send(call.request)
-            # While the permit is held: a pause comes before the next one is let go.
-            call.live.allotment.heed(call.match.route.budget, response, self.wall_clock())
-        except UpstreamError as error:
-            if error.sent == "no":
-                permit.withdraw()
-            raise failed(error, error.sent) from error
-        finally:
-            permit.release()
-        return response
+        allotment, budget = call.live.allotment, call.match.route.budget
+
+        def heed(response: Response) -> None:
+            allotment.heed(budget, response, self.wall_clock())
+
+        return await answer_under(permit, self.client.send(call.request), heed)
 
 
 def _database_away() -> Rejected:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from httpproxy.management.models import Model, Moment, Name, Text
-from httpproxy.management.naming import is_id
+from httpproxy.management.naming import is_id, unknown_sync
 from httpproxy.management.paging import Page, made_of, page_of
 from httpproxy.management.problems import Declined
 from httpproxy.store.registry import Sync
@@ -107,8 +107,7 @@ class ApiKeys:
         if giver is not None and giver.sync_id not in (None, found.id if found else None):
             raise Declined("key_not_allowed", "The API key is for another sync.", "sync_id")
         if found is None:
-            detail = f"There is no sync {id_or_name[:80]!r}; GET /v1/syncs lists them."
-            raise Declined("bad_body", detail, "sync_id")
+            raise unknown_sync(id_or_name, "sync_id")
         return found.id
 
 

@@ -84,3 +84,9 @@ def is_id(text: str) -> bool:
     """Whether anything could have this id or name: of what Postgres stores no text, nothing
     is there."""
     return text.isprintable() and len(text) <= 500
+
+
+def unknown_sync(id_or_name: str, member: str | None = None) -> Declined:
+    """The word that there is no such sync: 400 if `member` of a request named it, else 404."""
+    detail = f"There is no sync {id_or_name[:80]!r}; GET /v1/syncs lists them."
+    return Declined("bad_body" if member else "unknown_sync", detail, member)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
+from typing import Final
 
 import orjson
 from pydantic import JsonValue
 
 from httpproxy.management.models import Model
 from httpproxy.management.problems import Declined
+
+ATTEMPTS: Final = 3  # at a change that others overtake
 
 
 def merge_patch(target: JsonValue, patch: JsonValue) -> JsonValue:
@@ -55,3 +58,8 @@ def require_match(etag: str, if_match: str | None) -> None:
             "It is not any more what If-Match names. Get it anew, and decide again.",
             "If-Match",
         )
+
+
+def overtaken() -> Declined:
+    """The word that others changed it at every attempt."""
+    return Declined("changed_meanwhile", "Others change it all the time; try again.")

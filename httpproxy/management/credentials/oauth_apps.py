@@ -13,14 +13,13 @@ from pydantic import Field
 from httpproxy.management.models import Model, Moment, Name, Text
 from httpproxy.management.naming import is_id, provider_named
 from httpproxy.management.paging import Page, made_of, page_of
-from httpproxy.management.patching import etag_of, require_match
+from httpproxy.management.patching import ATTEMPTS, etag_of, overtaken, require_match
 from httpproxy.management.problems import Declined
 from httpproxy.office import Office
 from httpproxy.store.credentials.apps import App, Apps
 from httpproxy.store.errors import InUse, Stale
 from providers.credentials import AppKeys
 
-ATTEMPTS: Final = 3
 _NAMED: Final = 50
 
 
@@ -114,7 +113,7 @@ class OAuthApps:
             except Stale:
                 continue
             return _told(stored), _tag(stored)
-        raise Declined("changed_meanwhile", "Others change it all the time; try again.")
+        raise overtaken()
 
     async def delete(self, id_or_name: str, if_match: str | None = None) -> None:
         """Forgets an app. Raises Declined: 409 while credentials are refreshed by it, 412 if it

@@ -34,7 +34,7 @@ from httpproxy.management.credentials.inspecting import Check, account_of, faile
 from httpproxy.management.models import Metadata, wrongs
 from httpproxy.management.naming import is_id
 from httpproxy.management.paging import Page, made_of, page_of, read_metadata
-from httpproxy.management.patching import merge_patch, require_match
+from httpproxy.management.patching import ATTEMPTS, merge_patch, overtaken, require_match
 from httpproxy.management.problems import Declined
 from httpproxy.office import Office
 from httpproxy.store.credentials.apps import Apps
@@ -50,7 +50,6 @@ from providers.record import JSON
 from providers.spec import Provider, Refused, Unrecognised
 
 _METADATA: Final = TypeAdapter(Metadata)
-ATTEMPTS: Final = 3
 _NAMED: Final = 50
 
 
@@ -145,7 +144,7 @@ class Credentials:
                 continue
             self._office.tokens.forget(stored.id)
             return self._told(stored), tag_of(stored)
-        raise Declined("changed_meanwhile", "Others change it all the time; try again.")
+        raise overtaken()
 
     async def delete(self, id_or_name: str, if_match: str | None = None) -> None:
         """Forgets a credential. Raises Declined: 409 while syncs use it, 412 if it is not what

@@ -14,13 +14,25 @@ from pydantic import JsonValue, ValidationError
 
 from httpproxy.management.credentials.service import Credentials
 from httpproxy.management.models import wrongs
-from httpproxy.management.naming import public_id_of
+from httpproxy.management.naming import public_id_of, unknown_sync
 from httpproxy.management.paging import Page, made_of, page_of
-from httpproxy.management.patching import etag_of, merge_patch, require_match
+from httpproxy.management.patching import (
+    ATTEMPTS,
+    etag_of,
+    merge_patch,
+    overtaken,
+    require_match,
+)
 from httpproxy.management.problems import Declined
 from httpproxy.management.syncs.documents import NewSync, Settable, SyncDocument, SyncPatch
 from httpproxy.management.syncs.making import Making, Narrated, budgets, silently, spellings
-from httpproxy.management.syncs.standing import Standing, healths, settable, tag_of
+from httpproxy.management.syncs.standing import (
+    Standing,
+    as_limit,
+    healths,
+    settable,
+    tag_of,
+)
 from httpproxy.office import Office
 from httpproxy.store.errors import Stale
 from httpproxy.store.registry import Sync
@@ -30,7 +42,6 @@ from providers.catalog import PROVIDERS
 from providers.record import Collection
 from providers.spec import Provider
 
-ATTEMPTS: Final = 3
 _AT_ONCE: Final = 100
 
 
@@ -133,7 +144,7 @@ class Syncs:
             if to.coming:  # what had been in the sync before has the table of then
                 await self._office.registry.following.follow(sync_id, to.coming)
             return await self._told(changed)
-        raise Declined("changed_meanwhile", "Others change it all the time; try again.")
+        raise overtaken()
 
     async def delete(
         self, sync: Sync, *, drop_tables: bool, if_match: str | None = None
@@ -151,8 +162,7 @@ class Syncs:
     async def _entry(self, sync_id: str) -> Entry:
         found = await self._roster.entry(sync_id)
         if found is None:
-            detail = f"There is no sync {sync_id[:80]!r}; GET /v1/syncs lists them."
-            raise Declined("unknown_sync", detail)
+            raise unknown_sync(sync_id)
         return found
 
     async def _covered(self, sync: Sync) -> _Covered:
@@ -240,7 +250,12 @@ def _patched(provider: Provider, now: Settable, patch: SyncPatch) -> Settable:
             detail = f"rate_limit and rate_limits.{main} are the same thing: give one of them."
             raise Declined("bad_body", detail, "rate_limit")
         given["rate_limits"] = {**(limits or {}), main: given.pop("rate_limit")}
-    merged = merge_patch(now.model_dump(mode="json"), given)
+    target = now.model_dump(mode="json")
+    defaults = {rate.name: as_limit(rate) for rate in provider.default_rates}
+    for name, limit in (given.get("rate_limits") or {}).items():
+        if limit is not None and name in defaults:
+            target["rate_limits"].setdefault(name, defaults[name].model_dump())
+    merged = merge_patch(target, given)
     try:
         return Settable.model_validate(merged)
     except ValidationError as error:
