@@ -95,6 +95,14 @@ class RateLimit(Model):
     )
 
 
+class RateLimitPatch(Model):
+    """A merge patch of a rate limit: what it does not name stays, or is the default's."""
+
+    allowed_requests: int | None = Field(None, ge=1, le=1_000_000_000)
+    interval: float | None = Field(None, gt=0, le=86_400, allow_inf_nan=False)
+    max_concurrent_requests: int | None = Field(None, ge=0, le=1_000_000)
+
+
 class Wrong(Model):
     """A member of a request that is not as it should be."""
 

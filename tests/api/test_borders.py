@@ -152,3 +152,38 @@ def deleted(desk: Desk, path: str, tag: str) -> int:
     status = connection.getresponse().status
     connection.close()
     return status
+
+
+async def test_a_patch_of_a_rate_limit_leaves_what_it_does_not_name(desk: Desk) -> None:
+    await make_sync(desk)
+    steps: list[tuple[dict[str, Any] | None, tuple[int, float, int]]] = [
+        ({"interval": 2}, (5, 2.0, 0)),  # the rest is the default's
+        ({"max_concurrent_requests": 3}, (5, 2.0, 3)),
+        ({"allowed_requests": 1}, (1, 2.0, 3)),
+        ({"max_concurrent_requests": None}, (1, 2.0, 0)),
+        (None, (5, 1.0, 0)),
+    ]
+    before = (await desk.get("/v1/syncs/base")).body["rate_limit"]
+    for patch, (requests_, interval, at_once) in steps:
+        said = await desk.patch("/v1/syncs/base", {"rate_limit": patch})
+        assert said.body["rate_limit"] == {
+            "allowed_requests": before["allowed_requests"] if requests_ == 5 else requests_,
+            "interval": interval,
+            "max_concurrent_requests": at_once,
+        }
+    wrong = await desk.patch("/v1/syncs/base", {"rate_limit": {"interval": None}})
+    assert wrong.wrong == (400, "bad_body", "rate_limits.standard.interval")
+
+
+async def test_a_body_in_a_coding_is_of_another_type(desk: Desk) -> None:
+    said = await desk.ask("POST", "/v1/keys", {"name": "x"}, Content_Encoding="gzip")
+    assert said.wrong == (415, "unsupported_media_type", "Content-Encoding")
+    same = await desk.ask("POST", "/v1/keys", {"name": "x"}, Content_Encoding="identity")
+    assert same.status == 201
+
+
+async def test_a_schema_whose_name_is_too_long_is_told_how_long_it_may_be(desk: Desk) -> None:
+    body = {"provider": "airtable", "credential": PAT, "schema": "x" * 64}
+    said = await desk.post("/v1/syncs", {**body, "collection_ids": ["Tasks"]})
+    assert said.wrong == (409, "name_taken", "schema")
+    assert "63 bytes" in said.body["detail"]

@@ -78,7 +78,10 @@ async def create(ask: Ask) -> Answer:
         made, tag = await _service(ask).create(body)
     except NameTaken as taken:
         if taken.field == "schema_name":  # which is called otherwise here
-            detail = f"The schema {taken.value!r} is another sync's, or reserved."
+            detail = (
+                f"The schema {taken.value!r} is another sync's, reserved, or longer than the"
+                " 63 bytes that Postgres takes; choose another."
+            )
             raise Declined("name_taken", detail, "schema") from taken
         raise
     return Answer(made, headers={"Location": f"/v1/syncs/{made.id}"}, etag=tag)

@@ -15,7 +15,15 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from httpproxy.management.credentials.entering import NewCredential
-from httpproxy.management.models import Metadata, Model, Moment, Name, RateLimit, Text
+from httpproxy.management.models import (
+    Metadata,
+    Model,
+    Moment,
+    Name,
+    RateLimit,
+    RateLimitPatch,
+    Text,
+)
 from httpproxy.sync.health import Phase
 
 MOST_COLLECTIONS = 1000
@@ -83,8 +91,8 @@ class SyncPatch(Model):
         description="The collections that it has from now on: what is new gets a table, what"
         " is left out is no longer synced and keeps its table. null: all that there are.",
     )
-    rate_limit: RateLimit | None = Field(None, description="null: the provider's default.")
-    rate_limits: dict[str, RateLimit | None] | None = None
+    rate_limit: RateLimitPatch | None = Field(None, description="null: the provider's default.")
+    rate_limits: dict[str, RateLimitPatch | None] | None = None
     credential_id: Text | None = Field(
         None, description="Another credential of the same account."
     )
