@@ -283,15 +283,19 @@ class Tokens:
 
     async def _look(self, credential_id: str) -> _Known:
         """The tokens as they are stored; or those that wait to be, in their place."""
+        before, waiting = self._known.get(credential_id), self._unstored.get(credential_id)
         try:
             holding = await self._refresher.refreshes.tokens_of(credential_id)
         except LookupError:
             self._known.pop(credential_id, None)
             raise
         now = self._clock()
-        unstored = self._unstored.get(credential_id)
+        unstored = self._unstored.get(credential_id) or waiting
         if unstored is not None and unstored.holding.generation == holding.generation:
             return unstored
+        newer = self._known.get(credential_id)
+        if newer not in (None, before) and newer.holding.generation >= holding.generation:
+            return newer  # what was read here was replaced while it was on its way
         life = Lifetime.counted(now, holding.remaining, holding.due)
         known = self._known[credential_id] = _Known(holding, life, now)
         return known

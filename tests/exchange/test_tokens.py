@@ -125,6 +125,30 @@ async def test_a_token_that_the_api_has_ended_is_replaced_once(
         assert await world.refreshed() == 1
 
 
+async def test_a_slow_look_brings_no_replaced_token_back(
+    database_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with granted(database_dsn, tmp_path) as world:
+        await world.store(expires_in=600.0, refresh_in=500.0)
+        read, begun, arrives = Refreshes.tokens_of, asyncio.Event(), asyncio.Event()
+
+        async def slow(refreshes: Refreshes, credential_id: str) -> Holding:
+            found = await read(refreshes, credential_id)
+            begun.set()
+            await arrives.wait()
+            return found
+
+        monkeypatch.setattr(Refreshes, "tokens_of", slow)
+        looking = asyncio.gather(world.tokens.current(world.id))
+        await begun.wait()
+        monkeypatch.setattr(Refreshes, "tokens_of", read)
+        fresh = await world.tokens.replaced(world.id, world.first_token)
+        await world.tokens._idle.wait()
+        arrives.set()
+        assert await looking == [fresh]
+        assert await world.tokens.current(world.id, watched=True) == fresh
+
+
 async def test_a_call_that_was_refused_waits_for_another_process_to_store_the_next_token(
     database_dsn: str, tmp_path: Path
 ):
