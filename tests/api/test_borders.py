@@ -187,3 +187,22 @@ async def test_a_schema_whose_name_is_too_long_is_told_how_long_it_may_be(desk: 
     said = await desk.post("/v1/syncs", {**body, "collection_ids": ["Tasks"]})
     assert said.wrong == (409, "name_taken", "schema")
     assert "63 bytes" in said.body["detail"]
+
+
+@pytest.mark.parametrize("things", ["syncs", "credentials", "oauth-apps"])
+async def test_a_filter_by_a_mistyped_provider_lists_those_that_there_are(
+    desk: Desk, things: str
+) -> None:
+    said = await desk.get(f"/v1/{things}?provider=airtabel")
+    assert said.wrong == (400, "unknown_provider", "provider")
+    assert said.body["providers"] == ["airtable", "hubspot"]
+    assert (await desk.get(f"/v1/{things}?provider=hubspot")).body == []
+
+
+async def test_a_filter_by_a_kind_that_there_is_not_lists_those_that_there_are(
+    desk: Desk,
+) -> None:
+    for query in ("kind=stripe_oauth2", "provider=hubspot&kind=airtable_token"):
+        said = await desk.get(f"/v1/credentials?{query}")
+        assert said.wrong == (400, "unknown_kind", "kind")
+        assert "hubspot_oauth2" in said.body["kinds"]

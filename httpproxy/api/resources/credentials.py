@@ -92,6 +92,7 @@ OPERATIONS: Final = (
         tag=_TAG,
         query=ListCredentials,
         answer=list[CredentialDocument],
+        problems=("unknown_provider", "unknown_kind"),
     ),
     Operation(
         "POST",

@@ -68,6 +68,7 @@ OPERATIONS: Final = (
         tag=_TAG,
         query=ListOAuthApps,
         answer=list[OAuthAppDocument],
+        problems=("unknown_provider",),
     ),
     Operation(
         "POST",

@@ -125,6 +125,7 @@ OPERATIONS: Final = (
         query=ListSyncs,
         answer=list[SyncDocument],
         reach="sync",
+        problems=("unknown_provider",),
     ),
     Operation(
         "POST",

@@ -73,7 +73,9 @@ class OAuthApps:
     async def page(
         self, wishes: OAuthAppWishes, limit: int, cursor: str | None
     ) -> Page[OAuthAppDocument]:
-        """The apps that fit, oldest first."""
+        """The apps that fit, oldest first. Raises Declined for a provider that there is not."""
+        if wishes.provider is not None:
+            provider_named(wishes.provider, "provider")
         rows = await self._store.page(wishes.provider, made_of(cursor), limit + 1)
         return page_of(rows, limit, lambda row: (row.created_at, row.id)).told(_told)
 

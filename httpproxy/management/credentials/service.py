@@ -32,7 +32,7 @@ from httpproxy.management.credentials.entering import (
 )
 from httpproxy.management.credentials.inspecting import Check, account_of, failed, told
 from httpproxy.management.models import Metadata, wrongs
-from httpproxy.management.naming import is_id
+from httpproxy.management.naming import is_id, provider_named
 from httpproxy.management.paging import Page, made_of, page_of, read_metadata
 from httpproxy.management.patching import ATTEMPTS, merge_patch, overtaken, require_match
 from httpproxy.management.problems import Declined
@@ -73,7 +73,12 @@ class Credentials:
     async def page(
         self, wishes: CredentialWishes, limit: int, cursor: str | None
     ) -> Page[CredentialDocument]:
-        """The credentials that fit, oldest first."""
+        """The credentials that fit, oldest first. Raises Declined for a provider or a kind that
+        there is not."""
+        if wishes.kind is not None:
+            kind_of(wishes.kind, wishes.provider)
+        elif wishes.provider is not None:
+            provider_named(wishes.provider, "provider")
         wanted = CredentialFilter(
             wishes.provider,
             wishes.account,

@@ -14,7 +14,7 @@ from pydantic import JsonValue, ValidationError
 
 from httpproxy.management.credentials.service import Credentials
 from httpproxy.management.models import wrongs
-from httpproxy.management.naming import public_id_of, unknown_sync
+from httpproxy.management.naming import provider_named, public_id_of, unknown_sync
 from httpproxy.management.paging import Page, made_of, page_of
 from httpproxy.management.patching import (
     ATTEMPTS,
@@ -79,9 +79,12 @@ class Syncs:
     ) -> Page[SyncDocument]:
         """The syncs that fit, oldest first; those at `phase` as a whole.
 
+        Raises Declined for a provider that there is not.
+
         Candidates for a phase are found by indexes; who of them is at it, health decides.
         """
         after = made_of(cursor)
+        _require_provider(wanted)
         if phase is None:
             rows = await self._roster.page(wanted, after, limit + 1)
             page = page_of(rows, limit, lambda row: row.place)
@@ -105,6 +108,7 @@ class Syncs:
 
     async def seen(self, wanted: Filter, phase: Phase | None = None) -> list[Seen]:
         """Every sync that fits, with all that is counted: for who looks at the whole."""
+        _require_provider(wanted)
         found: list[Seen] = []
         after, wanted = None, replace(wanted, phase=phase.value if phase else None)
         while rows := await self._roster.page(wanted, after, _AT_ONCE):
@@ -238,6 +242,12 @@ class Syncs:
                 f" is of {sync.provider} {sync.account}. Make a sync of its own for that one.",
                 "credential_id",
             )
+
+
+def _require_provider(wanted: Filter) -> None:
+    """Raises Declined: an empty list would hide what is mistyped."""
+    if wanted.provider is not None:
+        provider_named(wanted.provider, "provider")
 
 
 def _patched(provider: Provider, now: Settable, patch: SyncPatch) -> Settable:
