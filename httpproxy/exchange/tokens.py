@@ -139,7 +139,8 @@ class Tokens:
             try:
                 due = await self._refresher.refreshes.due(MOST)
                 for credential_id in due:
-                    if len(self._under_way) < MOST:
+                    # It may have ended while the database was asked: then nothing is begun.
+                    if self.spawn is not None and len(self._under_way) < MOST:
                         self._begin(credential_id)
             except OSError:
                 log.warning("which tokens are to be refreshed cannot be read")
@@ -187,7 +188,7 @@ class Tokens:
             asked = self._under_way[credential_id] = asyncio.get_running_loop().create_future()
             self.spawn(self._run(credential_id, refused, asked), f"refresh {credential_id}")
         if asked is None:
-            raise RuntimeError("there is no service that could refresh a token")
+            raise not_refreshed("This process is about to end.", 1.0)
         return asked
 
     async def _run(

@@ -60,6 +60,37 @@ async def test_what_nobody_uses_is_refreshed_when_it_is_due(
         assert (row["trouble"], row["refresh_holder"]) == (None, None)
 
 
+async def test_what_is_found_to_be_due_as_the_service_ends_is_left_to_others(
+    database_dsn: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    async with granted(database_dsn, tmp_path, "hubspot") as world:
+        await world.store(expires_in=600.0, refresh_in=3600.0)
+
+        async def found_at_the_end(_: Refreshes, most: int) -> list[str]:
+            await world.tokens.settled()
+            return [world.id][:most]
+
+        monkeypatch.setattr(tokens_module, "KEEP_SECONDS", 0.0)
+        monkeypatch.setattr(Refreshes, "due", found_at_the_end)
+        await asyncio.wait_for(world.tokens.keep(), 5)
+        assert await world.refreshed() == 0
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_who_is_refused_as_the_service_ends_is_told_to_come_again(
+    database_dsn: str, tmp_path: Path
+):
+    async with granted(database_dsn, tmp_path, "hubspot") as world:
+        await world.store(expires_in=600.0, refresh_in=3600.0)
+        await world.tokens.settled()
+        with pytest.raises(CredentialTrouble) as caught:
+            world.tokens._begin(world.id, "refused")  # between two looks of who waits
+        assert caught.value.retry_in == 1.0
+
+
 async def test_tokens_that_cannot_be_refreshed_are_used_as_they_are(
     database_dsn: str, tmp_path: Path
 ):
