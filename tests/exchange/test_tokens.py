@@ -88,7 +88,7 @@ async def test_who_is_refused_as_the_service_ends_is_told_to_come_again(
         await world.tokens.settled()
         with pytest.raises(CredentialTrouble) as caught:
             world.tokens._begin(world.id, "refused")  # between two looks of who waits
-        assert caught.value.retry_in == 1.0
+        assert caught.value.retry_after == 1.0
 
 
 async def test_tokens_that_cannot_be_refreshed_are_used_as_they_are(
