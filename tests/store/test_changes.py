@@ -101,3 +101,35 @@ async def test_hundreds_of_columns_are_compared(world: World, committer: Committ
     _, updated, deleted = await changes(world)
     assert updated == {"f299": "1"}
     assert len(deleted) == len(many) + len((ID, "done"))
+
+
+async def test_a_record_is_deleted_once_whoever_says_so_and_created_when_it_is_back(
+    world: World, committer: Committer
+) -> None:
+    """A read finds it archived where a call of the application would say that it went."""
+    live, archived = image(name="1", archived=False), image(name="1", archived=True)
+    gone = Image(live.collection, live.key, ImageKind.ARCHIVE)
+    told: list[tuple[str, Any]] = []
+    for each, expected in (
+        (live, ("created", None)),
+        (archived, ("deleted", {"$id": "rec1", "f_name": "1", "f_done": False})),
+        (image(name="2", archived=True), None),
+        (gone, None),
+        (image("rec1", ImageKind.MERGE, name="3"), None),
+        (live, ("created", None)),
+        (image(name="2", archived=False), ("updated", {"f_name": "1"})),
+        (gone, ("deleted", {"$id": "rec1", "f_name": "2"})),
+        (archived, None),
+        (image("rec1", ImageKind.MERGE, name="4", archived=False), ("created", None)),
+        (image("rec2", archived=True), ("deleted", {})),
+        (image("rec2", archived=False), ("created", None)),
+    ):
+        await world.apply(committer, each)
+        if expected is not None:
+            told.append(expected)
+        rows = await world.ask("SELECT event, data, changes FROM httpproxy.event ORDER BY seq")
+        found = [(row["event"], row["changes"]) for row in rows]
+        for (event, before), (kind, wanted) in zip(found, told, strict=True):
+            assert event == kind
+            assert before == wanted or (before or {}).items() >= (wanted or {"": 0}).items()
+    assert [row["data"] is None for row in rows] == [row["event"] == "deleted" for row in rows]

@@ -125,6 +125,27 @@ def parts_of(table: Table) -> dict[str, Composable]:
             ]
         ),
         "contents": _contents(table),
+        **_telling(table),
+    }
+
+
+def _telling(table: Table) -> dict[str, Composable]:
+    """Which event an upsert is, NULL for none, and what a row held that it archives."""
+    if table.archived_column is None:
+        told = SQL("CASE WHEN t._found THEN 'updated' ELSE 'created' END")
+        return {"event": told, "held": SQL("NULL::text")}
+    event = SQL(
+        "CASE WHEN n.{0} THEN CASE WHEN t.{0} IS NOT TRUE THEN 'deleted' END"
+        " WHEN t._found AND t.{0} IS NOT TRUE THEN 'updated' ELSE 'created' END"
+    )
+    held = SQL(
+        "CASE WHEN n.{} AND t.{} IS NOT TRUE"
+        " THEN '{{' || pg_catalog.array_to_string(ARRAY[{}], ',') || '}}' END"
+    )
+    archived = Identifier(table.archived_column)
+    return {
+        "event": event.format(archived),
+        "held": held.format(archived, archived, _contents(table, table.archived_column)),
     }
 
 

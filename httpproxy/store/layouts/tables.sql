@@ -6,7 +6,8 @@
 -- Names of ours begin with an underscore: no column of a field's does.
 
 -- name: upsert
--- Writes the rows that the guard let through, and an event for each one that changed.
+-- Writes the rows that the guard let through, and an event for each one that changed. A row
+-- that is marked as archived was deleted, whoever says so first; while it is, nothing is told.
 WITH _given AS MATERIALIZED (
     SELECT g.*, m.transaction
     FROM jsonb_to_recordset($1) AS g(
@@ -22,7 +23,8 @@ WITH _given AS MATERIALIZED (
     SELECT g.r AS _r, g.u AS _u, g.a AS _a, g.o AS _o, g.q AS _q, g.transaction AS _t,
         t._found AS _existed, {new_columns}, {new_extra} AS {extra},
         CASE WHEN t._found AND ROW({new_values}) IS DISTINCT FROM ROW({old_values})
-            THEN '{{' || pg_catalog.array_to_string(ARRAY[{changes}], ',') || '}}' END AS _was
+            THEN '{{' || pg_catalog.array_to_string(ARRAY[{changes}], ',') || '}}' END AS _was,
+        {event} AS _event, {held} AS _held
     FROM _given g
     LEFT JOIN LATERAL (
         SELECT t.*, t AS _row, true AS _found FROM {table} t WHERE {is_row} OFFSET 0
@@ -39,8 +41,9 @@ INSERT INTO httpproxy.event
     (sync_id, collection_id, upstream_id, upstream_updated_at, event, data, origin, request_id,
     transaction, changes)
 SELECT {sync_id}, {collection_id}, _r, _u,
-    CASE WHEN _existed THEN 'updated' ELSE 'created' END, _a, _o, _q, _t, _was::jsonb
-FROM _built WHERE _existed IS NULL OR _was IS NOT NULL
+    _event, CASE WHEN _event <> 'deleted' THEN _a END, _o, _q, _t,
+    CASE _event WHEN 'updated' THEN _was WHEN 'deleted' THEN _held END::jsonb
+FROM _built WHERE (_existed IS NULL OR _was IS NOT NULL) AND _event IS NOT NULL
 ORDER BY _r
 
 -- name: delete
