@@ -16,7 +16,7 @@ from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.managing import model, pages, read_object, work
 from httpproxy.cli.output import as_json, as_table, json_option
 from httpproxy.cli.prompting import Asked, read_secrets
-from httpproxy.management.credentials.documents import CredentialDocument, CredentialWishes
+from httpproxy.management.credentials.documents import CredentialDocument, CredentialFilters
 from httpproxy.management.credentials.entering import CredentialPatch, NewCredential, kind_of
 from httpproxy.management.credentials.inspecting import Check
 from httpproxy.management.services import Services
@@ -98,10 +98,10 @@ def create(invocation: Invocation, /, kind: str, wants_json: bool, **given: Any)
 @click.pass_obj
 def list_(invocation: Invocation, /, wants_json: bool, **given: Any) -> None:
     """List the credentials that fit. Secrets are masked."""
-    wishes = model(CredentialWishes, given)
+    filters = model(CredentialFilters, given)
 
     async def listed(services: Services) -> list[CredentialDocument]:
-        return await pages(partial(services.credentials.page, wishes))
+        return await pages(partial(services.credentials.page, filters))
 
     found = work(invocation.settings(), listed)
     if wants_json:

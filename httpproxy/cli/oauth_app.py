@@ -18,8 +18,8 @@ from httpproxy.cli.prompting import Asked, read_secrets
 from httpproxy.management.credentials.oauth_apps import (
     NewOAuthApp,
     OAuthAppDocument,
+    OAuthAppFilters,
     OAuthAppPatch,
-    OAuthAppWishes,
 )
 from httpproxy.management.services import Services
 from providers.catalog import PROVIDERS
@@ -84,10 +84,10 @@ def create(
 @click.pass_obj
 def list_(invocation: Invocation, provider: str | None, wants_json: bool) -> None:
     """List the apps. Never their secrets."""
-    wishes = OAuthAppWishes(provider=provider)
+    filters = OAuthAppFilters(provider=provider)
 
     async def listed(services: Services) -> list[OAuthAppDocument]:
-        return await pages(partial(services.oauth_apps.page, wishes))
+        return await pages(partial(services.oauth_apps.page, filters))
 
     found = [each.model_dump(mode="json") for each in work(invocation.settings(), listed)]
     if wants_json:

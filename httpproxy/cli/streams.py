@@ -20,16 +20,16 @@ from httpproxy.streams.documents import (
     Document,
     EventDocument,
     EventName,
-    EventsAsked,
+    EventsQuery,
     OriginName,
 )
 from httpproxy.streams.reading import Streams, make_streams
 from httpproxy.streams.selecting import Selection
-from httpproxy.streams.tail import Tail, Told
+from httpproxy.streams.tail import StreamPage, Tail
 from httpproxy.tasks import Tasks
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Following = AsyncGenerator[Told[Document], None]
+Following = AsyncGenerator[StreamPage[Document], None]
 
 _FILTERS = (
     click.option("--sync", "sync_id", multiple=True, help="Of the sync of this name or id."),
@@ -92,13 +92,13 @@ def records(
     run(settings, _records(settings, _asked(limit, asked), follow, wants_json))
 
 
-def _asked(limit: int, asked: dict[str, Any]) -> EventsAsked:
+def _asked(limit: int, asked: dict[str, Any]) -> EventsQuery:
     members = {name: list(v) if isinstance(v, tuple) else v for name, v in asked.items()}
-    return EventsAsked.model_validate({"limit": limit, **members})
+    return EventsQuery.model_validate({"limit": limit, **members})
 
 
 async def _events(
-    settings: Settings, asked: EventsAsked, follow: bool, wants_json: bool
+    settings: Settings, asked: EventsQuery, follow: bool, wants_json: bool
 ) -> None:
     async with _open_streams(settings, asked) as (streams, selection):
         place = asked.after
@@ -121,7 +121,7 @@ async def _events(
 
 
 async def _records(
-    settings: Settings, asked: EventsAsked, follow: bool, wants_json: bool
+    settings: Settings, asked: EventsQuery, follow: bool, wants_json: bool
 ) -> None:
     async with _open_streams(settings, asked) as (streams, selection):
         told = await streams.record_page(selection, asked.after, asked.limit)
@@ -135,7 +135,7 @@ async def _records(
 
 @asynccontextmanager
 async def _open_streams(
-    settings: Settings, asked: EventsAsked
+    settings: Settings, asked: EventsQuery
 ) -> AsyncIterator[tuple[Streams, Selection]]:
     """The streams, and what is asked for. Ctrl-C ends who follows."""
     async with open_desk(settings) as desk, Tasks() as tasks:

@@ -50,7 +50,7 @@ MOST_ACCOUNTS: Final = 1_000  # without a sync, whose rate is kept in mind
 _NAMED: Final = 10  # syncs that are named to who did not
 
 
-class Asked(NamedTuple):
+class Incoming(NamedTuple):
     """A call as it came. `target` is what stands behind the id, raw: perhaps a host of the
     API, then its path and query. `headers` still hold the API key."""
 
@@ -86,7 +86,7 @@ class Relay:
     parts: Parts
     _unsynced: OrderedDict[tuple[str, str], Allotment] = field(default_factory=OrderedDict)
 
-    async def by_sync(self, sync: Sync, asked: Asked, course: Course) -> Outgoing:
+    async def by_sync(self, sync: Sync, asked: Incoming, course: Course) -> Outgoing:
         """The answer to a call that names a sync. Raises Rejected."""
         live = await self._live(sync)
         course.belongs(live.sync.id, live.provider.name)
@@ -106,7 +106,7 @@ class Relay:
         return self._told(asked, course, response, receipt)
 
     async def by_credential(
-        self, credential: Credential, asked: Asked, course: Course
+        self, credential: Credential, asked: Incoming, course: Course
     ) -> Outgoing:
         """The answer to a call that names a credential. Raises Rejected."""
         api = APIS[credential.provider]
@@ -136,7 +136,7 @@ class Relay:
             raise Rejected("unknown_address", "The sync was deleted a moment ago.")
         return live
 
-    def _request(self, api: Api, asked: Asked) -> Request:
+    def _request(self, api: Api, asked: Incoming) -> Request:
         """The request as it travels on, but for its credential. Raises Rejected (400)."""
         hosts = api.provider.hosts
         target = asked.target.removeprefix("https://")
@@ -195,7 +195,7 @@ class Relay:
         return allotment
 
     def _told(
-        self, asked: Asked, course: Course, response: Response, receipt: Receipt
+        self, asked: Incoming, course: Course, response: Response, receipt: Receipt
     ) -> Outgoing:
         self.parts.watch.answered(course, asked.method, response.status, receipt.outcome)
         return relayed(response, receipt, course.request_id, self.parts.pseudonym)

@@ -46,7 +46,7 @@ ColumnName = Annotated[
 ]
 
 
-class Settable(Model):
+class ColumnPatch(Model):
     """What can be said of a column."""
 
     name: ColumnName | None = Field(None, description="In SQL; null: that of its field.")
@@ -60,7 +60,7 @@ class TableLock(Model):
     locked: bool = Field(description="All names stay when their fields are renamed.")
 
 
-class Column(Model):
+class ColumnDocument(Model):
     """A field of a collection, and its column."""
 
     collection_id: str
@@ -85,7 +85,7 @@ class Column(Model):
     @property
     def etag(self) -> str:
         """The tag of what can be set."""
-        settable = Settable.model_construct(
+        settable = ColumnPatch.model_construct(
             name=self.name, locked=self.locked, selected=self.selected
         )
         return etag_of(settable)
@@ -100,7 +100,7 @@ class Columns:
 
     async def page(
         self, sync: Sync, collection: str | None, limit: int, cursor: str | None
-    ) -> Page[Column]:
+    ) -> Page[ColumnDocument]:
         """The columns of a sync, or of one of its collections, in the tables' order."""
         layouts = await self._following.layouts(sync.id)
         if collection is not None:
@@ -108,7 +108,7 @@ class Columns:
         columns = [each for layout in layouts for each in _columns(sync, layout)]
         return page_among(columns, limit, cursor, lambda c: (c.collection_id, c.field_id))
 
-    async def get(self, sync: Sync, collection: str, field: str) -> Column:
+    async def get(self, sync: Sync, collection: str, field: str) -> ColumnDocument:
         """A column, by its field's id or name, or by its own name."""
         layout = _layout(sync, await self._following.layouts(sync.id), collection)
         return _told(sync, layout, _kept(layout, field))
@@ -118,9 +118,9 @@ class Columns:
         sync: Sync,
         collection: str,
         field: str,
-        wanted: Settable,
+        wanted: ColumnPatch,
         if_match: str | None = None,
-    ) -> Column:
+    ) -> ColumnDocument:
         """Changes what `wanted` names; what it does not name stays. A name of null, and
         `locked` false, end a name of the user's own."""
         layout = _layout(sync, await self._following.layouts(sync.id), collection)
@@ -143,7 +143,9 @@ class Columns:
             raise Declined("bad_body", detail, "selected") from error
         return await self.get(sync, where, kept.field.id)
 
-    async def lock(self, sync: Sync, collection: str, lock: TableLock) -> Sequence[Column]:
+    async def lock(
+        self, sync: Sync, collection: str, lock: TableLock
+    ) -> Sequence[ColumnDocument]:
         """Lets all columns of a table keep their names, or take those of their fields
         again, unless users have given them others. Returns them."""
         layout = _layout(sync, await self._following.layouts(sync.id), collection)
@@ -153,7 +155,7 @@ class Columns:
         return [*_columns(sync, now)]
 
 
-def _choice(wanted: Settable, kept: Kept) -> Choice:
+def _choice(wanted: ColumnPatch, kept: Kept) -> Choice:
     """What a patch names. Raises Declined if it contradicts itself."""
     named = set(wanted.model_fields_set)
     if {"name", "locked"} <= named:
@@ -195,13 +197,13 @@ def _kept(layout: Layout, text: str) -> Kept:
     raise Declined("unknown_column", f"{detail} {', '.join(names[:_NAMED])}{more}.")
 
 
-def _columns(sync: Sync, layout: Layout) -> Iterator[Column]:
+def _columns(sync: Sync, layout: Layout) -> Iterator[ColumnDocument]:
     return (_told(sync, layout, kept) for kept in layout.kept)
 
 
-def _told(sync: Sync, layout: Layout, kept: Kept) -> Column:
+def _told(sync: Sync, layout: Layout, kept: Kept) -> ColumnDocument:
     collection, field = layout.table.collection, kept.field
-    return Column(
+    return ColumnDocument(
         collection_id=public_id_of(PROVIDERS[sync.provider], collection),
         table=layout.table.name,
         field_id=field.id,

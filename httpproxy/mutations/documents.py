@@ -64,7 +64,7 @@ class Mutation(RecordsToChange):
     kind: Kind = Field(description="What is to become of the records.")
 
 
-class Said(Model):
+class RecordError(Model):
     """Why a record was not written, in the API's own words, or in ours."""
 
     status: int = Field(description="Of the API's answer; of ours, if `code` is there.")
@@ -77,7 +77,7 @@ class Said(Model):
     )
 
 
-class Result(Model):
+class RecordResult(Model):
     """What became of one record.
 
     `status`: applied; failed: the API refused it; unknown: whether the API has applied it
@@ -91,7 +91,7 @@ class Result(Model):
     data: dict[str, JsonValue] | None = Field(
         default=None, description="The record as the API answered it; HubSpot answers in part."
     )
-    error: Said | None = None
+    error: RecordError | None = None
     committed: Literal["applied", "deferred"] | None = Field(
         default=None, description="Whether its row is in the database already, or will be."
     )
@@ -104,7 +104,7 @@ class Mutated(Model):
     sync_id: str
     collection_id: str
     kind: Kind
-    results: list[Result] = Field(default=[], description="Empty for a dry run.")
+    results: list[RecordResult] = Field(default=[], description="Empty for a dry run.")
     awaited: bool | None = Field(
         default=None,
         description="Whether all who were to be awaited have it; null if nobody was.",

@@ -24,7 +24,13 @@ from httpproxy.exchange.problems import Rejected
 from httpproxy.management.models import Wrong
 from httpproxy.management.naming import collection_named, public_id_of
 from httpproxy.management.problems import Declined
-from httpproxy.mutations.documents import Kind, Mutated, RecordsToChange, Result, Said
+from httpproxy.mutations.documents import (
+    Kind,
+    Mutated,
+    RecordError,
+    RecordResult,
+    RecordsToChange,
+)
 from httpproxy.mutations.previewing import preview
 from httpproxy.mutations.sending import Halt, Sender, Sending, Task, Told
 from httpproxy.store.errors import StoreError
@@ -197,7 +203,7 @@ class Mutations:
         return _document(work).model_copy(update={"dry_run": True, "preview": told})
 
     async def _awaited(
-        self, work: _Work, results: Sequence[Result], seconds: float
+        self, work: _Work, results: Sequence[RecordResult], seconds: float
     ) -> bool | None:
         """Whether all who were to be awaited have what was committed; None for nobody."""
         if not work.waits:
@@ -228,7 +234,7 @@ def _composed(
     return api.compose(asked.collection, asked.kind, records, match), match
 
 
-def _results(work: _Work, told: Mapping[int, Told], count: int) -> list[Result]:
+def _results(work: _Work, told: Mapping[int, Told], count: int) -> list[RecordResult]:
     return [_result(work, place, told.get(place)) for place in range(count)]
 
 
@@ -269,15 +275,15 @@ def _document(work: _Work) -> Mutated:
     )
 
 
-def _result(work: _Work, place: int, told: Told | None) -> Result:
+def _result(work: _Work, place: int, told: Told | None) -> RecordResult:
     if told is None or told.outcome is None:
         said = None if told is None else _said(told)
-        return Result(index=place, status="not_sent", upstream_id=None, error=said)
+        return RecordResult(index=place, status="not_sent", upstream_id=None, error=said)
     outcome = told.outcome
     data = None
     if outcome.data is not None:
         data = work.live.provider.plain(work.collection, outcome.data)
-    return Result(
+    return RecordResult(
         index=place,
         status=outcome.status.value,
         upstream_id=outcome.record_id,
@@ -288,11 +294,11 @@ def _result(work: _Work, place: int, told: Told | None) -> Result:
     )
 
 
-def _said(told: Told) -> Said | None:
+def _said(told: Told) -> RecordError | None:
     error: ApiError | None = told.error
     if error is None:
         return None
-    return Said(
+    return RecordError(
         status=error.status,
         message=error.message,
         code=told.code,
@@ -301,7 +307,7 @@ def _said(told: Told) -> Said | None:
     )
 
 
-def counted(results: Sequence[Result]) -> Mapping[str, int]:
+def counted(results: Sequence[RecordResult]) -> Mapping[str, int]:
     """How many records there are of each status, of those that there are."""
     found: dict[str, int] = {}
     for result in results:

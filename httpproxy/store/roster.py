@@ -72,7 +72,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class SyncFilter:
     """Which syncs a list has; None: any. `metadata` is contained in theirs; `phase` is the
     name of a phase that they may be at."""
 
@@ -87,7 +87,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SyncChange:
     """What a sync is to be from now on.
 
     coming    collections that it did not have, or that had left it: with a table each
@@ -111,7 +111,7 @@ class Roster:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def page(self, wanted: Filter, after: After | None, limit: int) -> list[Entry]:
+    async def page(self, wanted: SyncFilter, after: After | None, limit: int) -> list[Entry]:
         """Syncs, oldest first, from behind `after`."""
         set_ = {
             name: Jsonb(dict(value)) if name == "metadata" else value
@@ -137,7 +137,7 @@ class Roster:
             row = await asked.fetchone()
         return _entry(row) if row else None
 
-    async def change(self, entry: Entry, to: Change) -> Entry:
+    async def change(self, entry: Entry, to: SyncChange) -> Entry:
         """Changes a sync that is as `entry` says. Other processes learn of it.
 
         Raises Stale if it has changed since, Forgotten if it is gone, NameTaken, and
@@ -151,7 +151,7 @@ class Roster:
         said = f"a table of {entry.sync.name} is locked by another session"
         raise Unavailable(said) from held
 
-    async def _change_once(self, entry: Entry, to: Change) -> Entry:
+    async def _change_once(self, entry: Entry, to: SyncChange) -> Entry:
         sync_id = entry.sync.id
         async with self._database.transaction() as connection:
             named = {"id": sync_id}
@@ -167,7 +167,7 @@ class Roster:
             return changed
 
 
-async def _write(connection: Connection, entry: Entry, to: Change) -> Entry:
+async def _write(connection: Connection, entry: Entry, to: SyncChange) -> Entry:
     """Writes what is set. Raises Stale, NameTaken, Forgotten."""
     row = {
         "id": entry.sync.id,

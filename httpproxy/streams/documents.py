@@ -36,7 +36,7 @@ class Filters(Model):
     )
 
 
-class Asked(Filters):
+class RecordsQuery(Filters):
     """Which of them, from where on, and how many."""
 
     after: str | None = Field(
@@ -47,7 +47,7 @@ class Asked(Filters):
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="Items on a page.")
 
 
-class EventsAsked(Asked):
+class EventsQuery(RecordsQuery):
     """The same for events, which are told backwards as well."""
 
     before: str | None = Field(

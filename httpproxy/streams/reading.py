@@ -21,7 +21,7 @@ from httpproxy.store.streams.stream import EventStream
 from httpproxy.store.sync.rows import Row, Rows
 from httpproxy.streams.documents import EventDocument, Filters, RecordDocument
 from httpproxy.streams.selecting import Selection
-from httpproxy.streams.tail import Tail, Told
+from httpproxy.streams.tail import StreamPage, Tail
 from httpproxy.streams.telling import key_of, told_event, told_record
 from providers.catalog import PROVIDERS
 
@@ -39,7 +39,7 @@ _EXPIRED: Final = {
 T = TypeVar("T")
 Ways = Literal["after", "before"]
 SyncNamed = Callable[[str], Awaitable[Sync]]
-Pages = Callable[[Place | None, Wanted, int], Awaitable[Told[T]]]
+Pages = Callable[[Place | None, Wanted, int], Awaitable[StreamPage[T]]]
 
 
 @dataclass(frozen=True)
@@ -86,27 +86,27 @@ class Streams:
 
     async def event_page(
         self, selection: Selection, cursor: str | None, limit: int, way: Ways = "after"
-    ) -> Told[EventDocument]:
+    ) -> StreamPage[EventDocument]:
         """A page of events: oldest first after the cursor, or newest first before it."""
         pages = self._events_after if way == "after" else self._events_before
         return await self._page(pages, selection, await self._place(cursor, way), limit, way)
 
     async def record_page(
         self, selection: Selection, cursor: str | None, limit: int
-    ) -> Told[RecordDocument]:
+    ) -> StreamPage[RecordDocument]:
         """A page of records: each once, those that changed last come last."""
         place = await self._place(cursor, "after")
         return await self._page(self._records_after, selection, place, limit)
 
     async def follow_events(
         self, selection: Selection, cursor: str | None
-    ) -> AsyncGenerator[Told[EventDocument], None]:
+    ) -> AsyncGenerator[StreamPage[EventDocument], None]:
         """Events as they are committed; without a cursor, those from now on."""
         return await self._follow(self._events_after, selection, cursor)
 
     async def follow_records(
         self, selection: Selection, cursor: str | None
-    ) -> AsyncGenerator[Told[RecordDocument], None]:
+    ) -> AsyncGenerator[StreamPage[RecordDocument], None]:
         """Records as they change; without a cursor, those that do from now on."""
         return await self._follow(self._records_after, selection, cursor)
 
@@ -136,7 +136,7 @@ class Streams:
         place: Place | None,
         limit: int,
         way: Ways = "after",
-    ) -> Told[T]:
+    ) -> StreamPage[T]:
         """As many as are wanted, if they are found in time."""
         found: list[T] = []
         until = self.clock() + SEARCH_SECONDS
@@ -145,12 +145,12 @@ class Streams:
             found += told.items
             place = told.next
             if told.end or len(found) >= limit or self.clock() >= until:
-                return Told(tuple(found), place, told.end)
+                return StreamPage(tuple(found), place, told.end)
 
     async def _follow(
         self, pages: Pages[T], selection: Selection, cursor: str | None
-    ) -> AsyncGenerator[Told[T], None]:
-        async def pull(place: Place | None) -> Told[T]:
+    ) -> AsyncGenerator[StreamPage[T], None]:
+        async def pull(place: Place | None) -> StreamPage[T]:
             return await self._pull(pages, selection, place, PULL)
 
         return self.tail.follow(pull, await self._place(cursor or "now", "after"))
@@ -162,7 +162,7 @@ class Streams:
         place: Place | None,
         limit: int,
         way: Ways = "after",
-    ) -> Told[T]:
+    ) -> StreamPage[T]:
         try:
             return await pages(place, await selection.wanted(), limit)
         except Expired as error:
@@ -177,19 +177,19 @@ class Streams:
 
     async def _events_after(
         self, place: Place | None, wanted: Wanted, limit: int
-    ) -> Told[EventDocument]:
+    ) -> StreamPage[EventDocument]:
         page = await self.events.after(place, wanted, limit)
-        return Told(await self._told_events(page.events), page.next, page.end)
+        return StreamPage(await self._told_events(page.events), page.next, page.end)
 
     async def _events_before(
         self, place: Place | None, wanted: Wanted, limit: int
-    ) -> Told[EventDocument]:
+    ) -> StreamPage[EventDocument]:
         page = await self.events.before(place, wanted, limit)
-        return Told(await self._told_events(page.events), page.next, page.end)
+        return StreamPage(await self._told_events(page.events), page.next, page.end)
 
     async def _records_after(
         self, place: Place | None, wanted: Wanted, limit: int
-    ) -> Told[RecordDocument]:
+    ) -> StreamPage[RecordDocument]:
         page = await self.records.after(place, wanted, limit)
         for turn in range(LAYOUT_TRIES):
             shapes = await self._shapes({each.sync_id for each in page.records})
@@ -200,7 +200,7 @@ class Streams:
                     raise
             else:
                 break
-        return Told(told, page.next, page.end)
+        return StreamPage(told, page.next, page.end)
 
     async def _told_events(self, events: Sequence[Event]) -> tuple[EventDocument, ...]:
         shapes = await self._shapes({event.sync_id for event in events})

@@ -33,7 +33,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Told(Generic[T_co]):
+class StreamPage(Generic[T_co]):
     """What was told. `next` is where to go on; `end`: there was no more by then."""
 
     items: tuple[T_co, ...]
@@ -41,7 +41,7 @@ class Told(Generic[T_co]):
     end: bool
 
 
-Pull = Callable[[Place | None], Awaitable[Told[T]]]
+Pull = Callable[[Place | None], Awaitable[StreamPage[T]]]
 
 
 class Tail:
@@ -104,7 +104,9 @@ class Tail:
             if not self.readers:
                 self._listened.clear()
 
-    async def follow(self, pull: Pull[T], place: Place | None) -> AsyncGenerator[Told[T], None]:
+    async def follow(
+        self, pull: Pull[T], place: Place | None
+    ) -> AsyncGenerator[StreamPage[T], None]:
         """What comes after a place, until the process drains; close it when done.
 
         Now and then it yields nothing, so that the caller can tell its own reader that it
@@ -112,7 +114,7 @@ class Tail:
         Unavailable is raised. Raises Declined.
         """
         with self.listening():
-            told: Told[T] | None = None
+            told: StreamPage[T] | None = None
             while not self._closed:
                 moved = self._moved
                 try:
@@ -121,7 +123,7 @@ class Tail:
                 except (Unavailable, Stale):
                     if told is None:
                         raise
-                    told = Told((), told.next, end=False)
+                    told = StreamPage((), told.next, end=False)
                     await asyncio.sleep(AWAY_SECONDS)
                 place = told.next
                 yield told
@@ -131,7 +133,7 @@ class Tail:
                     try:
                         await asyncio.wait_for(moved.wait(), REST_SECONDS)
                     except TimeoutError:
-                        yield Told((), place, end=True)
+                        yield StreamPage((), place, end=True)
 
 
 def _declined(detail: str) -> Declined:

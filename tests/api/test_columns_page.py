@@ -10,7 +10,7 @@ from neighbours.keyring import new_key
 from neighbours.rows import columns
 from neighbours.walkthrough import Walk
 
-from httpproxy.management.columns import Column
+from httpproxy.management.columns import ColumnDocument
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "columns.md"
 
@@ -34,4 +34,4 @@ async def test_the_page_on_columns_is_followed(database_dsn: str, tmp_path: Path
 def test_the_page_names_every_member_of_a_column() -> None:
     page = PAGE.read_text(encoding="utf-8")
     (example,) = re.findall(r"```json\n(\[.*?\])\n```", page, re.DOTALL)
-    assert set(re.findall(r'"(\w+)":', example)) == set(Column.model_fields)
+    assert set(re.findall(r'"(\w+)":', example)) == set(ColumnDocument.model_fields)

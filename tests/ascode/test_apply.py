@@ -21,7 +21,7 @@ from ascode.site import (
 )
 
 from httpproxy.management.ascode.exporting import exported
-from httpproxy.management.columns import Settable as ColumnWish
+from httpproxy.management.columns import ColumnPatch
 from httpproxy.management.syncs.documents import NewSync
 from httpproxy.management.syncs.service import Syncs
 
@@ -273,7 +273,7 @@ async def test_locks_are_exported_and_applied(site: Site) -> None:
     await site.apply(FILE)
     sync = await site.desk.registry.sync("Tasks of Acme")
     assert sync is not None
-    wish = ColumnWish.model_validate({"locked": True})
+    wish = ColumnPatch.model_validate({"locked": True})
     await site.services.columns.change(sync, "Tasks", "Done", wish)
     text = await site.export()
     assert "locked = true" in text

@@ -11,7 +11,7 @@ from httpproxy.store.commits.commit import Committer
 from httpproxy.store.errors import Forgotten, NameTaken, Stale, Unavailable
 from httpproxy.store.layouts import layout
 from httpproxy.store.registry import Registry, Sync
-from httpproxy.store.roster import Change, Entry, Filter, Roster
+from httpproxy.store.roster import Entry, Roster, SyncChange, SyncFilter
 from httpproxy.store.sync.progress import Progress
 from httpproxy.store.sync.states import Missing, RunKind
 from httpproxy.sync.health import Phase, health, overall
@@ -31,9 +31,9 @@ async def entry_of(roster: Roster, sync: Sync) -> Entry:
     return found
 
 
-def as_it_is(entry: Entry, **other: Any) -> Change:
+def as_it_is(entry: Entry, **other: Any) -> SyncChange:
     sync = entry.sync
-    same = Change(
+    same = SyncChange(
         sync.name,
         sync.status,
         entry.external_id,
@@ -46,7 +46,7 @@ def as_it_is(entry: Entry, **other: Any) -> Change:
 
 
 async def names(roster: Roster, **wanted: Any) -> list[str]:
-    return [e.sync.name for e in await roster.page(Filter(**wanted), None, 100)]
+    return [e.sync.name for e in await roster.page(SyncFilter(**wanted), None, 100)]
 
 
 async def make(registry: Registry, name: str, **more: Any) -> Sync:
@@ -60,7 +60,7 @@ async def test_a_list_goes_on_where_a_page_ended(world: World, roster: Roster) -
         await make(world.registry, f"s{n}")
     seen: list[str] = []
     after = None
-    while page := await roster.page(Filter(), after, 2):
+    while page := await roster.page(SyncFilter(), after, 2):
         seen += [each.sync.name for each in page]
         after = page[-1].place
     assert seen == ["tasks", "s0", "s1", "s2", "s3"]
@@ -119,7 +119,7 @@ async def test_every_sync_is_among_the_candidates_of_its_phase(
     await progress.failed(sync.id, [TASKS.id], "no", "do")
     await make(world.registry, "empty", collections=(), status="paused")
 
-    entries = await roster.page(Filter(), None, 100)
+    entries = await roster.page(SyncFilter(), None, 100)
     states = await progress.all_states([e.sync.id for e in entries], counted=False)
     told = {
         e.sync.name: overall(

@@ -12,7 +12,7 @@ from httpproxy.management.problems import Declined
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.streams.places import Place
 from httpproxy.streams import tail as tails
-from httpproxy.streams.tail import Tail, Told
+from httpproxy.streams.tail import StreamPage, Tail
 from httpproxy.tasks import Tasks
 
 
@@ -32,7 +32,7 @@ class Stream:
             raise Unavailable("away")
         return Place(1, 0, self.last)
 
-    async def pull(self, place: Place | None) -> Told[int]:
+    async def pull(self, place: Place | None) -> StreamPage[int]:
         self.pulls += 1
         self.at_once += 1
         self.most_at_once = max(self.at_once, self.most_at_once)
@@ -43,7 +43,7 @@ class Stream:
             seen = 0 if place is None else place.seq
             items = tuple(range(seen + 1, min(seen + 2, self.last) + 1))
             last = items[-1] if items else seen
-            return Told(items, Place(1, 0, last), last == self.last)
+            return StreamPage(items, Place(1, 0, last), last == self.last)
         finally:
             self.at_once -= 1
 
@@ -64,7 +64,7 @@ async def tail(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         yield kept
 
 
-async def heard(following: AsyncGenerator[Told[int], None], count: int) -> list[int]:
+async def heard(following: AsyncGenerator[StreamPage[int], None], count: int) -> list[int]:
     """The next numbers that are told, so many."""
     found: list[int] = []
     async with asyncio.timeout(5):
@@ -97,7 +97,7 @@ async def test_a_reader_that_is_told_nothing_hears_that_it_is_listened_to(
 
 
 async def test_what_comes_while_a_reader_looks_is_looked_for_again(tail: Tail, stream: Stream):
-    async def pull(place: Place | None) -> Told[int]:
+    async def pull(place: Place | None) -> StreamPage[int]:
         told = await stream.pull(place)
         if stream.last == 0:
             stream.last = 1  # just behind what was looked at

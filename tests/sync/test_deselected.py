@@ -15,7 +15,7 @@ from neighbours.hubspot_house import PROVIDER, HubSpotHouse, open_hubspot
 from psycopg.rows import dict_row
 from waiting import QUICK, until, until_listed
 
-from httpproxy.management.columns import Columns, Settable
+from httpproxy.management.columns import ColumnPatch, Columns
 
 SECRET = "nobody's business"
 
@@ -34,7 +34,7 @@ async def choose(
     house: AirtableHouse | HubSpotHouse, collection: str, field: str, **wanted: Any
 ) -> None:
     columns = Columns(house.house.service.office)
-    await columns.change(house.sync, collection, field, Settable(**wanted))
+    await columns.change(house.sync, collection, field, ColumnPatch(**wanted))
 
 
 async def test_a_deselected_field_of_airtable_is_written_and_listed_and_not_kept(

@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import Field
 
 from httpproxy.api.operations import Answer, Ask, Listing, Operation
-from httpproxy.management.columns import Column, Settable, TableLock
+from httpproxy.management.columns import ColumnDocument, ColumnPatch, TableLock
 
 _ONE: Final = "/v1/syncs/{sync}/columns/{collection_id}/{field}"
 _TAG: Final = "columns"
@@ -62,7 +62,7 @@ OPERATIONS: Final = (
         "List the columns of a sync's tables",
         tag=_TAG,
         query=ColumnsAsked,
-        answer=list[Column],
+        answer=list[ColumnDocument],
         reach="sync",
         problems=("unknown_sync", "unknown_collection"),
     ),
@@ -73,7 +73,7 @@ OPERATIONS: Final = (
         shown,
         "Get a column",
         tag=_TAG,
-        answer=Column,
+        answer=ColumnDocument,
         reach="sync",
         problems=("unknown_sync", "unknown_collection", "unknown_column"),
     ),
@@ -88,8 +88,8 @@ OPERATIONS: Final = (
         " body does not name stays. A field that is deselected loses its column with all that"
         " this holds; from then on nothing of it is kept, neither in events. One that is"
         " selected again gets a column, and its collection is read anew.",
-        body=Settable,
-        answer=Column,
+        body=ColumnPatch,
+        answer=ColumnDocument,
         reach="sync",
         problems=(
             "unknown_sync",
@@ -107,7 +107,7 @@ OPERATIONS: Final = (
         "Lock or unlock the names of all columns of a table",
         tag=_TAG,
         body=TableLock,
-        answer=list[Column],
+        answer=list[ColumnDocument],
         reach="sync",
         problems=("unknown_sync", "unknown_collection"),
     ),

@@ -6,9 +6,9 @@ from typing import Final
 
 from httpproxy.api.operations import Answer, Ask, Listing, Operation
 from httpproxy.management.credentials.documents import (
+    CheckedCredential,
     CredentialDocument,
-    CredentialWishes,
-    StoredCredential,
+    CredentialFilters,
 )
 from httpproxy.management.credentials.entering import CredentialPatch, NewCredential
 from httpproxy.management.credentials.inspecting import Check
@@ -19,7 +19,7 @@ _TAG: Final = "credentials"
 _ASKED: Final = ("credential_refused", "api_refused", "api_unreachable", "other_account")
 
 
-class ListCredentials(Listing, CredentialWishes):
+class ListCredentials(Listing, CredentialFilters):
     """The parameters of a list of credentials."""
 
 
@@ -103,7 +103,7 @@ OPERATIONS: Final = (
         tag=_TAG,
         description="The API is asked what the token opens before anything is stored.",
         body=NewCredential,
-        answer=StoredCredential,
+        answer=CheckedCredential,
         status=201,
         others={200: "It replaced the one that the account had, under its id."},
         problems=(

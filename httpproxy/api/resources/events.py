@@ -9,12 +9,12 @@ from aiohttp import web
 from httpproxy.api.operations import Answer, Ask, Operation
 from httpproxy.api.resources import live
 from httpproxy.management.problems import Declined
-from httpproxy.streams.documents import EventDocument, EventsAsked
+from httpproxy.streams.documents import EventDocument, EventsQuery
 
 
 async def list_events(ask: Ask) -> Answer | web.StreamResponse:
     """A page of events, or the stream of them."""
-    asked: EventsAsked = ask.query
+    asked: EventsQuery = ask.query
     streams = ask.house.streams
     backwards = asked.before is not None
     if backwards and (asked.after is not None or live.wants_stream(ask)):
@@ -49,7 +49,7 @@ OPERATIONS: Final = (
         tag="streams",
         description="What was committed, in an order that never changes; at least once each."
         " With `Accept: text/event-stream` the connection stays open and tells them live.",
-        query=EventsAsked,
+        query=EventsQuery,
         answer=list[EventDocument],
         reach="sync",
         problems=(

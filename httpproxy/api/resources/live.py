@@ -24,7 +24,7 @@ from httpproxy.api.operations import Answer, Ask
 from httpproxy.management.problems import Declined
 from httpproxy.store.errors import Unavailable
 from httpproxy.streams.documents import Document
-from httpproxy.streams.tail import Told
+from httpproxy.streams.tail import StreamPage
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ RETRY_MILLISECONDS: Final = 2000
 HEARTBEAT_SECONDS: Final = 15.0
 STALLED_SECONDS: Final = 30.0
 
-Following = AsyncGenerator[Told[Document], None]
+Following = AsyncGenerator[StreamPage[Document], None]
 
 
 def wants_stream(ask: Ask) -> bool:
@@ -48,7 +48,7 @@ def place_of(ask: Ask, after: str | None) -> str | None:
     return ask.headers.get("Last-Event-ID") or after
 
 
-def page(told: Told[Document]) -> Answer:
+def page(told: StreamPage[Document]) -> Answer:
     """A page that has one after it even at the end: there the stream goes on. A header
     tells whether there was more already."""
     return Answer(
@@ -104,13 +104,13 @@ class _Teller:
         self._now = asyncio.get_running_loop().time
         self._told_at = self._now()
 
-    async def begin(self, first: Told[Document]) -> None:
+    async def begin(self, first: StreamPage[Document]) -> None:
         """From here on the reader has a place, even if nothing is told before it leaves."""
         await self._write(f"retry: {RETRY_MILLISECONDS}\n\n")
         await self.tell(first)
         await self._write(_sign_of_life(first))
 
-    async def tell(self, told: Told[Document]) -> None:
+    async def tell(self, told: StreamPage[Document]) -> None:
         """Raises ConnectionError, TimeoutError; Declined if the key is not valid any more."""
         if self._ask.request.transport is None:
             raise ConnectionResetError("the reader has left")
@@ -136,6 +136,6 @@ class _Teller:
         self._told_at = self._now()
 
 
-def _sign_of_life(told: Told[Document]) -> str:
+def _sign_of_life(told: StreamPage[Document]) -> str:
     """The place alone: readers take note of it, and are told nothing."""
     return f": listening\nid: {told.next.write()}\n\n"

@@ -8,16 +8,16 @@ from httpproxy.api.operations import Answer, Ask, Listing, Operation
 from httpproxy.management.credentials.oauth_apps import (
     NewOAuthApp,
     OAuthAppDocument,
+    OAuthAppFilters,
     OAuthAppPatch,
     OAuthApps,
-    OAuthAppWishes,
 )
 
 _TAG: Final = "OAuth apps"
 _ONE: Final = "/v1/oauth-apps/{app_id}"
 
 
-class ListOAuthApps(Listing, OAuthAppWishes):
+class ListOAuthApps(Listing, OAuthAppFilters):
     """The parameters of a list of apps."""
 
 

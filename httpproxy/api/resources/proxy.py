@@ -21,7 +21,7 @@ from httpproxy.api.operations import Ask, Operation, Reach
 from httpproxy.exchange.answers import Outgoing, refused
 from httpproxy.exchange.apis import APIS
 from httpproxy.exchange.problems import Refusal, Rejected
-from httpproxy.exchange.relay import Asked
+from httpproxy.exchange.relay import Incoming
 from httpproxy.exchange.targets import MAX_TARGET, checked
 from httpproxy.management.problems import Declined
 from httpproxy.telemetry.course import Course
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 _SEGMENTS: Final = 5  # of /v1/proxy/sync/{id}/ and what follows
 _FOR_AN_ORIGIN: Final = ("Set-Cookie", "Clear-Site-Data")
 
-Carry = Callable[[Asked, Course], Awaitable[Outgoing]]
+Carry = Callable[[Incoming, Course], Awaitable[Outgoing]]
 
 
 async def by_sync(ask: Ask) -> web.StreamResponse:
@@ -59,7 +59,7 @@ async def _carried(ask: Ask, provider: str, carry: Carry) -> web.StreamResponse:
         path, mark, query = checked(request.raw_path, MAX_TARGET)
         target = path.split("/", _SEGMENTS)[_SEGMENTS] + mark + query
         content = await request.read()
-        asked = Asked(request.method, target, request.headers, content, ask.key)
+        asked = Incoming(request.method, target, request.headers, content, ask.key)
         said = await carry(asked, ask.course)
     except Rejected as rejected:
         said = _refused(rejected, ask, api.provider.refusal)

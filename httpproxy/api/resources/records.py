@@ -8,12 +8,12 @@ from aiohttp import web
 
 from httpproxy.api.operations import Answer, Ask, Operation
 from httpproxy.api.resources import live
-from httpproxy.streams.documents import Asked, RecordDocument
+from httpproxy.streams.documents import RecordDocument, RecordsQuery
 
 
 async def list_records(ask: Ask) -> Answer | web.StreamResponse:
     """A page of records, or the stream of them."""
-    asked: Asked = ask.query
+    asked: RecordsQuery = ask.query
     streams = ask.house.streams
     selection = await streams.select(asked, ask.sync, ask.key.sync_id)
     if live.wants_stream(ask):
@@ -34,7 +34,7 @@ OPERATIONS: Final = (
         description="Each record as it is now, once, at the place of its newest event, and"
         " deleted ones as such. With `Accept: text/event-stream` the connection stays open"
         " and tells what changes.",
-        query=Asked,
+        query=RecordsQuery,
         answer=list[RecordDocument],
         reach="sync",
         problems=(

@@ -13,7 +13,7 @@ from httpproxy.management.problems import Declined
 from httpproxy.management.syncs.documents import NewSync, Status, SyncDocument, SyncPatch
 from httpproxy.management.syncs.service import Syncs
 from httpproxy.store.errors import NameTaken
-from httpproxy.store.roster import Filter
+from httpproxy.store.roster import SyncFilter
 from httpproxy.sync.health import Phase
 
 _TAG: Final = "syncs"
@@ -58,7 +58,7 @@ def _service(ask: Ask) -> Syncs:
 async def list_(ask: Ask) -> Answer:
     """Oldest first; a key of one sync sees that one."""
     asked: ListSyncs = ask.query
-    wanted = Filter(
+    wanted = SyncFilter(
         id=ask.key.sync_id,
         provider=asked.provider,
         name=asked.name,

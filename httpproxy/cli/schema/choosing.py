@@ -16,7 +16,7 @@ from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.output import as_json, as_table, json_option
 from httpproxy.cli.running import run
 from httpproxy.cli.schema.locking import table_named
-from httpproxy.management.columns import Column, Columns, Settable
+from httpproxy.management.columns import ColumnDocument, ColumnPatch, Columns
 from httpproxy.management.models import wrongs
 from httpproxy.management.paging import MAX_LIMIT
 from httpproxy.management.services import make_services
@@ -89,10 +89,10 @@ def rename(invocation: Invocation, name: str, place: str, new_name: str) -> None
                f"{place} will be called {new_name} when it is selected")  # fmt: skip
 
 
-async def _listed(settings: Settings, name: str, table: str | None) -> list[Column]:
+async def _listed(settings: Settings, name: str, table: str | None) -> list[ColumnDocument]:
     async with _open(settings, name) as (sync, columns_, layouts):
         wanted = None if table is None else table_named(layouts, table).table.collection.id
-        found: list[Column] = []
+        found: list[ColumnDocument] = []
         cursor: str | None = None
         while True:
             page = await columns_.page(sync, wanted, MAX_LIMIT, cursor)
@@ -102,7 +102,9 @@ async def _listed(settings: Settings, name: str, table: str | None) -> list[Colu
                 return found
 
 
-async def _choose(settings: Settings, name: str, place: str, said: dict[str, Any]) -> Column:
+async def _choose(
+    settings: Settings, name: str, place: str, said: dict[str, Any]
+) -> ColumnDocument:
     table, _, field = place.partition(".")
     if not field:
         raise Failure(f"{place!r} is not TABLE.COLUMN", USAGE)
@@ -111,9 +113,9 @@ async def _choose(settings: Settings, name: str, place: str, said: dict[str, Any
         return await columns_.change(sync, collection, field, _wanted(said))
 
 
-def _wanted(said: dict[str, Any]) -> Settable:
+def _wanted(said: dict[str, Any]) -> ColumnPatch:
     try:
-        return Settable(**said)
+        return ColumnPatch(**said)
     except ValidationError as error:
         told = "; ".join(f"{each.member} {each.detail}" for each in wrongs(error))
         raise Failure(told, USAGE) from error
@@ -129,13 +131,13 @@ async def _open(
         yield sync, make_services(desk.office).columns, layouts
 
 
-def _line(column: Column) -> tuple[str | None, ...]:
+def _line(column: ColumnDocument) -> tuple[str | None, ...]:
     name = column.name if column.selected else None
     told = ", ".join(_states(column))
     return column.table, name, column.column_type, _clean(column.field_name), told
 
 
-def _states(column: Column) -> Iterator[str]:
+def _states(column: ColumnDocument) -> Iterator[str]:
     if not column.selected:
         yield "not selected"
     elif column.name is None:

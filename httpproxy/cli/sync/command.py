@@ -28,7 +28,7 @@ from httpproxy.cli.sync.watch.command import watch
 from httpproxy.management.syncs.service import Seen
 from httpproxy.office import wall_clock
 from httpproxy.settings.reading import Settings
-from httpproxy.store.roster import Filter
+from httpproxy.store.roster import SyncFilter
 from httpproxy.sync.health import Health, Phase
 from providers.catalog import PROVIDERS
 
@@ -70,7 +70,7 @@ def list_syncs(
     """
     settings = invocation.settings()
     phase = Phase(health) if health else None
-    filter_ = Filter(
+    filter_ = SyncFilter(
         provider=wanted["provider"],
         status=wanted["status"],
         external_id=wanted["external_id"],
@@ -159,13 +159,13 @@ def delete(invocation: Invocation, name: str, drop_tables: bool, yes: bool) -> N
     click.echo(f"deleted {name}" + (" and its tables" if drop_tables else "; its tables stay"))
 
 
-async def _seen(settings: Settings, wanted: Filter, phase: Phase | None) -> list[Seen]:
+async def _seen(settings: Settings, wanted: SyncFilter, phase: Phase | None) -> list[Seen]:
     async with open_desk(settings) as desk:
         return await desk.services.syncs.seen(wanted, phase)
 
 
 async def _listed(
-    settings: Settings, wanted: Filter, phase: Phase | None
+    settings: Settings, wanted: SyncFilter, phase: Phase | None
 ) -> list[dict[str, Any]]:
     async with open_desk(settings) as desk:
         found = await desk.services.syncs.seen(wanted, phase)
@@ -175,7 +175,7 @@ async def _listed(
 async def _shown(settings: Settings, name: str) -> tuple[dict[str, Any], Sequence[Health]]:
     async with open_desk(settings) as desk:
         one = await desk.sync(name)
-        (seen,) = await desk.services.syncs.seen(Filter(id=one.id))
+        (seen,) = await desk.services.syncs.seen(SyncFilter(id=one.id))
         return await _data(desk, seen), seen.health
 
 

@@ -20,7 +20,7 @@ from httpproxy.management.ascode.declared import (
 from httpproxy.management.ascode.drafting import Plan, Secrets, Step
 from httpproxy.management.ascode.opening import stored_app, stored_credential
 from httpproxy.management.ascode.syncs import column_steps
-from httpproxy.management.columns import Settable as ColumnWish
+from httpproxy.management.columns import ColumnPatch
 from httpproxy.management.credentials.entering import CredentialPatch, NewCredential
 from httpproxy.management.credentials.oauth_apps import NewOAuthApp, OAuthAppPatch
 from httpproxy.management.patching import merge_between
@@ -195,7 +195,7 @@ class Applying:
         document, _ = await self._services.syncs.get(sync.id)
         there = await in_detail(self._services, document)
         for step in column_steps(declared, there):
-            wish = ColumnWish.model_validate(dict(step.after))
+            wish = ColumnPatch.model_validate(dict(step.after))
             await self._services.columns.change(sync, step.collection_id, step.field, wish)
 
     async def _named(self, name: str) -> Sync:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Final
 
-from httpproxy.management.columns import Column
+from httpproxy.management.columns import ColumnDocument
 from httpproxy.management.paging import MAX_LIMIT
 from httpproxy.management.services import Services
 from httpproxy.management.syncs.documents import SyncDocument
@@ -15,7 +15,7 @@ from httpproxy.store.credentials.apps import App, Apps
 from httpproxy.store.credentials.values import Credential, CredentialFilter, TokenPair
 from httpproxy.store.errors import KeyMismatch
 from httpproxy.store.registry import Sync
-from httpproxy.store.roster import Filter
+from httpproxy.store.roster import SyncFilter
 from providers.credentials import AppKeys
 from providers.record import Collection
 
@@ -52,7 +52,7 @@ class StoredSync:
 
     document: SyncDocument
     collections: tuple[Collection, ...] = ()
-    columns: tuple[Column, ...] = ()
+    columns: tuple[ColumnDocument, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ async def _syncs(services: Services, detailed: Callable[[str], bool]) -> list[St
     found: list[StoredSync] = []
     cursor: str | None = None
     while True:
-        page = await services.syncs.page(Filter(), None, _PAGE, cursor)
+        page = await services.syncs.page(SyncFilter(), None, _PAGE, cursor)
         found += [
             await in_detail(services, each) if detailed(each.name) else StoredSync(each)
             for each in page.items
@@ -163,9 +163,9 @@ async def in_detail(services: Services, document: SyncDocument) -> StoredSync:
     return StoredSync(document, tables.schema.collections, tuple(columns))
 
 
-async def _columns(services: Services, sync: Sync) -> list[Column]:
+async def _columns(services: Services, sync: Sync) -> list[ColumnDocument]:
     page = partial(services.columns.page, sync, None, _PAGE)
-    found: list[Column] = []
+    found: list[ColumnDocument] = []
     cursor: str | None = None
     while True:
         one = await page(cursor)

@@ -30,7 +30,7 @@ from pydantic import (
     ValidationError,
 )
 
-from httpproxy.management.columns import Settable as ColumnWish
+from httpproxy.management.columns import ColumnPatch
 from httpproxy.management.models import Metadata, Model, Name, RateLimit, Text, Wrong, wrongs
 from httpproxy.management.syncs.documents import CollectionIds, RateLimits, Status
 
@@ -68,7 +68,7 @@ def _from_json(value: object) -> object:
 
 Reference = Annotated[str, AfterValidator(_is_reference)]
 DeclaredMetadata = Annotated[Metadata, BeforeValidator(_from_json)]
-Columns = dict[str, dict[str, ColumnWish]]
+Columns = dict[str, dict[str, ColumnPatch]]
 
 
 class DeclaredApp(Model):

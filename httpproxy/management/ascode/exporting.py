@@ -21,7 +21,7 @@ from httpproxy.management.ascode.current import (
 )
 from httpproxy.management.ascode.declared import CREDENTIALS, OAUTH_APPS, SYNCS
 from httpproxy.management.ascode.syncs import collection_ids_of, set_limits
-from httpproxy.management.columns import Column
+from httpproxy.management.columns import ColumnDocument
 from providers.catalog import PROVIDERS
 
 _HEAD: Final = """\
@@ -137,7 +137,7 @@ def _columns(stored: StoredSync) -> Iterator[str]:
         yield _table((SYNCS, stored.document.name, "columns", collection), fields)
 
 
-def _wish(column: Column) -> dict[str, Any]:
+def _wish(column: ColumnDocument) -> dict[str, Any]:
     wish: dict[str, Any] = {}
     if column.own_name and column.name is not None:
         wish["name"] = column.name

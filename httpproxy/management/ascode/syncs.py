@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from httpproxy.management.ascode.current import StoredSync
 from httpproxy.management.ascode.declared import DeclaredSync
-from httpproxy.management.columns import Column
-from httpproxy.management.columns import Settable as ColumnWish
+from httpproxy.management.columns import ColumnDocument, ColumnPatch
 from httpproxy.management.models import RateLimit
 from httpproxy.management.naming import public_id_of, spelling_of
 from httpproxy.management.problems import Declined
@@ -152,7 +151,7 @@ def column_steps(declared: DeclaredSync, stored: StoredSync) -> list[ColumnStep]
     return found
 
 
-def _named(columns: list[Column], name: str) -> Column | None:
+def _named(columns: list[ColumnDocument], name: str) -> ColumnDocument | None:
     """The column of the field with this id, or else this name, or with this name itself."""
     for spelling in ("field_id", "field_name", "name"):
         for each in columns:
@@ -161,7 +160,7 @@ def _named(columns: list[Column], name: str) -> Column | None:
     return None
 
 
-def _step(column: Column, wish: ColumnWish) -> Iterator[ColumnStep]:
+def _step(column: ColumnDocument, wish: ColumnPatch) -> Iterator[ColumnStep]:
     has = {
         "name": column.name if column.own_name else None,
         "locked": column.locked,

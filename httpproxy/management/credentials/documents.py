@@ -36,13 +36,13 @@ class CredentialDocument(Model):
     updated_at: Moment
 
 
-class StoredCredential(CredentialDocument):
+class CheckedCredential(CredentialDocument):
     """A credential that was just stored, and what the API said of it."""
 
     check: Check
 
 
-class CredentialWishes(Model):
+class CredentialFilters(Model):
     """Which credentials a list has; all that is given must fit."""
 
     provider: Text | None = None

@@ -52,7 +52,7 @@ class OAuthAppDocument(Model):
     updated_at: Moment
 
 
-class OAuthAppWishes(Model):
+class OAuthAppFilters(Model):
     """Which apps a list has."""
 
     provider: Text | None = None
@@ -71,12 +71,12 @@ class OAuthApps:
         self._store = Apps(office.database, office.vault)
 
     async def page(
-        self, wishes: OAuthAppWishes, limit: int, cursor: str | None
+        self, filters: OAuthAppFilters, limit: int, cursor: str | None
     ) -> Page[OAuthAppDocument]:
         """The apps that fit, oldest first. Raises Declined for a provider that there is not."""
-        if wishes.provider is not None:
-            provider_named(wishes.provider, "provider")
-        rows = await self._store.page(wishes.provider, made_of(cursor), limit + 1)
+        if filters.provider is not None:
+            provider_named(filters.provider, "provider")
+        rows = await self._store.page(filters.provider, made_of(cursor), limit + 1)
         return page_of(rows, limit, lambda row: (row.created_at, row.id)).told(_told)
 
     async def get(self, id_or_name: str) -> tuple[OAuthAppDocument, str]:

@@ -15,9 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 from httpproxy.exchange.lifetimes import refresh_in
 from httpproxy.exchange.refreshing import CredentialTrouble
 from httpproxy.management.credentials.documents import (
+    CheckedCredential,
     CredentialDocument,
-    CredentialWishes,
-    StoredCredential,
+    CredentialFilters,
     described,
     tag_of,
 )
@@ -71,20 +71,20 @@ class Credentials:
         self._apps = Apps(office.database, office.vault)
 
     async def page(
-        self, wishes: CredentialWishes, limit: int, cursor: str | None
+        self, filters: CredentialFilters, limit: int, cursor: str | None
     ) -> Page[CredentialDocument]:
         """The credentials that fit, oldest first. Raises Declined for a provider or a kind that
         there is not."""
-        if wishes.kind is not None:
-            kind_of(wishes.kind, wishes.provider)
-        elif wishes.provider is not None:
-            provider_named(wishes.provider, "provider")
+        if filters.kind is not None:
+            kind_of(filters.kind, filters.provider)
+        elif filters.provider is not None:
+            provider_named(filters.provider, "provider")
         wanted = CredentialFilter(
-            wishes.provider,
-            wishes.account,
-            wishes.kind,
-            wishes.oauth_app_id,
-            read_metadata(wishes.metadata),
+            filters.provider,
+            filters.account,
+            filters.kind,
+            filters.oauth_app_id,
+            read_metadata(filters.metadata),
         )
         rows = await self._store.page(wanted, made_of(cursor), limit + 1)
         return page_of(rows, limit, lambda row: (row.created_at, row.id)).told(self._told)
@@ -94,12 +94,12 @@ class Credentials:
         found = await self.found(id_or_name)
         return self._told(found), tag_of(found)
 
-    async def create(self, body: NewCredential) -> tuple[StoredCredential, bool, str]:
+    async def create(self, body: NewCredential) -> tuple[CheckedCredential, bool, str]:
         """Stores a credential; it, whether its account had none, and its tag."""
         prepared = await self.prepare(body)
         stored, made = await self._store.save(prepared.draft)
         self._office.tokens.forget(stored.id)
-        document = StoredCredential(**dict(self._told(stored)), check=prepared.check)
+        document = CheckedCredential(**dict(self._told(stored)), check=prepared.check)
         return document, made, tag_of(stored)
 
     async def prepare(

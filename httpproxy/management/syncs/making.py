@@ -26,7 +26,7 @@ from httpproxy.office import Office
 from httpproxy.store.credentials.values import CredentialDraft
 from httpproxy.store.errors import NameTaken, StoreError
 from httpproxy.store.registry import Sync
-from httpproxy.store.roster import Filter, Roster
+from httpproxy.store.roster import Roster, SyncFilter
 from providers.catalog import PROVIDERS
 from providers.record import JSON
 from providers.spec import Budget, Feed, Provider, Refused
@@ -114,10 +114,10 @@ class Making:
 
     async def _require_free(self, name: str, external_id: str | None) -> None:
         """Tells a name that is taken before the API is asked for minutes. Raises NameTaken."""
-        if await self._roster.page(Filter(name=name), None, 1):
+        if await self._roster.page(SyncFilter(name=name), None, 1):
             raise NameTaken("name", name)
         if external_id is not None:
-            taken = await self._roster.page(Filter(external_id=external_id), None, 1)
+            taken = await self._roster.page(SyncFilter(external_id=external_id), None, 1)
             if taken:
                 raise NameTaken("external_id", external_id)
 

@@ -36,7 +36,7 @@ from httpproxy.management.syncs.standing import (
 from httpproxy.office import Office
 from httpproxy.store.errors import Stale
 from httpproxy.store.registry import Sync
-from httpproxy.store.roster import Change, Entry, Filter, Roster
+from httpproxy.store.roster import Entry, Roster, SyncChange, SyncFilter
 from httpproxy.sync.health import Health, Phase, overall
 from providers.catalog import PROVIDERS
 from providers.record import Collection
@@ -75,7 +75,7 @@ class Syncs:
         self.making = Making(office, credentials)
 
     async def page(
-        self, wanted: Filter, phase: Phase | None, limit: int, cursor: str | None
+        self, wanted: SyncFilter, phase: Phase | None, limit: int, cursor: str | None
     ) -> Page[SyncDocument]:
         """The syncs that fit, oldest first; those at `phase` as a whole.
 
@@ -106,7 +106,7 @@ class Syncs:
         """A sync, and its tag. Raises Declined (404)."""
         return await self._told(await self._entry(sync_id))
 
-    async def seen(self, wanted: Filter, phase: Phase | None = None) -> list[Seen]:
+    async def seen(self, wanted: SyncFilter, phase: Phase | None = None) -> list[Seen]:
         """Every sync that fits, with all that is counted: for who looks at the whole."""
         _require_provider(wanted)
         found: list[Seen] = []
@@ -178,11 +178,11 @@ class Syncs:
 
     async def _decided(
         self, entry: Entry, wanted: Settable, covered: _Covered, given: set[str]
-    ) -> Change:
+    ) -> SyncChange:
         """What is to be done to a sync for it to be as it is wanted. Raises Declined."""
         sync, provider = entry.sync, PROVIDERS[entry.sync.provider]
         await self._require_credential(sync, wanted.credential_id)
-        to = Change(
+        to = SyncChange(
             name=wanted.name,
             status=wanted.status,
             external_id=wanted.external_id,
@@ -244,7 +244,7 @@ class Syncs:
             )
 
 
-def _require_provider(wanted: Filter) -> None:
+def _require_provider(wanted: SyncFilter) -> None:
     """Raises Declined: an empty list would hide what is mistyped."""
     if wanted.provider is not None:
         provider_named(wanted.provider, "provider")
