@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
 from httpproxy.store.commits.commit import Committer
-from httpproxy.store.streams.places import Expired, Place, Wanted
+from httpproxy.store.streams.places import Expired, Place, Wanted, event_id
 from httpproxy.store.streams.records import RecordStream
 from httpproxy.store.streams.retention import Retention
 from httpproxy.store.streams.stream import EventStream, bearings, in_order
@@ -95,3 +96,18 @@ async def test_a_day_is_not_dropped_between_the_look_at_it_and_its_reading(
         done = await connection.execute("SELECT upstream_id FROM httpproxy.event")
         assert await done.fetchall() == [{"upstream_id": "a"}]
     assert await Retention(aged.database, 3).run()
+
+
+async def test_an_event_that_is_not_told_yet_is_not_found_by_its_id_either(
+    aged: World, committer: Committer
+) -> None:
+    stream = EventStream(aged.database)
+    async with await psycopg.AsyncConnection.connect(aged.dsn) as other:
+        await other.execute("SELECT pg_current_xact_id()")
+        await aged.apply(committer, image("a", name="1"))
+        (row,) = await aged.ask("SELECT seq, salt FROM httpproxy.event, httpproxy.event_era")
+        wanted = event_id(row["salt"], row["seq"])
+        assert await stream.event(wanted) is None
+    found = await stream.event(wanted)
+    assert found is not None
+    assert found.upstream_id == "a"
