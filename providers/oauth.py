@@ -3,8 +3,8 @@
 The providers' token endpoints differ in where they are and in how an app proves itself;
 what is asked and how the answer reads is the same, and is here. Answers are believed no
 further than that: what is no token is Refused, for a token that cannot be read would be
-kept in place of one that works. `asked` is the endpoint's own side, for those who simulate
-one.
+kept in place of one that works. What a credential of OAuth tokens has at every provider is
+here as well. `asked` is the endpoint's own side, for those who simulate one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from providers.body import read_json
-from providers.credentials import AppKeys, Grant
+from providers.credentials import AppKeys, Grant, Property
 from providers.http import Request, Response, headers
 from providers.record import JSON
 from providers.spec import Refused, Unreadable
@@ -35,6 +35,17 @@ _ANEW: Final = (
 _CHECK_APP: Final = "Check the client id and the client secret of the OAuth app."
 _LATER: Final = "It is tried again by itself."
 _CHECK: Final = "Check the OAuth app, and the upstream that is configured for the token host."
+
+ACCESS_TOKEN: Final = Property(
+    "access_token",
+    "Access token",
+    "What the token endpoint gave as access_token.",
+    secret=True,
+    required=True,
+)
+OAUTH_APP: Final = Property(
+    "oauth_app_id", "OAuth app", "The app that the tokens were given to, app_…."
+)
 
 
 def token_request(

@@ -19,7 +19,7 @@ from providers.credentials import (
     Reach,
 )
 from providers.http import Request
-from providers.oauth import TOKEN, basic, read_grant, token_request
+from providers.oauth import ACCESS_TOKEN, OAUTH_APP, TOKEN, basic, read_grant, token_request
 from providers.record import JSON
 from providers.spec import Conversation, Unreadable, Unrecognised
 
@@ -73,20 +73,14 @@ OAUTH2: Final = CredentialKind(
     "deletions at once, webhook:manage. It lives for an hour: with the refresh token and "
     "the OAuth app it is renewed.",
     (
-        Property(
-            "access_token",
-            "Access token",
-            "What the token endpoint gave as access_token.",
-            secret=True,
-            required=True,
-        ),
+        ACCESS_TOKEN,
         Property(
             "refresh_token",
             "Refresh token",
             "What it gave as refresh_token. It is used once, so nobody else may use it.",
             secret=True,
         ),
-        Property("oauth_app_id", "OAuth app", "The app that the tokens were given to, app_…."),
+        OAUTH_APP,
         BASE,
     ),
     OAuth(refresh, read_grant, rotates=True),

@@ -18,7 +18,7 @@ from providers.credentials import (
 from providers.http import Request
 from providers.hubspot.calls import HOST, Asking, ask, get, post, segment
 from providers.hubspot.shapes import id_of
-from providers.oauth import read_grant, token_request
+from providers.oauth import ACCESS_TOKEN, OAUTH_APP, read_grant, token_request
 from providers.record import JSON
 from providers.spec import Conversation, Refused, Unrecognised
 
@@ -63,20 +63,14 @@ OAUTH2: Final = CredentialKind(
     "The access token of an app that was installed in the portal. It lives for half an hour:"
     " with the refresh token and the OAuth app it is renewed.",
     (
-        Property(
-            "access_token",
-            "Access token",
-            "What the token endpoint gave as access_token.",
-            secret=True,
-            required=True,
-        ),
+        ACCESS_TOKEN,
         Property(
             "refresh_token",
             "Refresh token",
             "What it gave as refresh_token; it stays the same.",
             secret=True,
         ),
-        Property("oauth_app_id", "OAuth app", "The app that the tokens were given to, app_…."),
+        OAUTH_APP,
         PORTAL,
     ),
     OAuth(refresh, read_grant, rotates=False),
