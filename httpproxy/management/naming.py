@@ -69,15 +69,14 @@ def unknown_collection(
     ids = [public_id_of(provider, each) for each in there]
     named = [f"{id_} ({each.name})" for id_, each in zip(ids, there, strict=True)]
     more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
-    detail = f"There is no collection {text[:80]!r}; there are {', '.join(named[:MOST_NAMED])}"
-    return Declined(
-        "unknown_collection",
-        f"{detail}{more}."
-        if named
-        else f"There is no collection {text[:80]!r}; there is none.",
-        member,
-        collections=ids[:MOST_NAMED],
-    )
+    listed = f"there are {', '.join(named[:MOST_NAMED])}{more}" if named else "there is none"
+    detail = f"There is no collection {text[:80]!r}; {listed}."
+    known: dict[str, list[str]] = {"collections": ids[:MOST_NAMED]}
+    prefix, colon, _ = text.partition(":")
+    if colon and prefix not in PROVIDERS:
+        known["providers"] = sorted(PROVIDERS)
+        detail += f" If {prefix[:40]!r} is a provider: this version has {', '.join(PROVIDERS)}."
+    return Declined("unknown_collection", detail, member, **known)
 
 
 def is_id(text: str) -> bool:

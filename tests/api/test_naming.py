@@ -42,6 +42,16 @@ def test_another_collection_is_declined_with_those_that_there_are():
         collection_named(AIRTABLE, Schema(()), "x", "collection_id")
 
 
+def test_a_collection_of_a_provider_that_is_not_built_tells_which_are():
+    with pytest.raises(Declined, match="this version has airtable, hubspot") as declined:
+        collection_named(HUBSPOT, Schema((CONTACTS,)), "salesforce:contact", "collection_id")
+    assert declined.value.members["providers"] == ["airtable", "hubspot"]
+    assert declined.value.members["collections"] == ["hubspot:contact"]
+    with pytest.raises(Declined) as declined:
+        collection_named(HUBSPOT, Schema((CONTACTS,)), "hubspot:deal", "collection_id")
+    assert "providers" not in declined.value.members
+
+
 def test_the_prefix_of_another_provider_is_declined():
     assert spelling_of(AIRTABLE, "Plan: B", "x") == "Plan: B"
     with pytest.raises(Declined, match="is a collection of hubspot"):
