@@ -96,7 +96,7 @@ async def test_whose_turn_does_not_come_is_not_sent_and_goes_on_later(
         assert told.results[100]["error"]["code"] == "permit_timeout"
         # Of the next one nothing can be sent at all: that is an error as a whole.
         told = await client.run("create", {"Name": "y"})
-        assert (told.status, told.body["cause"]) == (502, "permit_timeout")
+        assert (told.status, told.body["cause"]) == (504, "permit_timeout")
         assert posts(api) == 1
         # The repeat is told what was done, and comes no further yet.
         told = await client.run("create", [{"Name": "x"}] * 101, "key")
