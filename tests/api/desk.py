@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from neighbours.rates import unhurried
 from neighbours.sandboxes import Sandboxes, sandboxes
 from outside.opened import Opened, open_door
 
@@ -89,5 +90,9 @@ class Desk:
 @asynccontextmanager
 async def open_desk(dsn: str, folder: Path) -> AsyncIterator[Desk]:
     """Fresh sandboxes, a fresh door, a key."""
-    async with sandboxes() as apis, open_door(dsn, folder, upstreams=apis.upstreams) as door:
-        yield Desk(door, apis, await door.key("admin"))
+    with unhurried():
+        async with (
+            sandboxes() as apis,
+            open_door(dsn, folder, upstreams=apis.upstreams) as door,
+        ):
+            yield Desk(door, apis, await door.key("admin"))
