@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 from desk import AIRTABLE, HUBSPOT
+from neighbours.rates import unhurried
 from neighbours.sandboxes import Sandboxes, sandboxes
 from neighbours.walkthrough import Walk
 from pydantic import SecretStr
@@ -38,17 +39,18 @@ async def test_the_page_leads_from_an_empty_database_to_a_row_and_back(
 ) -> None:
     folder = tmp_path / "walk"
     folder.mkdir()
-    async with (
-        sandboxes() as apis,
-        open_service(settings_of(empty_database_dsn, tmp_path, apis)) as service,
-    ):
-        variables = {
-            "API": service.api_url or "",
-            "DATABASE_URL": empty_database_dsn,
-            "AIRTABLE_TOKEN": AIRTABLE.token,
-            "HUBSPOT_TOKEN": HUBSPOT.token,
-        }
-        said = "".join(await Walk(folder, variables).follow(PAGE))
+    with unhurried():
+        async with (
+            sandboxes() as apis,
+            open_service(settings_of(empty_database_dsn, tmp_path, apis)) as service,
+        ):
+            variables = {
+                "API": service.api_url or "",
+                "DATABASE_URL": empty_database_dsn,
+                "AIRTABLE_TOKEN": AIRTABLE.token,
+                "HUBSPOT_TOKEN": HUBSPOT.token,
+            }
+            said = "".join(await Walk(folder, variables).follow(PAGE))
     assert "Httpproxy-Commit: applied; rows=1" in said
     assert not {AIRTABLE.token, HUBSPOT.token} & set(said.split('"'))
     with psycopg.connect(empty_database_dsn) as connection:

@@ -52,13 +52,7 @@ OPERATIONS: Final = (
         query=EventsQuery,
         answer=list[EventDocument],
         reach="sync",
-        problems=(
-            "unknown_provider",
-            "unknown_collection",
-            "unknown_sync",
-            "cursor_expired",
-            "too_many_readers",
-        ),
+        problems=live.PROBLEMS,
         media=(live.MEDIA,),
     ),
     Operation(

@@ -32,6 +32,14 @@ MEDIA: Final = "text/event-stream"
 RETRY_MILLISECONDS: Final = 2000
 HEARTBEAT_SECONDS: Final = 15.0
 STALLED_SECONDS: Final = 30.0
+# What readers of either stream may be declined for.
+PROBLEMS: Final = (
+    "unknown_provider",
+    "unknown_collection",
+    "unknown_sync",
+    "cursor_expired",
+    "too_many_readers",
+)
 
 Following = AsyncGenerator[StreamPage[Document], None]
 

@@ -37,13 +37,7 @@ OPERATIONS: Final = (
         query=RecordsQuery,
         answer=list[RecordDocument],
         reach="sync",
-        problems=(
-            "unknown_provider",
-            "unknown_collection",
-            "unknown_sync",
-            "cursor_expired",
-            "too_many_readers",
-        ),
+        problems=live.PROBLEMS,
         media=(live.MEDIA,),
     ),
 )
