@@ -35,8 +35,8 @@ def filled(database_dsn: str) -> str:
 
     act(database_dsn, made)
     happened(database_dsn, "a")
-    happened(database_dsn, "b", "updated", '{"name": "before"}')
-    happened(database_dsn, "c", "deleted", '{"name": "gone"}')
+    happened(database_dsn, "b", "updated", '{"f_name": "before"}')
+    happened(database_dsn, "c", "deleted", '{"f_name": "gone"}')
     return database_dsn
 
 
