@@ -176,6 +176,7 @@ def _works(base: AirtableHouse) -> dict[str, dict[str, Any]]:
         "POST /v1/syncs": {**sync, "credential_id": base.sync.credential_id},
         "POST /v1/oauth-apps": {"provider": "airtable", "client_id": "fuzzed"},
         "POST /v1/keys": {"name": "fuzzed"},
+        "PATCH /v1/syncs/{sync}/columns/{collection_id}": {"locked": True},
     }
 
 

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 from api.fuzzing import CALLED, SCHEMA, Target, opened
+from neighbours.house import add_sync
 from neighbours.keyring import new_key
 from neighbours.rows import dsn_of
 from schemathesis import GenerationMode
@@ -73,6 +74,27 @@ async def test_a_scope_opens_what_it_says_and_no_more(target: Target) -> None:
         if operation.scope in keys:
             status, problem, _ = await told(target, operation, key=keys[operation.scope])
             assert (status, problem["code"]) == (403, "key_not_allowed"), named(operation)
+
+
+async def test_a_key_of_another_sync_opens_nothing_of_this_one(target: Target) -> None:
+    """Whatever operation there is: those for all are closed, the others see to it."""
+    base = target.base
+    other = await add_sync(base.house, "hubspot", name="other")
+    key = await new_key(base.house, "admin", sync_id=other.id)
+    target.known["path"] = [f"v0/{base.sync.account}/{base.table_id}"]
+    ours = (base.sync.id, base.sync.account, base.sync.unique_id, base.sync.credential_id)
+    for operation in OPERATIONS:
+        more: dict[str, Any] = {}
+        if operation.query is not None and "sync_id" in operation.query.model_fields:
+            more["params"] = {"sync_id": base.sync.id}
+        if operation.body is not None:
+            more["json"] = target.works.get(named(operation), {})
+        path = target.path(operation.path)
+        answer = await asyncio.to_thread(target.ask, operation.method, path, key=key, **more)
+        named_here = operation.reach == "all" or "{sync" in operation.path or "params" in more
+        closed = {403} if named_here else {200, 201, 400, 403, 404}
+        assert answer.status_code in closed, (named(operation), answer.text)
+        assert not any(each in answer.text for each in ours), (named(operation), answer.text)
 
 
 @pytest.mark.parametrize("operation", OWN, ids=named)
