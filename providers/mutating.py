@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from providers.http import Request, Response
 from providers.record import JSON, Collection, Field
@@ -145,6 +146,10 @@ def chunks(records: Iterable[Wanted], size: int) -> Iterator[tuple[Wanted, ...]]
             named.add(each.key)
     if chunk:
         yield tuple(chunk)
+
+
+# What these statuses say no to is the token, the plan or the moment, whatever the records are.
+OF_THE_CALLER: Final = frozenset({401, 402, 403, 405, 408, 425, 429})
 
 
 def all_of(batch: Batch, outcome: Outcome) -> tuple[Outcome, ...]:

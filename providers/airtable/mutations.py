@@ -19,6 +19,7 @@ from providers.airtable.refusals import said, words
 from providers.body import read_json
 from providers.http import Request, Response
 from providers.mutating import (
+    OF_THE_CALLER,
     ApiError,
     Batch,
     Blame,
@@ -37,8 +38,7 @@ _MOST_MERGED: Final = 3
 _KINDS: Final = frozenset(MutationKind)
 _WHOLE: Final = 2**53  # beyond it, numbers have holes for Airtable as for everybody
 
-# Whatever the records are. A 403 is among them unless it may also mean a missing record.
-_OF_THE_CALLER: Final = frozenset({401, 402, 403, 405, 408, 425, 429})
+# A 403 that may as well mean a missing record.
 _MAY_BE_MISSING: Final = "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"
 
 
@@ -128,7 +128,7 @@ def blame(response: Response) -> Blame:
     """Whose fault an answer that is no 2xx is."""
     if response.status == 403 and said(response)[0] == _MAY_BE_MISSING:
         return Blame.RECORDS
-    return Blame.CALLER if response.status in _OF_THE_CALLER else Blame.RECORDS
+    return Blame.CALLER if response.status in OF_THE_CALLER else Blame.RECORDS
 
 
 MUTATIONS: Final = Mutations(

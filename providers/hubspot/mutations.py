@@ -21,6 +21,7 @@ from providers.hubspot.objects import is_pair
 from providers.hubspot.plain import pair_data
 from providers.hubspot.shapes import id_of, object_of, objects_of, partly_failed
 from providers.mutating import (
+    OF_THE_CALLER,
     ApiError,
     Batch,
     Blame,
@@ -35,7 +36,7 @@ from providers.mutating import (
 from providers.record import JSON, Collection, ColumnType, Field
 
 _TRACE: Final = "objectWriteTraceId"
-_OF_THE_CALLER: Final = frozenset({401, 402, 403, 405, 408, 425, 429, 477})
+_OF_THE_CALLER: Final = OF_THE_CALLER | {477}  # the portal is being moved
 _STATUSES: Final = {"VALIDATION_ERROR": 400, "OBJECT_NOT_FOUND": 404, "CONFLICT": 409}
 _VERBS: Final = {
     MutationKind.CREATE: "create",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from neighbours.airtable_house import open_airtable
 from neighbours.keyring import new_key
-from neighbours.walkthrough import Walk
+from neighbours.walkthrough import Walk, steps
 
 from httpproxy.mutations.documents import LONGEST_WAIT, WAIT, Mutation
 from httpproxy.mutations.sending import MOST_DIVISIONS, MOST_REPEATS
@@ -25,7 +25,8 @@ async def test_the_page_runs_from_top_to_bottom(database_dsn: str, tmp_path: Pat
         }
         folder = tmp_path / "walk"
         folder.mkdir()
-        await Walk(folder, variables).follow(PAGE)
+        told = await Walk(folder, variables).follow(PAGE)
+    assert len(told) == len(steps(PAGE)) > 3
 
 
 def test_every_member_is_on_the_page():
