@@ -68,7 +68,7 @@ class Desk:
             f"{self.door.url}{path}",
             headers={"Authorization": f"Bearer {key or self.key}", **named},
             json=body,
-            timeout=30,
+            timeout=60,
         )
         return Said(
             answer.status_code, answer.json() if answer.content else None, answer.headers

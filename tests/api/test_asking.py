@@ -97,7 +97,7 @@ async def sent(door: Opened, method: str, path: str, key: str = "", **more: Any)
         key = _KEYS[door.url] = _KEYS.get(door.url) or await door.key("write")
     headers = {"Authorization": f"Bearer {key}", **more.pop("headers", {})}
     answer = await asyncio.to_thread(
-        requests.request, method, f"{door.url}{path}", headers=headers, timeout=30, **more
+        requests.request, method, f"{door.url}{path}", headers=headers, timeout=60, **more
     )
     return answer.status_code, answer.headers, answer.json() if answer.content else None
 

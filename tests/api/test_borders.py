@@ -48,7 +48,7 @@ async def patched(desk: Desk, metadata: str) -> tuple[int, Any]:
         f"{desk.door.url}/v1/syncs/base",
         headers={"Authorization": f"Bearer {desk.key}", "Content-Type": "application/json"},
         data=f'{{"metadata": {metadata}}}',
-        timeout=10,
+        timeout=60,
     )
     return answer.status_code, answer.json()
 
@@ -143,7 +143,7 @@ async def test_a_second_field_of_if_match_counts_as_the_first_does(desk: Desk) -
 
 def deleted(desk: Desk, path: str, tag: str) -> int:
     """The status of a deletion whose tags come in two fields."""
-    connection = HTTPConnection(desk.door.url.removeprefix("http://"), timeout=10)
+    connection = HTTPConnection(desk.door.url.removeprefix("http://"), timeout=60)
     connection.putrequest("DELETE", path)
     fields = [("Authorization", f"Bearer {desk.key}"), ("If-Match", STALE), ("If-Match", tag)]
     for field in fields:

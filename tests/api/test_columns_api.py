@@ -40,7 +40,7 @@ class Desk:
             f"{self.door.url}/v1/syncs/{self.sync.id}/columns{path}",
             headers={"Authorization": f"Bearer {self.key}", **named},
             json=body,
-            timeout=30,
+            timeout=60,
         )
 
     async def patch(self, field: str, collection: str = TASKS_ID, **body: Any) -> Any:

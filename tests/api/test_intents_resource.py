@@ -16,7 +16,7 @@ from httpproxy.store.intents.book import Intents
 async def told(door: Opened, key: str, path: str) -> requests.Response:
     headers = {"Authorization": f"Bearer {key}"}
     url = f"{door.url}{path}"
-    return await asyncio.to_thread(requests.get, url, headers=headers, timeout=30)
+    return await asyncio.to_thread(requests.get, url, headers=headers, timeout=60)
 
 
 async def test_intents_are_told_oldest_first_in_pages_and_by_sync(

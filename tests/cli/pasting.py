@@ -25,7 +25,7 @@ def curl(line: str) -> requests.Response:
     asked = _CURL.parse_args(arguments)
     fields = dict(field.split(": ", 1) for field in asked.headers)
     method = asked.method or ("POST" if asked.data else "GET")
-    return requests.request(method, asked.url, headers=fields, data=asked.data, timeout=30)
+    return requests.request(method, asked.url, headers=fields, data=asked.data, timeout=60)
 
 
 def blocks(page: Path, language: str) -> list[str]:

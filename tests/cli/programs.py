@@ -19,7 +19,7 @@ import psutil
 
 from httpproxy.settings.reading import environment
 
-PATIENCE = 45.0
+PATIENCE = 60.0
 
 
 def clean_environment(**variables: str) -> dict[str, str]:

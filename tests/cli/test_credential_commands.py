@@ -183,7 +183,7 @@ def test_a_terminal_is_asked_without_an_echo(sandboxed: Programs, database_dsn: 
 
 
 def _until(terminal: int, word: str) -> str:
-    said, end = "", time.monotonic() + 45
+    said, end = "", time.monotonic() + 60.0
     while word not in said and time.monotonic() < end:
         if select.select([terminal], [], [], 0.2)[0]:
             said += os.read(terminal, 4096).decode(errors="replace")

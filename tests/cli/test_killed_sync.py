@@ -26,7 +26,7 @@ class Api:
         token = {"Authorization": f"Bearer {AIRTABLE.sandbox.token}", "Host": AIRTABLE.hosts[0]}
         fields = {} if path.startswith("/_sandbox") else token
         url = self.origin + path
-        answer = requests.request(method, url, json=body, headers=fields, timeout=10)
+        answer = requests.request(method, url, json=body, headers=fields, timeout=60)
         assert answer.ok, answer.text
         found: dict[str, object] = answer.json()
         return found

@@ -38,7 +38,7 @@ def test_the_sandbox_page_s_client_code_runs(sandbox_origin: str):
         input=code.replace(SANDBOX, sandbox_origin),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

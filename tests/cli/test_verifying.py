@@ -56,7 +56,7 @@ def served(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Filled]:
     unlimited = {"airtable": {"base_rate": 0, "token_rate": 0}}
-    assert requests.post(f"{sandbox_origin}/_sandbox/switches", json=unlimited, timeout=5).ok
+    assert requests.post(f"{sandbox_origin}/_sandbox/switches", json=unlimited, timeout=60).ok
     root = f"{sandbox_origin}/{PROVIDERS['airtable'].hosts[0]}"
     tasks = Api(AIRTABLE.token, endpoint_url=root).table(AIRTABLE.account, "Tasks")
     made = [record["id"] for record in tasks.batch_create([{"Name": n} for n in "abc"])]

@@ -76,7 +76,7 @@ async def test_rows_that_were_written_after_the_backup_are_read_again_after_a_re
             assert told.stdout == "epoch 2 begins; all collections are listed anew\n"
             both = ("gateway", "sync")
             async with open_house(restored, tmp_path, base.apis.upstreams, roles=both):
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while True:
                         found = rows(restored, base.schema, base.table_name)
                         names = {row["name"] for row in found.values()}

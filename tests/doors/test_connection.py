@@ -119,7 +119,7 @@ async def test_a_client_that_waits_for_100_gets_it_and_its_answer(
     head, body = _expecting(either, len(PAYLOAD)), PAYLOAD
     async with either.connect() as client:
         await client.send(head)
-        first = await asyncio.wait_for(client.reader.readuntil(b"\r\n\r\n"), 3)
+        first = await asyncio.wait_for(client.reader.readuntil(b"\r\n\r\n"), 60)
         assert first == b"HTTP/1.1 100 Continue\r\n\r\n"
         assert upstream.seen == []
         await client.send(body)

@@ -167,7 +167,7 @@ async def test_an_upload_to_the_other_host_changes_one_field_and_no_other(
             f"{root}/v0/{airtable.sync.account}/{created['id']}/Pics/uploadAttachment",
             json={"contentType": "text/plain", "file": "aGVsbG8=", "filename": "a.txt"},
             headers={"Authorization": f"Bearer {airtable.token}"},
-            timeout=10,
+            timeout=60,
         )
         assert answer.status_code == 200
         assert answer.headers["Httpproxy-Commit"].startswith("applied; rows=1; ")
@@ -209,7 +209,7 @@ async def test_compressed_answers_are_committed(coding: str, airtable: AirtableH
             json={"fields": FULL},
             headers={"Authorization": f"Bearer {airtable.token}"},
             stream=True,
-            timeout=10,
+            timeout=60,
         )
         assert answer.status_code == 200
         assert answer.headers["Content-Encoding"] == coding

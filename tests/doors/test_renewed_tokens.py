@@ -92,7 +92,7 @@ async def test_a_call_by_proxy_and_one_under_a_key_leave_again_too(granted: Gran
             f"{url}/v0/{base.sync.account}/Tasks",
             json={"fields": {"Name": "x"}} if method == "POST" else None,
             headers={"Authorization": f"Bearer {granted.key}", **headers},
-            timeout=20,
+            timeout=60,
         )
 
     assert (await asyncio.to_thread(send, "GET")).status_code == 200

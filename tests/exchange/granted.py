@@ -113,7 +113,7 @@ class Granted:
         name = self.provider.name
         query = {"method": "POST", "host": TOKEN_HOSTS[name], "path": f"^{TOKEN_PATHS[name]}"}
         answer = requests.get(
-            f"{self.apis.origin}/_sandbox/requests", params=query, timeout=5
+            f"{self.apis.origin}/_sandbox/requests", params=query, timeout=60
         ).json()
         return len(answer["requests"])
 

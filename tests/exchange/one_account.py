@@ -119,7 +119,7 @@ def before_first_write(seen: list[Seen], begin: int) -> int:
 
 async def until(condition: Any) -> None:
     """Waits until the condition holds, a turn of the loop at a time."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0)
 

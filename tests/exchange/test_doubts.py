@@ -42,7 +42,7 @@ async def call(
         base.table_url() + path,
         json=None if fields is None else {"fields": fields},
         headers={"Authorization": f"Bearer {base.token}", **headers},
-        timeout=20,
+        timeout=60,
     )
 
 
@@ -126,7 +126,7 @@ async def test_a_call_that_never_left_leaves_nothing_to_look_after(base, tmp_pat
                 door + base.table_url().partition("/api.airtable.com")[2],
                 json={"fields": {"Name": "never"}},
                 headers={"Authorization": f"Bearer {base.token}"},
-                timeout=20,
+                timeout=60,
             )
             assert (refused.status_code, refused.json()["sent"]) == (502, "no")
             await until(lambda: intents(base) == [])
@@ -175,7 +175,7 @@ async def test_what_a_call_in_doubt_may_have_changed_without_naming_it_is_marked
         base.house.door(base.sync).url(API) + path,
         data="Name\nfrom a file\n",
         headers={"Authorization": f"Bearer {base.token}", "Content-Type": "text/csv"},
-        timeout=20,
+        timeout=60,
     )
     assert answer.status_code == 503
 

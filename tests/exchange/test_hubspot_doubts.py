@@ -33,7 +33,7 @@ async def call(portal: HubSpotHouse, method: str, path: str, body: Any) -> reque
         portal.house.door(portal.sync).url(API) + path,
         json=body,
         headers={"Authorization": f"Bearer {PROVIDER.sandbox.token}"},
-        timeout=20,
+        timeout=60,
     )
 
 
@@ -51,7 +51,7 @@ async def settled(portal: HubSpotHouse) -> None:
             (found,) = connection.execute("SELECT count(*) FROM httpproxy.intent")
         return int(found[0])
 
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while await asyncio.to_thread(count):  # noqa: ASYNC110 - another task's work
             await asyncio.sleep(0.1)
 

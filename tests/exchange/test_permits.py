@@ -19,7 +19,7 @@ async def post(url: str, token: str, body: dict[str, Any]) -> requests.Response:
         url,
         json=body,
         headers={"Authorization": f"Bearer {token}"},
-        timeout=20,
+        timeout=60,
     )
 
 

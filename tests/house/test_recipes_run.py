@@ -142,7 +142,7 @@ def asked(command: str, **variables: str) -> Any:
         env={**_variables(), **variables},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

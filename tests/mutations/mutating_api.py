@@ -85,7 +85,7 @@ class Airtable:
 
     async def _journal(self, method: str | None) -> list[dict[str, Any]]:
         url = f"{self.at.apis.origin}/_sandbox/requests"
-        answer = await asyncio.to_thread(requests.get, url, timeout=5)
+        answer = await asyncio.to_thread(requests.get, url, timeout=60)
         wanted = (method,) if method else ("POST", "PATCH", "DELETE")
         return [
             each

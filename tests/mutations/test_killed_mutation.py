@@ -30,12 +30,12 @@ class Api:
         self.origin = origin
 
     def tell(self, path: str, body: Any) -> None:
-        assert requests.post(f"{self.origin}/_sandbox/{path}", json=body, timeout=10).ok
+        assert requests.post(f"{self.origin}/_sandbox/{path}", json=body, timeout=60).ok
 
     def creations(self) -> list[dict[str, Any]]:
         """The calls so far that created records, and were applied."""
         url = f"{self.origin}/_sandbox/requests"
-        entries = requests.get(url, timeout=10).json()["requests"]
+        entries = requests.get(url, timeout=60).json()["requests"]
         return [e for e in entries if re.search(CREATES, e["target"]) and e["applied"]]
 
     def names(self) -> list[str]:
@@ -48,7 +48,7 @@ class Api:
         }
         while True:
             url = f"{self.origin}/v0/{BASE}/Tasks?offset={offset}"
-            page = requests.get(url, headers=headers, timeout=10).json()
+            page = requests.get(url, headers=headers, timeout=60).json()
             found += [record["fields"].get("Name", "") for record in page["records"]]
             offset = page.get("offset", "")
             if not offset:

@@ -237,7 +237,7 @@ async def test_an_uncertain_answer_is_unknown_and_the_rest_is_not_sent(here: Air
 
 async def settled(client: Client, kind: str, data: Any, key: str) -> Told:
     """The answer to a repeat, once the calls before it are settled."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             told = await client.run(kind, data, key)
             if told.status != 409:

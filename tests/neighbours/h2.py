@@ -32,7 +32,7 @@ async def get(port: int, tls: ssl.SSLContext, fields: Iterable[tuple[str, str]])
         flags = _END_STREAM | _END_HEADERS
         writer.write(_PREFACE + _frame(_SETTINGS, 0, 0) + _frame(_HEADERS, flags, 1, block))
         body = b""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 head = await reader.readexactly(9)
                 payload = await reader.readexactly(int.from_bytes(head[:3]))

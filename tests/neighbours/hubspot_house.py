@@ -63,7 +63,7 @@ class HubSpotHouse:
             self.house.door(self.sync).url(API) + path,
             json=body,
             headers={"Authorization": f"Bearer {token or PROVIDER.sandbox.token}"},
-            timeout=10,
+            timeout=60,
         )
 
     def rows(self, table: str) -> dict[str, dict[str, Any]]:

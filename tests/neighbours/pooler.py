@@ -80,7 +80,7 @@ def open_pooler(dsn: str) -> Iterator[str]:
 
 
 def _wait_for(dsn: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60.0
     while True:
         try:
             psycopg.connect(dsn, connect_timeout=5).close()

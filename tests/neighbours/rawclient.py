@@ -12,7 +12,7 @@ import orjson
 
 from neighbours.wire import READ_LIMIT, Head, Pairs, chunks, read_body, read_head, values
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)

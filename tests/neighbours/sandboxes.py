@@ -44,7 +44,7 @@ class Sandboxes:
 
     def order(self, fault: dict[str, Any]) -> None:
         """Orders a fault over the side API; call it from a thread."""
-        answer = requests.post(f"{self.origin}/_sandbox/faults", json=fault, timeout=5)
+        answer = requests.post(f"{self.origin}/_sandbox/faults", json=fault, timeout=60)
         assert answer.ok, answer.text
 
 

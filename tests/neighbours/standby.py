@@ -50,7 +50,7 @@ class Pair:
             row = primary.execute("SELECT pg_current_wal_lsn()").fetchone()
         assert row is not None
         with self._standby() as standby:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60.0
             reached = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
             while not (standby.execute(reached, [row[0]]).fetchone() or [False])[0]:
                 assert time.monotonic() < deadline, "the standby does not follow"

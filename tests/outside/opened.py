@@ -39,7 +39,7 @@ _NUMBERS = count()
 async def ask(url: str, method: str = "GET", **headers: str) -> requests.Response:
     """The answer to a request of a client of its own."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await asyncio.to_thread(requests.request, method, url, headers=named, timeout=30)
+    return await asyncio.to_thread(requests.request, method, url, headers=named, timeout=60)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def standby_dsn(standby: str, database_dsn: str) -> str:
     with psycopg.connect(database_dsn) as connection:  # a commit that is waited for
         connection.execute("SET synchronous_commit = on")
         connection.execute("CREATE TABLE there ()")
-    until = time.monotonic() + 30.0
+    until = time.monotonic() + 60.0
     while time.monotonic() < until:
         with suppress(psycopg.OperationalError):
             psycopg.connect(dsn).close()

@@ -19,13 +19,13 @@ def test_a_scrape_and_a_probe_reach_all_workers_and_survive_a_frozen_one(
         "serve", "--gateway-port", "0", "--workers", "2", DATABASE_URL=database_dsn
     ) as serving:
         url = serving.wait_for(r"health, metrics and /v1 on (http://\S+)")[1]
-        ready = requests.get(f"{url}/readyz", timeout=10).json()
-        text = requests.get(f"{url}/metrics", timeout=10).text
+        ready = requests.get(f"{url}/readyz", timeout=60).json()
+        text = requests.get(f"{url}/metrics", timeout=60).text
         frozen = serving.children()[-1]
         frozen.send_signal(signal.SIGSTOP)
         try:
-            without = requests.get(f"{url}/readyz", timeout=10)
-            alive = requests.get(f"{url}/healthz", timeout=10)
+            without = requests.get(f"{url}/readyz", timeout=60)
+            alive = requests.get(f"{url}/healthz", timeout=60)
         finally:
             frozen.send_signal(signal.SIGCONT)
         assert serving.stop() == 0

@@ -212,7 +212,7 @@ async def test_an_ordinary_client_needs_only_another_base_url(box: Sandbox):
         requests.get,
         f"{box.server.origin}/{HOST}{TASKS}",
         headers={"Authorization": f"Bearer {KIT.token}"},
-        timeout=5,
+        timeout=60,
     )
     assert answer.status_code == 200
     assert answer.json()["records"]

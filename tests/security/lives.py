@@ -13,7 +13,7 @@ from typing import Any
 from neighbours.airtable_house import PROVIDER, TABLE, open_airtable
 from neighbours.drifting import Base
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 QUICK: dict[str, Any] = {
     "roles": ("gateway", "sync"),
     "sync_interval": 0.2,

@@ -29,7 +29,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 API = "api.airtable.com"
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -78,12 +78,12 @@ def hurt(door_url: str, unique_id: str, value: str) -> None:
     target = f"{door_url}/{unique_id}/{API}/v0/{BASE}/Tasks?filterByFormula={value}"
     for _ in range(len(answers(value))):
         fields["Idempotency-Key"] = planted("an idempotency key")
-        requests.post(target, json=body, headers=fields, timeout=20)
+        requests.post(target, json=body, headers=fields, timeout=60)
     for wrong in (f"/{unique_id}/evil.example/{value}", f"/{value}/x", f"/{unique_id}/%zz"):
-        requests.get(door_url + wrong, headers=fields, timeout=20)
+        requests.get(door_url + wrong, headers=fields, timeout=60)
     at = urlsplit(door_url)
     for noise in (f"GET /{unique_id}/{value}\r\n", f"POST /{value} HTTP/9.9\r\nX: {value}\r\n"):
-        with socket.create_connection((at.hostname, at.port), timeout=5) as client:
+        with socket.create_connection((at.hostname, at.port), timeout=60) as client:
             client.sendall(noise.encode() + b"\r\n\r\n")
             client.recv(1000)
 

@@ -32,7 +32,7 @@ async def test_a_serving_process_outlives_the_command_that_started_its_database(
         assert service.office.dsn == starter.dsn
         assert not service.office.embedded.owned
         await command.__aexit__(None, None, None)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not service.office.embedded.owned:  # noqa: ASYNC110 - a thread's doing
                 await asyncio.sleep(0.1)
         assert await service.office.registry.syncs() == []

@@ -36,7 +36,7 @@ async def _beating(presence):
 
 
 async def _until(true) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not true():  # noqa: ASYNC110 - what others do, seen from outside
             await asyncio.sleep(0.01)
 

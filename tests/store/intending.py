@@ -85,7 +85,7 @@ async def states(dsn: str) -> dict[int, str]:
 
 
 async def until(true: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await true():  # noqa: ASYNC110  # another's state
             await asyncio.sleep(0.01)
 

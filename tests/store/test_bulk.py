@@ -210,7 +210,7 @@ async def test_pages_and_writes_at_once_never_put_an_older_image_over_a_newer_on
             await asyncio.sleep(0.001 * (turn % 3))
             await settle(loader.load, seen, start)
 
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         for n in range(120):
             tasks.create_task(write(f"rec{n * 7 % 40}"))
         for n in range(4):
@@ -230,7 +230,7 @@ async def test_pages_of_the_same_records_at_once_do_not_deadlock(
     caplog.set_level(logging.DEBUG, "httpproxy.store.commits.bulk")
     for turn in range(4):
         up = numbered(turn * 1000, turn * 1000 + 400)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             applied = await asyncio.gather(
                 load(world, loader, *up), load(world, loader, *reversed(up))
             )
@@ -380,11 +380,11 @@ async def test_a_locked_table_delays_its_page_only(
         held = tasks.create_task(load(world, loader, *numbered(0, 20)))
         pairs = [Image(PAIRS.id, (f"{n}", "7"), ImageKind.REPLACE, {}) for n in range(20)]
         await asyncio.sleep(0.05)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert (await load(world, loader, *pairs)).rows == 20
         assert not held.done()
         await connection.rollback()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert (await held).rows == 20
 
 
@@ -420,7 +420,7 @@ async def test_connections_that_die_in_the_middle_lose_and_repeat_nothing(
                 except Unavailable:
                     await asyncio.sleep(0.01)
 
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         tasks.create_task(kill())
         for n in range(4):
             tasks.create_task(list_pages(n * 400))
@@ -446,7 +446,7 @@ async def test_a_page_that_breaks_every_connection_is_set_aside_in_the_end(
     for _ in range(3):
         with pytest.raises(Unavailable):
             await load(world, loader, image(name="bomb"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with pytest.raises(SetAside):
             await load(world, loader, image(name="bomb"))
     assert await load(world, loader, *numbered(0, 10)) == Applied(10)
@@ -483,6 +483,6 @@ async def test_a_load_that_is_given_up_leaves_no_connection_in_an_unknown_state(
                 async with asyncio.timeout(0.05):
                     await load(world, loader, *numbered(20 + n, 30 + n))
             assert repr(loader) == "Loader(idle=0)"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await load(world, loader, *numbered(40, 50)) == Applied(10)
     assert len(await world.rows()) == len(await world.events())

@@ -362,7 +362,7 @@ async def test_writes_go_on_while_tables_follow(world: World, committer: Committ
             fields = (*FIELDS, Field("f_score", f"Score {turn}", "number", T.NUMERIC))
             await world.registry.follow(world.sync, (with_fields(*fields),))
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await asyncio.gather(change(), *(write(n) for n in range(8)))
     assert set((await world.names()).values()) == {"9"}
 

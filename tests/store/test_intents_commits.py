@@ -98,7 +98,7 @@ async def test_kills_at_any_moment_leave_the_intent_or_the_row_never_both_nor_no
             looks += 1
 
     writing = True
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         tasks.create_task(look())
         async with asyncio.TaskGroup() as writers:
             writers.create_task(kill())
@@ -303,10 +303,10 @@ async def test_a_locked_intent_holds_up_its_own_commit_only(
         fine = committer.commit(
             answered(world, (deletion("rec2"),), committer.clock(), other, None)
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await fine
         assert not held.done()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await held == Applied(1)
     assert await states(world.dsn) == {}
 

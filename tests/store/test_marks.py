@@ -235,7 +235,7 @@ async def test_many_processes_mark_and_settle_without_blocking_each_other(
                 if found is not None:
                     await progress.settle(found, found.keys[:: -1 if n % 2 else 1])
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await asyncio.gather(*(work(n) for n in range(8)))
             while found := await progress.marked(world.tables):
                 await progress.settle(found, found.keys)

@@ -46,7 +46,7 @@ async def crash(dsn: str) -> None:
     with pytest.raises(psycopg.OperationalError):
         await victim.execute("SELECT pg_sleep(5)")
     await victim.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(dsn) as connection:
@@ -87,7 +87,7 @@ async def held(world: World, statement: str) -> AsyncIterator[None]:
     async with world.database.transaction() as connection:
         await connection.execute(statement)
         yield
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not (found := await world.ask(WAITING)):  # noqa: ASYNC110  # another's state
                 await asyncio.sleep(0.01)
         await world.ask("SELECT pg_terminate_backend(%s)", found[0]["pid"])

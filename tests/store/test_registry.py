@@ -110,7 +110,7 @@ async def test_no_change_is_missed_by_a_poll_that_runs_beside_it(database_dsn: s
             made = await asyncio.gather(*(create(registry, f"sync {n}") for n in range(12)))
             return [sync.id for sync in made]
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             made, _ = await asyncio.gather(make(), poll())
     # Some are told of again: they are of one account, which has another token each time.
     assert sorted(set(seen)) == sorted(made)
@@ -160,7 +160,7 @@ async def test_a_sync_that_is_deleted_under_load_leaves_nothing(
             change = replace(commit.change, dirty=dirty)
             await committer.commit(replace(commit, change=change))
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         writers = asyncio.gather(*(write(n) for n in range(8)), return_exceptions=True)
         await world.apply(committer, image("rec0"))
         await world.registry.delete_sync(world.sync, drop_tables=drop_tables)

@@ -190,11 +190,11 @@ async def test_a_row_that_somebody_holds_delays_its_own_commit_only(
         ]
         await asyncio.sleep(0.05)
         other = Image(pair.collection.id, ("1", "2"), ImageKind.REPLACE, {"$labels": []})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert (await world.apply(committer, other)).rows == 1
         assert not any(task.done() for task in held)
         await connection.rollback()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert [one.rows for one in await asyncio.gather(*held)] == [1] * 4
     assert len(await world.rows()) == 4
 

@@ -47,7 +47,7 @@ class Stage:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         named["Authorization"] = f"Bearer {key or self.key}"
         return await asyncio.to_thread(
-            requests.get, f"{self.door.url}{path}", headers=named, timeout=30
+            requests.get, f"{self.door.url}{path}", headers=named, timeout=60
         )
 
     async def got(self, path: str) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ class Stage:
     async def ask(self, path: str) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.key}"}
         return await asyncio.to_thread(
-            requests.get, f"{self.url}{path}", headers=headers, timeout=30
+            requests.get, f"{self.url}{path}", headers=headers, timeout=60
         )
 
     async def page(self, path: str) -> requests.Response:
@@ -171,7 +171,7 @@ async def test_all_that_hubspot_has_is_told_associations_too(database_dsn: str, 
         stage = Stage(hubspot, url, await new_key(hubspot.house, "read"))
         kinds = {f"hubspot:{n}" for n in ("contact", "company", "associations_company_contact")}
         told: dict[str, dict[str, Any]] = {}
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while told.keys() < kinds:  # the backfill goes on by itself
                 told = {each["collection_id"]: each for each in await stage.records()}
         events = (await stage.page("/v1/events?limit=1000&sync_id=hubspot")).json()

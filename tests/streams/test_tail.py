@@ -67,7 +67,7 @@ async def tail(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 async def heard(following: AsyncGenerator[StreamPage[int], None], count: int) -> list[int]:
     """The next numbers that are told, so many."""
     found: list[int] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         async for told in following:
             found += told.items
             if len(found) >= count:
@@ -101,7 +101,7 @@ async def test_what_comes_while_a_reader_looks_is_looked_for_again(tail: Tail, s
         told = await stream.pull(place)
         if stream.last == 0:
             stream.last = 1  # just behind what was looked at
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while stream.asked < 3:  # noqa: ASYNC110 - until the readers were woken for it
                     await asyncio.sleep(0.005)
         return told

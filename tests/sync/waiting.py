@@ -11,7 +11,7 @@ from neighbours.hubspot_house import HubSpotHouse
 
 from httpproxy.store.sync.states import CollectionState
 
-PATIENCE: Final = 20.0
+PATIENCE: Final = 60.0
 QUICK: Final = {
     "roles": ("gateway", "sync"),
     "sync_interval": 0.2,
