@@ -29,17 +29,6 @@ def merge_patch(target: JsonValue, patch: JsonValue) -> JsonValue:
     return merged
 
 
-def merge_between(before: JsonValue, after: JsonValue) -> JsonValue:
-    """The merge patch that makes the one into the other. A null in `after` cannot be said."""
-    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
-        return after
-    patch: dict[str, JsonValue] = {name: None for name in before if name not in after}
-    for name, value in after.items():
-        if name not in before or before[name] != value:
-            patch[name] = merge_between(before.get(name), value)
-    return patch
-
-
 def etag_of(settable: Model) -> str:
     """The entity tag of a document: changes when, and only when, what can be set does."""
     content = orjson.dumps(settable.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)

@@ -133,8 +133,6 @@ async def test_a_sync_keeps_its_provider_account_and_schema(site: Site) -> None:
         "[syncs.Tasks of Acme] columns.Tasks.Amonut",
         "there is no field 'Amonut' in 'Tasks' of the sync.",
     )
-    null = FILE.replace('{ tier = "gold" }', """'{"tier": null}'""")
-    assert list(await refused(site, null)) == ["[syncs.Tasks of Acme] metadata"]
 
 
 async def test_a_step_that_fails_leaves_what_is_done_and_the_rest_for_the_next_time(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from httpproxy.management.ascode.current import Current, StoredSync, in_detail
+from httpproxy.management.ascode.current import Current, in_detail
 from httpproxy.management.ascode.declared import (
     CREDENTIALS,
     OAUTH_APPS,
@@ -23,7 +23,6 @@ from httpproxy.management.ascode.syncs import column_steps
 from httpproxy.management.columns import ColumnPatch
 from httpproxy.management.credentials.entering import CredentialPatch, NewCredential
 from httpproxy.management.credentials.oauth_apps import NewOAuthApp, OAuthAppPatch
-from httpproxy.management.patching import merge_between
 from httpproxy.management.problems import Declined
 from httpproxy.management.services import Services
 from httpproxy.management.syncs.documents import NewSync, SyncPatch
@@ -101,7 +100,6 @@ class Applying:
             "name": step.name,
             "access_token": self._secret(declared.access_token),
             "refresh_token": self._secret(declared.refresh_token),
-            "metadata": merge_between(stored.credential.metadata, declared.metadata),
         }
         given = _changed(step, wanted)
         if "oauth_app" in changed:
@@ -109,7 +107,11 @@ class Applying:
         if declared.expires_in is not None and "access_token" in given:
             given["expires_in"] = declared.expires_in
         patch = CredentialPatch.model_validate(given)
-        await self._services.credentials.change(stored.credential.id, patch)
+        await self._services.credentials.change(
+            stored.credential.id,
+            patch,
+            metadata=declared.metadata if "metadata" in changed else None,
+        )
 
     async def _new_credential(
         self, declared: DeclaredCredential, name: str | None
@@ -144,12 +146,25 @@ class Applying:
         if stored is None:
             await self._make(step.name, declared)
             return
-        given = await self._patch(step, declared, stored)
-        if given:
-            patch = SyncPatch.model_validate(given)
-            await self._services.syncs.change(stored.document.id, patch)
-        if any(each.member.startswith("columns.") for each in step.changes):
+        given = await self._patch(step, declared)
+        changed = {each.member for each in step.changes}
+        columns = any(each.startswith("columns.") for each in changed)
+        # It rests until its columns are chosen, as a new one does.
+        begins = columns and bool(given.keys() & {"status", "collection_ids"})
+        if begins:
+            given.pop("status", None)
+            if stored.document.status == "active":
+                given["status"] = "paused"
+        if given or "metadata" in changed:
+            await self._services.syncs.change(
+                stored.document.id,
+                SyncPatch.model_validate(given),
+                metadata=declared.metadata if "metadata" in changed else None,
+            )
+        if columns:
             await self._columns(step.name, declared)
+        if begins and declared.status == "active":
+            await self._services.syncs.change(stored.document.id, _RESUMED)
 
     async def _make(self, name: str, declared: DeclaredSync) -> None:
         """Makes a sync. Its columns are chosen before it begins: what is not selected is
@@ -166,18 +181,15 @@ class Applying:
             if declared.status == "active":
                 await self._services.syncs.change(made.id, _RESUMED)
 
-    async def _patch(
-        self, step: Step, declared: DeclaredSync, stored: StoredSync
-    ) -> dict[str, Any]:
-        """The merge patch of what is to be other than it is."""
-        has = stored.document
+    async def _patch(self, step: Step, declared: DeclaredSync) -> dict[str, Any]:
+        """The merge patch of what is to be other than it is; without metadata, which no merge
+        patch can make equal to others."""
         given = _changed(
             step,
             {
                 "status": declared.status,
                 "external_id": declared.external_id,
                 "collection_ids": declared.collection_ids,
-                "metadata": merge_between(has.metadata, declared.metadata),
             },
         )
         for each in step.changes:

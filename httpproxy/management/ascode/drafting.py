@@ -84,10 +84,6 @@ class Draft:
             for each, value in after.items()
             if before.get(each) != value
         ]
-        for change in changes:
-            if change.member == "metadata" and _has_null(change.after):
-                detail = "has a null, which can only be set when the thing is made."
-                self.refuse(section, name, "metadata", detail)
         if changes:
             step = Step(action="change", section=section, name=name, changes=changes)
             self.steps.append(step)
@@ -109,9 +105,3 @@ class Draft:
 
 def _shown(member: str, value: Any) -> JsonValue:
     return masked(value) if member in SECRETS and isinstance(value, str) else value
-
-
-def _has_null(value: JsonValue) -> bool:
-    if isinstance(value, dict):
-        return any(map(_has_null, value.values()))
-    return value is None  # in an array it is a value like others

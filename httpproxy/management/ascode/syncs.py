@@ -64,7 +64,8 @@ def differences_of(
         "rate_limits": set_limits(stored.document),
         "collection_ids": collection_ids_of(stored),
     }
-    for step in column_steps(declared, stored):
+    arrive = _arrive(before["collection_ids"], after["collection_ids"])
+    for step in column_steps(declared, stored, arrive=arrive):
         for member, value in step.after.items():
             place = f"columns.{step.collection_id}.{step.field}.{member}"
             before[place], after[place] = step.before[member], value
@@ -132,14 +133,28 @@ def _follows(collection: Collection) -> bool:
     return len(collection.key) > 1
 
 
-def column_steps(declared: DeclaredSync, stored: StoredSync) -> list[ColumnStep]:
-    """The columns that are named and are to be other ones. Raises Declined for one that
-    there is not."""
+def _arrive(before: list[str] | None, after: list[str] | None) -> bool:
+    """Whether the sync gets collections that it does not have, as far as that is known."""
+    if before is None:
+        return False
+    return after is None or not set(after) <= set(before)
+
+
+def column_steps(
+    declared: DeclaredSync, stored: StoredSync, *, arrive: bool = False
+) -> list[ColumnStep]:
+    """The columns that are named and are to be other ones; with `arrive`, those of collections
+    that the sync does not have yet among them. Raises Declined for one that there is not."""
     provider = PROVIDERS[declared.provider]
     found: list[ColumnStep] = []
     for collection, fields in declared.columns.items():
         spelling = spelling_of(provider, collection, f"columns.{collection}")
         known = _spelled(provider, stored.collections, spelling)
+        if known is None and arrive:
+            comes = f"{provider.name}:{spelling}"
+            for name, wish in fields.items():
+                found += _new(comes, name, wish)
+            continue
         there = public_id_of(provider, known) if known else ""
         columns = [each for each in stored.columns if each.collection_id == there]
         for name, wish in fields.items():
@@ -158,6 +173,13 @@ def _named(columns: list[ColumnDocument], name: str) -> ColumnDocument | None:
             if getattr(each, spelling) == name:
                 return each
     return None
+
+
+def _new(collection: str, name: str, wish: ColumnPatch) -> Iterator[ColumnStep]:
+    """A column that comes with its collection: nothing is known of it yet."""
+    after = wish.model_dump(exclude_unset=True)
+    if after:
+        yield ColumnStep(collection, name, dict.fromkeys(after), after)
 
 
 def _step(column: ColumnDocument, wish: ColumnPatch) -> Iterator[ColumnStep]:

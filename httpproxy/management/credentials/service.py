@@ -135,14 +135,22 @@ class Credentials:
         return Prepared(draft, check)
 
     async def change(
-        self, id_or_name: str, patch: CredentialPatch, if_match: str | None = None
+        self,
+        id_or_name: str,
+        patch: CredentialPatch,
+        if_match: str | None = None,
+        *,
+        metadata: Metadata | None = None,
     ) -> tuple[CredentialDocument, str]:
-        """Applies a merge patch. Another token is looked at first: it has to open the same
-        account. Raises Declined, 412 if it is not what `if_match` names."""
+        """Applies a merge patch; `metadata` takes the place of what there is, nulls and all.
+        Another token is looked at first: it has to open the same account. Raises Declined,
+        412 if it is not what `if_match` names."""
         for _ in range(ATTEMPTS):
             known = await self.found(id_or_name)
             require_match(tag_of(known), if_match)
             changed, tokens = await self._patched(known, patch)
+            if metadata is not None:
+                changed = replace(changed, metadata=metadata)
             try:
                 stored = await self._store.change(changed, tokens)
             except Stale:

@@ -13,7 +13,7 @@ from typing import Final, cast
 from pydantic import JsonValue, ValidationError
 
 from httpproxy.management.credentials.service import Credentials
-from httpproxy.management.models import wrongs
+from httpproxy.management.models import Metadata, wrongs
 from httpproxy.management.naming import provider_named, public_id_of, unknown_sync
 from httpproxy.management.paging import Page, made_of, page_of
 from httpproxy.management.patching import (
@@ -130,9 +130,15 @@ class Syncs:
         return await self.get(made.id)
 
     async def change(
-        self, sync_id: str, patch: SyncPatch, if_match: str | None = None
+        self,
+        sync_id: str,
+        patch: SyncPatch,
+        if_match: str | None = None,
+        *,
+        metadata: Metadata | None = None,
     ) -> tuple[SyncDocument, str]:
-        """Applies a merge patch. Raises Declined, 412 if it is not what `if_match` names."""
+        """Applies a merge patch; `metadata` takes the place of what there is, nulls and all.
+        Raises Declined, 412 if it is not what `if_match` names."""
         for _ in range(ATTEMPTS):
             entry = await self._entry(sync_id)
             provider = PROVIDERS[entry.sync.provider]
@@ -140,6 +146,8 @@ class Syncs:
             now = settable(entry, covered.ids(provider))
             require_match(etag_of(now), if_match)
             wanted = _patched(provider, now, patch)
+            if metadata is not None:
+                wanted = wanted.model_copy(update={"metadata": metadata})
             to = await self._decided(entry, wanted, covered, patch.model_fields_set)
             try:
                 changed = await self._roster.change(entry, to)
