@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api.desk import AIRTABLE
 from ascode.site import OAUTH, THERE, Site, told
 
 from httpproxy.management.syncs.documents import SyncPatch
