@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from httpproxy.api.operations import Operation
 from httpproxy.api.routes import OPERATIONS
 from httpproxy.management.problems import PROBLEMS
 
@@ -15,10 +16,17 @@ def operations() -> str:
     """A line for each operation."""
     lines = ["| operation | scope | what it does |", "|---|---|---|"]
     lines += [
-        f"| `{each.method} {each.path}` | {each.scope or 'none'} | {each.summary} |"
+        f"| `{each.method} {each.path}` | {_scope(each)} | {each.summary} |"
         for each in OPERATIONS
     ]
     return "\n".join(lines)
+
+
+def _scope(operation: Operation) -> str:
+    """What the key must allow; where a call is handed on, what is called decides."""
+    if operation.relays and operation.method not in {"GET", "OPTIONS"}:
+        return f"{operation.scope} or write"
+    return operation.scope or "none"
 
 
 def problems() -> str:

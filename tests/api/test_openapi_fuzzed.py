@@ -58,6 +58,16 @@ async def test_the_document_is_one_and_has_every_operation() -> None:
     assert {named(each) for each in OWN} == set(CALLED)
 
 
+async def test_a_key_that_reads_changes_nothing() -> None:
+    """Reading is a matter of GET; who has which keys is their makers' alone. Calls that are
+    handed on are told apart by what they call."""
+    scopes = {(each.scope, each.method == "GET") for each in OWN}
+    assert scopes == {("read", True), ("write", False), ("admin", False), ("admin", True)}
+    assert {
+        named(e).split("/{")[0] for e in OWN if (e.scope, e.method) == ("admin", "GET")
+    } == {"GET /v1/keys"}
+
+
 @pytest.mark.parametrize("operation", OPERATIONS, ids=named)
 async def test_nobody_gets_in_without_a_key(operation: Operation, target: Target) -> None:
     target.known["path"] = ["x"]

@@ -156,10 +156,12 @@ OPERATIONS: Final = (
     Operation(
         "POST",
         f"{_ONE}/check",
-        "read",
+        "write",
         check,
         "Ask the API what a credential may do now",
         tag=_TAG,
+        description="Spends calls of the account's rate limit, and refreshes a token that is at"
+        " its end. What the API says is told, and not stored.",
         answer=Check,
         problems=("unknown_credential", "api_unreachable", "secret_unreadable"),
     ),
