@@ -8,6 +8,7 @@ import time
 import pytest
 from neighbours.deadends import refusing
 from neighbours.recorder import DROP, HANG, RESET, http, raw
+from neighbours.rounds import least
 
 from httpproxy.upstream import errors, retry
 from httpproxy.upstream.lane import Priority
@@ -108,11 +109,14 @@ async def test_a_refusal_that_time_will_not_heal_is_not_asked_again(client, upst
     assert len(upstream.seen) == 1
 
 
-async def test_retry_after_is_waited_for(client, upstream):
-    upstream.replies.append(http(429, ("Retry-After", "1")))
-    start = time.monotonic()
-    assert (await client.fetch(READ)).status == 200
-    assert 1.0 <= time.monotonic() - start < 2
+async def test_retry_after_is_waited_for_and_no_longer(client, upstream):
+    async def refused_once() -> float:
+        upstream.replies.append(http(429, ("Retry-After", "1")))
+        start = time.monotonic()
+        assert (await client.fetch(READ)).status == 200
+        return time.monotonic() - start
+
+    assert 1.0 <= await least(refused_once, 2.0) < 2.0
 
 
 async def test_every_attempt_has_its_own_permit_and_an_observer_can_pause_the_lane(
@@ -124,7 +128,7 @@ async def test_every_attempt_has_its_own_permit_and_an_observer_can_pause_the_la
     observed: list[int] = []
 
     async def admit():
-        permit = await limiter.acquire(KEY, Priority.REREAD, 5)
+        permit = await limiter.acquire(KEY, Priority.REREAD, 60)
         moments.append(time.monotonic())
         return permit
 
@@ -175,7 +179,8 @@ async def test_cancelling_a_read_gives_its_permit_back(client, upstream):
     upstream.usual = HANG
     rules = ReadRules(lambda: limiter.acquire(KEY, Priority.REREAD, 1))
     task = asyncio.ensure_future(client.fetch(READ, rules))
-    await asyncio.sleep(0.05)
+    while not upstream.seen:  # noqa: ASYNC110 - the recorder tells nobody
+        await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -10,6 +10,7 @@ import tracemalloc
 import pytest
 import uvloop
 from aiolimiter import AsyncLimiter
+from neighbours.rounds import least
 
 from httpproxy.upstream.errors import WaitExpired
 from httpproxy.upstream.lane import Priority
@@ -54,11 +55,18 @@ async def test_a_free_permit_is_had_without_giving_up_the_turn(limiter):
 
 async def test_a_waiter_goes_as_soon_as_its_permit_is_due(limiter):
     limiter.lane(KEY, one_per(0.1))
-    (await limiter.acquire(KEY, Priority.WRITE, 1)).release()
-    start = time.monotonic()
-    await limiter.acquire(KEY, Priority.WRITE, 1)
-    assert 0.095 <= time.monotonic() - start < 0.3
-    assert limiter.total.waits[Priority.WRITE] == 1
+
+    async def second() -> float:
+        (await limiter.acquire(KEY, Priority.WRITE, 60)).release()
+        began, waits = time.monotonic(), limiter.total.waits[Priority.WRITE]
+        with await limiter.acquire(KEY, Priority.WRITE, 60):
+            waited = time.monotonic() - began
+        if limiter.total.waits[Priority.WRITE] > waits:  # the machine did not stand still
+            assert waited >= 0.095
+        return waited
+
+    assert await least(second, 0.3) < 0.3
+    assert limiter.total.waits[Priority.WRITE] >= 1
     assert limiter.total.waited[Priority.WRITE] >= 0.095
 
 
@@ -97,7 +105,7 @@ async def test_a_write_passes_the_backfill_where_aiolimiter_serves_in_order_of_a
     served: list[str] = []
     bucket = AsyncLimiter(1, 0.02)
     limiter.lane(KEY, one_per(0.02))
-    (await limiter.acquire(KEY, Priority.WRITE, 1)).release()
+    running = await limiter.acquire(KEY, Priority.WRITE, 1)  # until all of them wait
     await bucket.acquire()
 
     async def theirs(name: str) -> None:
@@ -115,6 +123,8 @@ async def test_a_write_passes_the_backfill_where_aiolimiter_serves_in_order_of_a
         await settled()
         group.create_task(theirs("write"))
         group.create_task(ours("write", Priority.WRITE))
+        await settled()
+        running.release()
     assert next(s for s in served if s.startswith("ours")) == "ours write"
     assert [s for s in served if s.startswith("theirs")][-1] == "theirs write"
 
@@ -132,28 +142,32 @@ async def test_waiting_is_bounded_and_the_refusal_says_how_long_it_would_take(li
     held.release()
 
 
-async def test_a_wait_that_is_certain_to_be_in_vain_is_refused_at_once(limiter):
+async def test_a_wait_that_is_certain_to_be_in_vain_is_refused_at_once():
+    limiter = Limiter(clock=lambda: 1000.0)
     limiter.lane(KEY, one_per(0.1))
     limiter.pause(KEY, 30)
-    start = time.monotonic()
+    turns = []
+    asyncio.get_running_loop().call_soon(turns.append, "another")
     with pytest.raises(WaitExpired) as caught:
         await limiter.acquire(KEY, Priority.WRITE, 10)
-    assert time.monotonic() - start < 1
-    assert caught.value.expected_wait == pytest.approx(30, abs=0.5)
+    assert turns == []
+    assert caught.value.expected_wait == pytest.approx(30)
     (state,) = limiter.states()
-    assert state.paused == pytest.approx(30, abs=0.5)
+    assert state.paused == pytest.approx(30)
+    limiter.close()
 
 
 async def test_a_pause_holds_those_who_wait_already_and_then_lets_them_go(limiter):
     limiter.lane(KEY, one_per(0.01))
-    (await limiter.acquire(KEY, Priority.WRITE, 1)).release()
-    waiting = asyncio.ensure_future(limiter.acquire(KEY, Priority.WRITE, 5))
+    running = await limiter.acquire(KEY, Priority.WRITE, 1)
+    waiting = asyncio.ensure_future(limiter.acquire(KEY, Priority.WRITE, 60))
     await settled()
+    start = time.monotonic()
     limiter.pause(KEY, 0.15)
     limiter.pause(KEY, 0.01)
-    start = time.monotonic()
+    running.release()
     await waiting
-    assert 0.1 <= time.monotonic() - start < 1
+    assert time.monotonic() - start >= 0.15
 
 
 @pytest.mark.parametrize("end", ["release", "withdraw"])
@@ -172,22 +186,22 @@ async def test_a_permit_comes_back_once_however_often_it_is_given_back(limiter, 
 
 
 async def test_the_end_of_a_call_wakes_who_waits_for_a_place_under_the_cap(limiter):
-    limiter.lane(KEY, Budget("standard", 100, 60, max_concurrent_requests=1))
+    limiter.lane(KEY, Budget("standard", 100, 600, max_concurrent_requests=1))
     running = await limiter.acquire(KEY, Priority.READ, 0)
-    waiting = asyncio.ensure_future(limiter.acquire(KEY, Priority.READ, 5))
+    waiting = asyncio.ensure_future(limiter.acquire(KEY, Priority.READ, FOREVER))
     await settled()
     assert not waiting.done()
     running.release()
-    await asyncio.wait_for(waiting, 0.5)
+    await asyncio.wait_for(waiting, 30)
     assert limiter.total.grants[Priority.READ] == 2
 
 
 @pytest.mark.parametrize("after_grant", [False, True])
 async def test_a_waiter_cancelled_at_any_moment_leaks_no_permit(limiter, after_grant):
-    limiter.lane(KEY, one_per(60))
+    limiter.lane(KEY, one_per(600))
     running = await limiter.acquire(KEY, Priority.WRITE, 0)
-    doomed = asyncio.ensure_future(limiter.acquire(KEY, Priority.WRITE, 60))
-    other = asyncio.ensure_future(limiter.acquire(KEY, Priority.BACKFILL, 60))
+    doomed = asyncio.ensure_future(limiter.acquire(KEY, Priority.WRITE, FOREVER))
+    other = asyncio.ensure_future(limiter.acquire(KEY, Priority.BACKFILL, FOREVER))
     await settled()
     if after_grant:
         running.withdraw()  # grants to `doomed`, whose coroutine has not run yet
@@ -197,7 +211,7 @@ async def test_a_waiter_cancelled_at_any_moment_leaks_no_permit(limiter, after_g
         running.withdraw()
     with pytest.raises(asyncio.CancelledError):
         await doomed
-    permit = await asyncio.wait_for(other, 0.5)
+    permit = await asyncio.wait_for(other, 30)
     permit.withdraw()
     (state,) = limiter.states()
     assert state.running == 0
@@ -236,15 +250,15 @@ async def test_two_syncs_on_one_account_share_one_lane_at_the_smaller_rate(limit
 
 
 async def test_a_rate_changes_at_once_and_with_the_syncs_that_come_and_go(limiter):
-    limiter.lane(KEY, Budget("standard", 1, 60), "sync_a")
-    limiter.lane(KEY, Budget("standard", 2, 60), "sync_b")
+    limiter.lane(KEY, Budget("standard", 1, 600), "sync_a")
+    limiter.lane(KEY, Budget("standard", 2, 600), "sync_b")
     await limiter.acquire(KEY, Priority.WRITE, 0)
-    waiting = asyncio.ensure_future(limiter.acquire(KEY, Priority.WRITE, 60))
+    waiting = asyncio.ensure_future(limiter.acquire(KEY, Priority.WRITE, FOREVER))
     await settled()
     assert not waiting.done()
     limiter.forget(KEY, "sync_a")
-    await asyncio.wait_for(waiting, 0.5)
-    limiter.lane(KEY, Budget("standard", 3, 60), "sync_b")
+    await asyncio.wait_for(waiting, 30)
+    limiter.lane(KEY, Budget("standard", 3, 600), "sync_b")
     await limiter.acquire(KEY, Priority.WRITE, 0)
     (state,) = limiter.states()
     assert (state.running, state.budget.allowed_requests) == (3, 3)
@@ -330,17 +344,19 @@ def test_windows_are_strict_on_uvloop_too_whose_clock_stands_still_within_a_turn
 
 
 async def test_housekeeping_is_paced_per_key_without_ever_waiting():
-    pace = Pace(2, 60)
-    start = time.monotonic()
+    pace, turns = Pace(2, 600), []
+    asyncio.get_running_loop().call_soon(turns.append, "another")
     assert [await pace.allows("sync_a") for _ in range(4)] == [True, True, False, False]
     assert await pace.allows("sync_b")
-    assert time.monotonic() - start < 0.5
+    assert turns == []
 
 
 async def test_housekeeping_may_run_again_after_its_time():
     pace = Pace(1, 0.05)
+    began = time.monotonic()
     assert await pace.allows("sync_a")
-    assert not await pace.allows("sync_a")
+    if await pace.allows("sync_a"):
+        assert time.monotonic() - began >= 0.05
     await asyncio.sleep(0.06)
     assert await pace.allows("sync_a")
 
