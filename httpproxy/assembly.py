@@ -15,16 +15,16 @@ import time
 from dataclasses import dataclass
 
 from httpproxy.api.house import House
-from httpproxy.exchange.account import Accounts
-from httpproxy.exchange.doubts import Doubts
-from httpproxy.exchange.dryrun import DryRun
-from httpproxy.exchange.intake import Intake
-from httpproxy.exchange.live import Directory
-from httpproxy.exchange.rediscovery import Rediscovery
+from httpproxy.exchange.authorization.account import Accounts
+from httpproxy.exchange.authorization.standin import StandIn
+from httpproxy.exchange.directory.syncs import Directory
+from httpproxy.exchange.forwarding.dryrun import DryRun
+from httpproxy.exchange.forwarding.intake import Intake
+from httpproxy.exchange.forwarding.write import Writes
 from httpproxy.exchange.relay import Parts, Relay
-from httpproxy.exchange.settle import Settlement
-from httpproxy.exchange.standin import StandIn
-from httpproxy.exchange.write import Writes
+from httpproxy.exchange.schema.rediscovery import Rediscovery
+from httpproxy.exchange.settling.doubts import Doubts
+from httpproxy.exchange.settling.overlaps import Settlement
 from httpproxy.gateway.callers import TrustedProxies
 from httpproxy.gateway.connection import Limits
 from httpproxy.gateway.descriptors import room_for

@@ -16,9 +16,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 
-from httpproxy.exchange.calls import Calls
-from httpproxy.exchange.refreshing import Refresher
-from httpproxy.exchange.tokens import Tokens
+from httpproxy.exchange.conversations import Calls
+from httpproxy.exchange.tokens.access import Tokens
+from httpproxy.exchange.tokens.refreshing import Refresher
 from httpproxy.settings.reading import Settings
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer

@@ -26,9 +26,9 @@ from httpproxy.assembly import (
     make_gateway,
     make_house,
 )
-from httpproxy.exchange.live import Directory
-from httpproxy.exchange.rediscovery import Rediscovery
-from httpproxy.exchange.settle import Settlement
+from httpproxy.exchange.directory.syncs import Directory
+from httpproxy.exchange.schema.rediscovery import Rediscovery
+from httpproxy.exchange.settling.overlaps import Settlement
 from httpproxy.gateway.connection import GatewayServer
 from httpproxy.office import Office, api_root, open_office
 from httpproxy.outside import Inside, open_outside, readiness_of, replicas_of, watching

@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 
 from httpproxy.exchange.problems import Rejected
-from httpproxy.exchange.refreshing import CredentialTrouble
+from httpproxy.exchange.tokens.refreshing import CredentialTrouble
 from httpproxy.management.problems import CALL_PROBLEMS, Declined
 from httpproxy.store.errors import (
     Forgotten,

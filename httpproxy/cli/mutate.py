@@ -18,7 +18,7 @@ from httpproxy.cli.invocation import Invocation
 from httpproxy.cli.managing import model
 from httpproxy.cli.output import as_json, as_table, json_option
 from httpproxy.cli.running import run
-from httpproxy.exchange.idempotency import HEADER
+from httpproxy.exchange.forwarding.idempotency import HEADER
 from httpproxy.mutations.documents import LONGEST_WAIT, WAIT, Mutated, Mutation
 from httpproxy.mutations.run import Caller
 from httpproxy.office import request_ids

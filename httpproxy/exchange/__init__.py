@@ -1,15 +1,17 @@
 """One exchange with an API, told once.
 
-A call of the application: `write` carries it to the API and `intake` commits what the answer
-says; `attempt` has their values. `account` asks whose token it is, `idempotency` whether it
-was sent before, `settle` reads again what overlapped, `problems` is how we say no. `headers`
-and `targets` say what travels on, `answers` what goes out; `standin` puts the stored credential
-in the place of our API key. `dryrun` tells what a call would do. What became of one without an
-answer, `doubts` finds out by the `evidence`.
+relay          calls that name a sync or a credential of ours
+forwarding     a call of the application: whether it was sent before, sent, its answer taken in;
+               or only tried out
+messages       what of a request and an answer travels on, and what goes out
+authorization  whose token a call carries; an API key of ours in a token's place
+settling       what overlapped, and what became of calls without an answer, read again
+schema         the tables follow what the API's own schema becomes
+conversations  our own calls to an API
+attempt        a call of the application, and what became of it: the values
+tokens         the access tokens of stored credentials, refreshed
+directory      which syncs and APIs there are, and whose rate limit a call counts against
+problems       how we say no
 
-Our own calls: `calls` holds the conversations, `discovery` and `rediscovery` let the tables
-follow the API's schema.
-
-For both: `live` is what a process knows of each sync, `allotment` whose rate limit a call
-counts against, and `apis` which APIs there are.
+Start with `attempt` and `forwarding.write`.
 """

@@ -4,7 +4,7 @@
     Attempt    as it is sent, if it changes something
     Receipt    what the database has of its answer
 
-`write` and `intake` hand these on; a door shows the receipt.
+`forwarding` hands these on; a door shows the receipt.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from httpproxy.exchange.live import Live
+from httpproxy.exchange.directory.syncs import Live
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.telemetry.course import Course
 from providers.http import Request

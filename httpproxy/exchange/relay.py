@@ -18,23 +18,23 @@ from typing import Final, NamedTuple
 
 from multidict import MultiMapping
 
-from httpproxy.exchange.account import Accounts, names_account
-from httpproxy.exchange.allotment import Allotment, answer_under, permit_for
-from httpproxy.exchange.answers import Outgoing, previewed, relayed
-from httpproxy.exchange.apis import APIS, HOST_HINTS, Api
 from httpproxy.exchange.attempt import NOTHING, UNMAPPED, Call, Receipt
-from httpproxy.exchange.dryrun import DryRun
-from httpproxy.exchange.headers import (
+from httpproxy.exchange.authorization.account import Accounts, names_account
+from httpproxy.exchange.authorization.standin import AUTHORIZATION, StandIn, require
+from httpproxy.exchange.directory.allotment import Allotment, answer_under, permit_for
+from httpproxy.exchange.directory.apis import APIS, HOST_HINTS, Api
+from httpproxy.exchange.directory.syncs import Directory, Live
+from httpproxy.exchange.forwarding.dryrun import DryRun
+from httpproxy.exchange.forwarding.write import Writes
+from httpproxy.exchange.messages.answers import Outgoing, previewed, relayed
+from httpproxy.exchange.messages.headers import (
     MAX_FORWARDS,
     asks_for_dry_run,
     forwarded,
     hops_left,
 )
-from httpproxy.exchange.live import Directory, Live
 from httpproxy.exchange.problems import Rejected
-from httpproxy.exchange.standin import AUTHORIZATION, StandIn, require
-from httpproxy.exchange.tokens import Tokens
-from httpproxy.exchange.write import Writes
+from httpproxy.exchange.tokens.access import Tokens
 from httpproxy.store.credentials.values import Credential
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.secrets.keys import Key

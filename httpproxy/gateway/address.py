@@ -2,8 +2,8 @@
 
     /{unique-id}/{host}/{rest}    https:// before the host is tolerated
 
-The target is split on "/" as it came (`exchange.targets` says what it may hold), and the
-host is never concatenated into an address (`api.hubapi.com.evil.com` and `@evil.com`
+The target is split on "/" as it came (`exchange.messages.targets` says what it may hold), and
+the host is never concatenated into an address (`api.hubapi.com.evil.com` and `@evil.com`
 would be).
 """
 
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from httpproxy.exchange.messages.targets import checked
 from httpproxy.exchange.problems import Rejected
-from httpproxy.exchange.targets import checked
 
 
 class Address(NamedTuple):

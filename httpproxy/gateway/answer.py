@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
-from httpproxy.exchange.headers import CONNECTION, CONTENT_LENGTH, EXPECT
+from httpproxy.exchange.messages.headers import CONNECTION, CONTENT_LENGTH, EXPECT
 
 BODILESS = frozenset({204, 304})
 

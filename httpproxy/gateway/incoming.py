@@ -11,7 +11,7 @@ from typing import Final
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
-from httpproxy.exchange.headers import EXPECT, HOST, TRANSFER_ENCODING, hops_left
+from httpproxy.exchange.messages.headers import EXPECT, HOST, TRANSFER_ENCODING, hops_left
 from httpproxy.exchange.problems import Rejected
 
 # Also the end of a body whose chunks break off: aiohttp's parser stops at a bad chunk

@@ -22,8 +22,14 @@ from typing import Final, cast
 from aiohttp import web
 from multidict import CIMultiDict
 
-from httpproxy.exchange.account import Accounts
-from httpproxy.exchange.answers import (
+from httpproxy.exchange.attempt import NOTHING, Call
+from httpproxy.exchange.authorization.account import Accounts
+from httpproxy.exchange.authorization.standin import StandIn, key_among
+from httpproxy.exchange.directory.apis import HOST_HINTS, REFUSALS
+from httpproxy.exchange.directory.syncs import Directory, Live
+from httpproxy.exchange.forwarding.dryrun import DryRun
+from httpproxy.exchange.forwarding.write import Writes
+from httpproxy.exchange.messages.answers import (
     ALLOW,
     Outgoing,
     previewed,
@@ -31,10 +37,7 @@ from httpproxy.exchange.answers import (
     refused,
     relayed,
 )
-from httpproxy.exchange.apis import HOST_HINTS, REFUSALS
-from httpproxy.exchange.attempt import NOTHING, Call
-from httpproxy.exchange.dryrun import DryRun
-from httpproxy.exchange.headers import (
+from httpproxy.exchange.messages.headers import (
     MAX_FORWARDS,
     PROXY_STATUS,
     RECEIPT,
@@ -42,11 +45,8 @@ from httpproxy.exchange.headers import (
     forwarded,
     hops_left,
 )
-from httpproxy.exchange.live import Directory, Live
+from httpproxy.exchange.messages.targets import MAX_TARGET
 from httpproxy.exchange.problems import Refusal, Rejected
-from httpproxy.exchange.standin import StandIn, key_among
-from httpproxy.exchange.targets import MAX_TARGET
-from httpproxy.exchange.write import Writes
 from httpproxy.gateway.address import Address, parse
 from httpproxy.gateway.answer import Answer
 from httpproxy.gateway.callers import X_FORWARDED_FOR, TrustedProxies

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pydantic import ConfigDict, Field
 
-from httpproxy.exchange.discovery import Discovered, Known, discover
+from httpproxy.exchange.schema.discovery import Discovered, Known, discover
 from httpproxy.management.models import Model, Text
 from httpproxy.management.naming import public_id, spelling_of
 from httpproxy.management.problems import Declined

@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from httpproxy.exchange.dryrun import MOST_CHANGES, MOST_FAULTS
+from httpproxy.exchange.forwarding.dryrun import MOST_CHANGES, MOST_FAULTS
 from httpproxy.mutations.documents import Preview
 from providers.mutating import Batch
 from providers.record import JSON

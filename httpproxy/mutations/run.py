@@ -17,9 +17,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from httpproxy.exchange import idempotency
-from httpproxy.exchange.dryrun import DryRun
-from httpproxy.exchange.live import Directory, Live, tables_of
+from httpproxy.exchange.directory.syncs import Directory, Live, tables_of
+from httpproxy.exchange.forwarding import idempotency
+from httpproxy.exchange.forwarding.dryrun import DryRun
 from httpproxy.exchange.problems import Rejected
 from httpproxy.management.models import Wrong
 from httpproxy.management.naming import collection_named, public_id_of

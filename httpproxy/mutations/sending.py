@@ -24,12 +24,12 @@ from typing import Final, Literal
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from httpproxy.exchange.attempt import Call, Receipt
-from httpproxy.exchange.dryrun import DryRun
-from httpproxy.exchange.idempotency import HEADER
-from httpproxy.exchange.live import Live
+from httpproxy.exchange.authorization.standin import StandIn
+from httpproxy.exchange.directory.syncs import Live
+from httpproxy.exchange.forwarding.dryrun import DryRun
+from httpproxy.exchange.forwarding.idempotency import HEADER
+from httpproxy.exchange.forwarding.write import Writes
 from httpproxy.exchange.problems import Rejected
-from httpproxy.exchange.standin import StandIn
-from httpproxy.exchange.write import Writes
 from httpproxy.management.problems import Declined
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.intents.claims import Claims

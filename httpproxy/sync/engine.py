@@ -21,8 +21,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from httpproxy.exchange.live import Directory, Live, tables_of
-from httpproxy.exchange.rediscovery import Rediscovery
+from httpproxy.exchange.directory.syncs import Directory, Live, tables_of
+from httpproxy.exchange.schema.rediscovery import Rediscovery
 from httpproxy.store.errors import Forgotten
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Registry

@@ -19,8 +19,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from httpproxy.exchange.live import Live, tables_of
-from httpproxy.exchange.rediscovery import Hint, Rediscovery
+from httpproxy.exchange.directory.syncs import Live, tables_of
+from httpproxy.exchange.schema.rediscovery import Hint, Rediscovery
 from httpproxy.store.errors import Forgotten, SeenLost, Stale
 from httpproxy.store.layouts.tables import SyncTables, Table
 from httpproxy.store.registry import Registry

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from httpproxy.exchange.calls import Calls
-from httpproxy.exchange.live import Live
+from httpproxy.exchange.conversations import Calls
+from httpproxy.exchange.directory.syncs import Live
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Applied, Commit, Committer
 from httpproxy.store.errors import SetAside

@@ -13,7 +13,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from httpproxy.exchange.live import Live, tables_of
+from httpproxy.exchange.directory.syncs import Live, tables_of
 from httpproxy.store.registry import Registry
 from httpproxy.store.sync.progress import Progress
 from httpproxy.sync.reading import Reading

@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from httpproxy.exchange.live import Live
+from httpproxy.exchange.directory.syncs import Live
 from httpproxy.exchange.problems import Rejected
-from httpproxy.exchange.refreshing import CredentialTrouble
+from httpproxy.exchange.tokens.refreshing import CredentialTrouble
 from httpproxy.store.errors import Fenced, Forgotten, KeyMismatch, Unavailable
 from httpproxy.store.layouts.tables import Table
 from httpproxy.store.sync.progress import Progress

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from httpproxy.exchange.live import Live, tables_of
+from httpproxy.exchange.directory.syncs import Live, tables_of
 from httpproxy.store.layouts.tables import SyncTables, Table
 from httpproxy.store.registry import Registry
 from httpproxy.store.sync.comparing import Comparing, Verdict

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from httpproxy.api.problems import declined
-from httpproxy.exchange.refreshing import not_refreshed, unusable
+from httpproxy.exchange.tokens.refreshing import not_refreshed, unusable
 from httpproxy.store.errors import NameTaken
 
 

@@ -16,8 +16,8 @@ from neighbours.problem import assert_problem
 from neighbours.rawclient import Answer, request_bytes
 from neighbours.recorder import Recorder, http
 
+from httpproxy.exchange.authorization.standin import key_among
 from httpproxy.exchange.problems import Rejected
-from httpproxy.exchange.standin import key_among
 from httpproxy.store.credentials.refreshes import Refreshes
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.registry import Sync

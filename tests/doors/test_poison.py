@@ -17,7 +17,7 @@ from neighbours.rawclient import Answer, connect, request_bytes
 from neighbours.recorder import Recorder, http
 from neighbours.rows import rows
 
-from httpproxy.exchange import intake
+from httpproxy.exchange.forwarding import intake
 from providers.body import MAX_DECODED
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -14,8 +14,8 @@ import requests
 from neighbours.airtable_house import API, PROVIDER, TABLE, AirtableHouse, open_airtable
 from neighbours.keyring import new_key
 
-from httpproxy.exchange.refreshing import Refresher
-from httpproxy.exchange.tokens import Tokens
+from httpproxy.exchange.tokens.access import Tokens
+from httpproxy.exchange.tokens.refreshing import Refresher
 from httpproxy.store.credentials.apps import Apps
 from httpproxy.store.credentials.refreshes import Refreshes
 from httpproxy.store.credentials.values import CredentialDraft, TokenPair

@@ -12,7 +12,7 @@ from neighbours.problem import assert_problem
 from neighbours.rawclient import Answer, RawClient, request_bytes
 from neighbours.recorder import Recorder
 
-from httpproxy.exchange import live
+from httpproxy.exchange.directory import syncs as live
 from httpproxy.gateway.server import STRANGER_CALLS
 from httpproxy.store.registry import Registry
 

@@ -16,9 +16,9 @@ import requests
 from neighbours.house import House, open_house
 from neighbours.sandboxes import Sandboxes, sandboxes
 
-from httpproxy.exchange.live import Live
-from httpproxy.exchange.refreshing import Refresher
-from httpproxy.exchange.tokens import Tokens
+from httpproxy.exchange.directory.syncs import Live
+from httpproxy.exchange.tokens.access import Tokens
+from httpproxy.exchange.tokens.refreshing import Refresher
 from httpproxy.store.credentials.apps import Apps
 from httpproxy.store.credentials.refreshes import Refreshes
 from httpproxy.store.credentials.values import CredentialDraft, TokenPair

@@ -18,8 +18,8 @@ from neighbours.rawclient import Answer, connect, request_bytes
 from neighbours.recorder import Recorder, Reply, Seen, http
 from neighbours.wire import Head
 
-from httpproxy.exchange.calls import Calls
-from httpproxy.exchange.live import Live
+from httpproxy.exchange.conversations import Calls
+from httpproxy.exchange.directory.syncs import Live
 from httpproxy.store.registry import Sync
 from httpproxy.upstream.limiter import Limiter
 from providers.http import Request, Response

@@ -13,8 +13,8 @@ import sys
 import time
 from hashlib import sha256
 
-from httpproxy.exchange.refreshing import Refresher
-from httpproxy.exchange.tokens import Tokens
+from httpproxy.exchange.tokens.access import Tokens
+from httpproxy.exchange.tokens.refreshing import Refresher
 from httpproxy.office import open_office
 from httpproxy.settings.reading import Settings
 from httpproxy.store.credentials.apps import Apps

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from httpproxy.exchange.discovery import Discovered, Known, discover
+from httpproxy.exchange.schema.discovery import Discovered, Known, discover
 from providers.http import Response
 from providers.record import Collection
 from providers.spec import Refused, UnknownCollection

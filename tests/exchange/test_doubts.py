@@ -16,7 +16,7 @@ from neighbours.deadends import refusing
 from neighbours.house import open_house
 from psycopg.rows import dict_row
 
-from httpproxy.exchange import doubts
+from httpproxy.exchange.settling import doubts
 from httpproxy.sharing.presence import Presence
 from httpproxy.store.intents.book import Intents
 from httpproxy.store.intents.values import Intent

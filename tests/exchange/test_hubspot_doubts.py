@@ -12,7 +12,7 @@ import pytest
 import requests
 from neighbours.hubspot_house import API, PROVIDER, HubSpotHouse, open_hubspot
 
-from httpproxy.exchange import doubts
+from httpproxy.exchange.settling import doubts
 
 CONTACTS = "/crm/v3/objects/contacts"
 

@@ -13,7 +13,7 @@ from neighbours.airtable_house import AirtableHouse, open_airtable
 from neighbours.house import open_house
 from neighbours.rawclient import connect, request_bytes
 
-from httpproxy.exchange import doubts
+from httpproxy.exchange.settling import doubts
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.intents.book import Intents
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from one_account import busiest_window, open_account, reading, until
 
-from httpproxy.exchange.allotment import permit_for
+from httpproxy.exchange.directory.allotment import permit_for
 from httpproxy.upstream.lane import Priority
 from httpproxy.upstream.limiter import Key, Limiter, Permit
 

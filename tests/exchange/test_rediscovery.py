@@ -19,10 +19,10 @@ from neighbours.hubspot_house import HubSpotHouse, open_hubspot
 from neighbours.recorder import Recorder, http
 from neighbours.rows import columns
 
-from httpproxy.exchange import rediscovery
-from httpproxy.exchange.allotment import Allotment
-from httpproxy.exchange.live import Live, tables_of
-from httpproxy.exchange.rediscovery import Rediscovery
+from httpproxy.exchange.directory.allotment import Allotment
+from httpproxy.exchange.directory.syncs import Live, tables_of
+from httpproxy.exchange.schema import rediscovery
+from httpproxy.exchange.schema.rediscovery import Rediscovery
 from httpproxy.upstream.limiter import Limiter
 from providers.http import Response
 from providers.spec import Refused, UnknownCollection

@@ -13,7 +13,7 @@ import requests
 from neighbours.airtable_house import AirtableHouse, open_airtable
 from psycopg.sql import SQL, Identifier
 
-from httpproxy.exchange import live
+from httpproxy.exchange.directory import syncs as live
 from httpproxy.store.registry import Registry
 from httpproxy.upstream.lane import Priority
 

@@ -11,8 +11,8 @@ from neighbours.house import PORTAL, add_sync, open_house
 from neighbours.recorder import Recorder, http
 from one_account import JSON_TYPE, OneAccount
 
-from httpproxy.exchange.allotment import KEPT_SECONDS, Allotment
-from httpproxy.exchange.apis import APIS, Api
+from httpproxy.exchange.directory.allotment import KEPT_SECONDS, Allotment
+from httpproxy.exchange.directory.apis import APIS, Api
 from httpproxy.upstream.lane import Priority
 from httpproxy.upstream.limiter import Limiter
 from providers.http import Request, Response, headers

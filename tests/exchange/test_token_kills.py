@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from granted import Granted, granted
 
-from httpproxy.exchange.refreshing import CredentialTrouble
+from httpproxy.exchange.tokens.refreshing import CredentialTrouble
 
 PROGRAM = Path(__file__).with_name("refreshing_process.py")
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from granted import granted, until
 
-from httpproxy.exchange import tokens as tokens_module
-from httpproxy.exchange.refreshing import CredentialTrouble, Refresher, _Failure
+from httpproxy.exchange.tokens import access as tokens_module
+from httpproxy.exchange.tokens.refreshing import CredentialTrouble, Refresher, _Failure
 from httpproxy.store.credentials.apps import Apps
 from httpproxy.store.credentials.refreshes import Holding, Lease, Refreshes
 from httpproxy.store.credentials.values import TokenPair
@@ -375,7 +375,7 @@ async def test_tokens_that_were_entered_meanwhile_win(database_dsn: str, tmp_pat
 async def test_a_refresh_that_takes_too_long_ends_and_is_tried_again(
     database_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("httpproxy.exchange.refreshing.CALL_SECONDS", 0.2)
+    monkeypatch.setattr("httpproxy.exchange.tokens.refreshing.CALL_SECONDS", 0.2)
     async with granted(database_dsn, tmp_path, "hubspot") as world:
         await world.fault("delay_before", seconds=1.0, count=1)
         await world.store(expires_in=0.5, refresh_in=0.0)

@@ -14,9 +14,9 @@ from neighbours.house import House
 from neighbours.keyring import new_key
 
 from httpproxy.cli.doctor.findings import _syncs
-from httpproxy.exchange import tokens as tokens_module
-from httpproxy.exchange.lifetimes import refresh_in
-from httpproxy.exchange.live import Live
+from httpproxy.exchange.directory.syncs import Live
+from httpproxy.exchange.tokens import access as tokens_module
+from httpproxy.exchange.tokens.lifetimes import refresh_in
 from httpproxy.store.credentials.values import TokenPair
 from httpproxy.store.registry import Sync
 from httpproxy.sync.health import health

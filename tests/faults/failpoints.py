@@ -35,11 +35,11 @@ class Point:
     fruitful: bool = False
 
 
-_WRITES: Final = "httpproxy.exchange.write:Writes"
+_WRITES: Final = "httpproxy.exchange.forwarding.write:Writes"
 _CLIENT: Final = "httpproxy.upstream.client:UpstreamClient"
 _COMMITTER: Final = "httpproxy.store.commits.commit:Committer"
 _WRITER: Final = "httpproxy.store.commits.writer:Writer"
-_SETTLEMENT: Final = "httpproxy.exchange.settle:Settlement"
+_SETTLEMENT: Final = "httpproxy.exchange.settling.overlaps:Settlement"
 _INTENTS: Final = "httpproxy.store.intents.book:Intents"
 _PROCESSES: Final = "httpproxy.store.sharing.processes:Processes"
 _PERMITS: Final = "httpproxy.store.sharing.permits:Permits"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from httpproxy.exchange.intake import Intake
+from httpproxy.exchange.forwarding.intake import Intake
 from httpproxy.store.commits.writer import SQL
 from httpproxy.store.intents.book import Intents
 from httpproxy.store.intents.ledger import Ledger

@@ -62,7 +62,7 @@ class Pace:
     def constants(self) -> dict[str, Any]:
         """The product's own, by module and name."""
         return {
-            "httpproxy.exchange.doubts:LOOKS": self.looks,
+            "httpproxy.exchange.settling.doubts:LOOKS": self.looks,
             "httpproxy.store.intents.ledger:CLAIM_SECONDS": self.claim,
         }
 

@@ -29,7 +29,7 @@ def test_every_step_is_still_there(point: Point):
 
 def test_a_step_that_is_not_there_is_an_error():
     with pytest.raises(AttributeError):
-        found(Point("nowhere", "httpproxy.exchange.write:Writes.fly"))
+        found(Point("nowhere", "httpproxy.exchange.forwarding.write:Writes.fly"))
 
 
 def test_names_of_steps_are_their_own():

@@ -18,7 +18,7 @@ from unittest import mock
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from httpproxy.exchange.settle import Settlement, StillOpen, Unsettled
+from httpproxy.exchange.settling.overlaps import Settlement, StillOpen, Unsettled
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Applied, Commit, Committer
 from httpproxy.store.database import Database

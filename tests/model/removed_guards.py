@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from httpproxy.exchange.settle import Settlement
+from httpproxy.exchange.settling.overlaps import Settlement
 from httpproxy.store.commits import writer
 from httpproxy.store.commits.commit import Applied, Committer
 from httpproxy.store.layouts import statements

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from unittest.mock import patch
 
-from httpproxy.exchange.allotment import Allotment
+from httpproxy.exchange.directory.allotment import Allotment
 from providers.spec import Budget
 
 AT_ONCE = 1_000_000

@@ -17,9 +17,9 @@ from pydantic import SecretStr
 from httpproxy.api.readiness import Readiness
 from httpproxy.api.siblings import Siblings
 from httpproxy.assembly import Core, make_carrying, make_house
-from httpproxy.exchange.live import Directory
-from httpproxy.exchange.rediscovery import Rediscovery
-from httpproxy.exchange.settle import Settlement
+from httpproxy.exchange.directory.syncs import Directory
+from httpproxy.exchange.schema.rediscovery import Rediscovery
+from httpproxy.exchange.settling.overlaps import Settlement
 from httpproxy.office import open_office
 from httpproxy.outside import Inside, open_outside, readiness_of, replicas_of, watching
 from httpproxy.settings.reading import Settings

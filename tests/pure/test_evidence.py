@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from httpproxy.exchange import evidence
-from httpproxy.exchange.evidence import Verdict
+from httpproxy.exchange.settling import evidence
+from httpproxy.exchange.settling.evidence import Verdict
 from providers.record import JSON, Image, ImageKind
 from providers.spec import Draft, DraftKind
 

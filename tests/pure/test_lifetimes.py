@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from httpproxy.exchange.lifetimes import Lifetime, pause_after, refresh_in
+from httpproxy.exchange.tokens.lifetimes import Lifetime, pause_after, refresh_in
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 from multidict import CIMultiDict
 
-from httpproxy.exchange.headers import forwarded, returned
+from httpproxy.exchange.messages.headers import forwarded, returned
 from httpproxy.exchange.problems import Rejected
 
 

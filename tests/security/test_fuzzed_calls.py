@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from httpproxy.exchange import headers as travelling
+from httpproxy.exchange.messages import headers as travelling
 from httpproxy.exchange.problems import Rejected
 from httpproxy.gateway.address import parse
 from httpproxy.upstream import wire

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from neighbours.house import House, add_sync, open_house
 
-from httpproxy.exchange.live import Live
+from httpproxy.exchange.directory.syncs import Live
 from httpproxy.exchange.problems import Rejected
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.layouts.tables import Table

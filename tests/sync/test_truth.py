@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from neighbours.airtable_house import API, AirtableHouse, open_airtable
 
-from httpproxy.exchange.live import Live
+from httpproxy.exchange.directory.syncs import Live
 from httpproxy.office import make_reading
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.sync.troubles import Troubles

@@ -18,11 +18,11 @@ from typing import Final
 from aiohttp import web
 
 from httpproxy.api.operations import Ask, Operation, Reach
-from httpproxy.exchange.answers import Outgoing, refused
-from httpproxy.exchange.apis import APIS
+from httpproxy.exchange.directory.apis import APIS
+from httpproxy.exchange.messages.answers import Outgoing, refused
+from httpproxy.exchange.messages.targets import MAX_TARGET, checked
 from httpproxy.exchange.problems import Refusal, Rejected
 from httpproxy.exchange.relay import Incoming
-from httpproxy.exchange.targets import MAX_TARGET, checked
 from httpproxy.management.problems import Declined
 from httpproxy.telemetry.course import Course
 

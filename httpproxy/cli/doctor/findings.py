@@ -20,11 +20,11 @@ from httpproxy.cli.doctor.symptoms import Finding, Level, symptoms
 from httpproxy.cli.failures import explained
 from httpproxy.cli.overhearing import overheard
 from httpproxy.cli.wording import duration
-from httpproxy.exchange.allotment import Allotment
-from httpproxy.exchange.apis import APIS
-from httpproxy.exchange.calls import Caller
+from httpproxy.exchange.conversations import Caller
+from httpproxy.exchange.directory.allotment import Allotment
+from httpproxy.exchange.directory.apis import APIS
 from httpproxy.exchange.problems import Rejected
-from httpproxy.exchange.refreshing import CredentialTrouble
+from httpproxy.exchange.tokens.refreshing import CredentialTrouble
 from httpproxy.management.syncs.standing import healths
 from httpproxy.office import Office, open_office
 from httpproxy.settings.reading import Settings, misspelled_variables

@@ -12,8 +12,8 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from httpproxy.exchange.lifetimes import refresh_in
-from httpproxy.exchange.refreshing import CredentialTrouble
+from httpproxy.exchange.tokens.lifetimes import refresh_in
+from httpproxy.exchange.tokens.refreshing import CredentialTrouble
 from httpproxy.management.credentials.documents import (
     CheckedCredential,
     CredentialDocument,

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from httpproxy.exchange.allotment import Allotment
-from httpproxy.exchange.apis import APIS
-from httpproxy.exchange.calls import Caller
+from httpproxy.exchange.conversations import Caller
+from httpproxy.exchange.directory.allotment import Allotment
+from httpproxy.exchange.directory.apis import APIS
 from httpproxy.exchange.problems import Rejected
 from httpproxy.management.credentials.service import Credentials
 from httpproxy.management.models import RateLimit

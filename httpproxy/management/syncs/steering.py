@@ -13,9 +13,9 @@ from typing import Final
 
 from pydantic import Field
 
-from httpproxy.exchange.allotment import Allotment
-from httpproxy.exchange.apis import APIS
-from httpproxy.exchange.live import Live
+from httpproxy.exchange.directory.allotment import Allotment
+from httpproxy.exchange.directory.apis import APIS
+from httpproxy.exchange.directory.syncs import Live
 from httpproxy.management.models import Model, Text
 from httpproxy.management.naming import public_id, spelling_of
 from httpproxy.management.problems import Declined

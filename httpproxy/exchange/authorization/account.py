@@ -19,8 +19,8 @@ from typing import Final
 
 from multidict import MultiMapping
 
-from httpproxy.exchange.calls import Caller, Calls
-from httpproxy.exchange.live import Live
+from httpproxy.exchange.conversations import Caller, Calls
+from httpproxy.exchange.directory.syncs import Live
 from httpproxy.exchange.problems import Rejected
 from httpproxy.upstream.lane import Priority
 from providers.spec import Provider, Refused, Unrecognised

@@ -20,9 +20,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from httpproxy.exchange.lifetimes import Lifetime
 from httpproxy.exchange.problems import Rejected
-from httpproxy.exchange.refreshing import (
+from httpproxy.exchange.tokens.lifetimes import Lifetime
+from httpproxy.exchange.tokens.refreshing import (
     CredentialTrouble,
     Refresher,
     not_refreshed,

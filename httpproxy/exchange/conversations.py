@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from httpproxy.exchange.allotment import Allotment, permit_for
-from httpproxy.exchange.apis import APIS
-from httpproxy.exchange.live import Live
+from httpproxy.exchange.directory.allotment import Allotment, permit_for
+from httpproxy.exchange.directory.apis import APIS
+from httpproxy.exchange.directory.syncs import Live
 from httpproxy.exchange.problems import failed
-from httpproxy.exchange.tokens import Tokens
+from httpproxy.exchange.tokens.access import Tokens
 from httpproxy.store.registry import Sync
 from httpproxy.telemetry.tally import Tally
 from httpproxy.upstream.client import UpstreamClient

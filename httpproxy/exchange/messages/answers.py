@@ -14,9 +14,9 @@ import orjson
 from multidict import CIMultiDict
 
 from httpproxy.exchange.attempt import NOTHING, Receipt
-from httpproxy.exchange.headers import CONTENT_LENGTH, PROXY_STATUS, RECEIPT, returned
+from httpproxy.exchange.authorization.standin import CHALLENGE
+from httpproxy.exchange.messages.headers import CONTENT_LENGTH, PROXY_STATUS, RECEIPT, returned
 from httpproxy.exchange.problems import Refusal, Rejected, body
-from httpproxy.exchange.standin import CHALLENGE
 from providers.http import Response
 from providers.record import JSON
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from httpproxy.exchange.allotment import Allotment
-from httpproxy.exchange.apis import APIS, Api
+from httpproxy.exchange.directory.allotment import Allotment
+from httpproxy.exchange.directory.apis import APIS, Api
 from httpproxy.exchange.problems import Rejected
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Registry, Sync

@@ -3,8 +3,8 @@
     answer -> meaning -> commit -> read back what overlaps -> receipt
 
 Every attempt's intent ends here: with its commit, or at once where there is nothing to
-commit, or as a doubt (`doubts`). After the API's 2xx nothing here fails: what cannot be
-done now is done later, and the receipt says `deferred`.
+commit, or as a doubt (`settling.doubts`). After the API's 2xx nothing here fails: what
+cannot be done now is done later, and the receipt says `deferred`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from httpproxy.exchange import idempotency
 from httpproxy.exchange.attempt import DEFERRED, NOTHING, UNMAPPED, Attempt, Call, Receipt
+from httpproxy.exchange.forwarding import idempotency
 from httpproxy.exchange.problems import Rejected
-from httpproxy.exchange.rediscovery import Hint, Rediscovery
-from httpproxy.exchange.settle import Settlement, Unsettled
+from httpproxy.exchange.schema.rediscovery import Hint, Rediscovery
+from httpproxy.exchange.settling.overlaps import Settlement, Unsettled
 from httpproxy.store.commits.commit import Applied, Commit, Committer
 from httpproxy.store.errors import Forgotten, SetAside, Unavailable
 from httpproxy.store.intents.book import Intents

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from httpproxy.exchange.calls import Calls
-from httpproxy.exchange.live import Live
+from httpproxy.exchange.conversations import Calls
+from httpproxy.exchange.directory.syncs import Live
 from httpproxy.store.commits.commit import Applied, Commit, Committer
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.upstream.lane import Priority

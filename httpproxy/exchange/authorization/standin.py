@@ -15,10 +15,10 @@ from typing import Final
 from multidict import MultiMapping, istr
 
 from httpproxy.exchange.attempt import Call
-from httpproxy.exchange.calls import Calls
-from httpproxy.exchange.live import Live
+from httpproxy.exchange.conversations import Calls
+from httpproxy.exchange.directory.syncs import Live
 from httpproxy.exchange.problems import Rejected
-from httpproxy.exchange.tokens import Tokens
+from httpproxy.exchange.tokens.access import Tokens
 from httpproxy.store.secrets.keys import Key, Keys, Scope
 from providers.http import Request
 from providers.spec import Action, Route

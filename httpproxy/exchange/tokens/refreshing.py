@@ -20,8 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from httpproxy.exchange.lifetimes import pause_after, refresh_in
 from httpproxy.exchange.problems import Rejected
+from httpproxy.exchange.tokens.lifetimes import pause_after, refresh_in
 from httpproxy.store.credentials.apps import Apps
 from httpproxy.store.credentials.refreshes import Holding, Lease, Refreshes
 from httpproxy.store.errors import KeyMismatch

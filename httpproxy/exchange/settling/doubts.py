@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from httpproxy.exchange.evidence import Verdict, judge
-from httpproxy.exchange.live import Directory, Live, tables_of
+from httpproxy.exchange.directory.syncs import Directory, Live, tables_of
 from httpproxy.exchange.problems import Rejected
-from httpproxy.exchange.settle import Settlement
+from httpproxy.exchange.settling.evidence import Verdict, judge
+from httpproxy.exchange.settling.overlaps import Settlement
 from httpproxy.store.commits.commit import Commit, Committer
 from httpproxy.store.errors import Forgotten, SetAside, Stale
 from httpproxy.store.events import Events

@@ -4,7 +4,7 @@
 
 The intent is in the database before the first byte leaves, and ends in the transaction of
 the commit: whatever ends us in between, another process finds it and reads again what the
-call may have changed (`doubts`). The call leaves at most once.
+call may have changed (`settling.doubts`). The call leaves at most once.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from httpproxy.exchange import idempotency
-from httpproxy.exchange.account import Accounts
-from httpproxy.exchange.allotment import answer_under, permit_for
 from httpproxy.exchange.attempt import NOTHING, REPLAYED, Attempt, Call, Receipt
-from httpproxy.exchange.intake import Intake
-from httpproxy.exchange.live import Live, tables_of
+from httpproxy.exchange.authorization.account import Accounts
+from httpproxy.exchange.directory.allotment import answer_under, permit_for
+from httpproxy.exchange.directory.syncs import Live, tables_of
+from httpproxy.exchange.forwarding import idempotency
+from httpproxy.exchange.forwarding.intake import Intake
 from httpproxy.exchange.problems import Rejected
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.errors import Unavailable

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from httpproxy.exchange.calls import Calls
-from httpproxy.exchange.discovery import Known, discover
-from httpproxy.exchange.live import Live
+from httpproxy.exchange.conversations import Calls
+from httpproxy.exchange.directory.syncs import Live
 from httpproxy.exchange.problems import Rejected
+from httpproxy.exchange.schema.discovery import Known, discover
 from httpproxy.store.registry import Registry
 from httpproxy.upstream.pacing import Pace
 from providers.record import Collection

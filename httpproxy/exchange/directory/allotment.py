@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from httpproxy.exchange.apis import Api
+from httpproxy.exchange.directory.apis import Api
 from httpproxy.exchange.problems import Rejected, failed
 from httpproxy.upstream.budgets import strictest
 from httpproxy.upstream.errors import UpstreamError, WaitExpired

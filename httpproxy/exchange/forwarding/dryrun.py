@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Final
 
-from httpproxy.exchange.account import Accounts
 from httpproxy.exchange.attempt import Call
-from httpproxy.exchange.live import tables_of
+from httpproxy.exchange.authorization.account import Accounts
+from httpproxy.exchange.directory.syncs import tables_of
 from httpproxy.exchange.problems import Rejected
 from httpproxy.store.errors import Stale
 from httpproxy.store.layouts.tables import EXTRA, SyncTables, Table

@@ -1,0 +1,3 @@
+"""What a process knows without asking: the syncs it serves (`syncs`), the APIs there are
+(`apis`), and whose rate limit a call counts against (`allotment`).
+"""

@@ -1,0 +1,3 @@
+"""The access tokens of stored credentials: `access` hands them out, `refreshing` renews them,
+`lifetimes` says when.
+"""
