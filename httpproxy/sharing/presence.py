@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 TRUSTED: Final = 0.9 * LEASE
 PATIENCE: Final = 1.5 * BEAT  # a beat that takes longer counts as missed
+STARTING: Final = LEASE  # … but a process that begins holds nothing yet, and can wait
 LEAVING: Final = 3.0  # seconds for the last word; without it the lease runs out
 _AWAKE: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -91,8 +92,8 @@ class Presence:
         self._lost.append(act)
 
     async def __aenter__(self) -> Self:
-        await self._register()
-        await self._beat()
+        await self._register(STARTING)
+        await self._beat(STARTING)
         return self
 
     async def __aexit__(
@@ -127,10 +128,10 @@ class Presence:
 
     async def _beat_or_return(self) -> None:
         try:
-            await self._beat()
+            await self._beat(PATIENCE)
         except Fenced as fenced:
-            await self._register()
-            await self._beat()
+            await self._register(PATIENCE)
+            await self._beat(PATIENCE)
             log.warning("%s; it goes on as process %d", fenced, self._number)
             for act in self._lost:
                 act()
@@ -149,14 +150,14 @@ class Presence:
                 buried += 1
         return buried
 
-    async def _register(self) -> None:
+    async def _register(self, patience: float) -> None:
         self._until = float("-inf")
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             self._number = await self._processes.register(self._name, self._roles, self._at)
 
-    async def _beat(self) -> None:
+    async def _beat(self, patience: float) -> None:
         asked = self._clock()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             beat = await self._processes.beat(self._number)
             others = beat.others - (await self._bury() if beat.others else 0)
         self._alone = others <= 0

@@ -19,7 +19,11 @@ from schemathesis import GenerationMode
 from httpproxy.api.operations import Operation
 from httpproxy.api.routes import OPERATIONS
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    # Hypothesis draws in one thread while the service, which may, uses `random` in another.
+    pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies"),
+]
 CALLS = 6
 OWN = [each for each in OPERATIONS if not each.relays]
 

@@ -68,7 +68,7 @@ class Party:
         """So many members that know of each other."""
         members = [await self.join() for _ in range(number)]
         for member in members:
-            await member.presence._beat()
+            await member.presence._beat(60.0)
         return members
 
     def call(self, member: Member, priority: Priority, callers: int = 1) -> None:

@@ -22,10 +22,10 @@ class _Clock:
     """A clock that a test moves: a process that is stopped does not see it move."""
 
     def __init__(self) -> None:
-        self.ahead = 0.0
+        self.begin, self.ahead = awake_clock(), 0.0
 
     def __call__(self) -> float:
-        return awake_clock() + self.ahead
+        return self.begin + self.ahead
 
 
 @asynccontextmanager
@@ -59,6 +59,24 @@ async def test_a_process_knows_whether_it_is_alone(database_dsn, quick):
             assert two.number != one.number
             await _until(lambda: not one.alone)
         await _until(lambda: one.alone)
+
+
+async def test_a_process_that_begins_waits_longer_for_the_database_than_for_a_beat(
+    database_dsn, monkeypatch
+):
+    async with Database(database_dsn) as database:
+        processes = Processes(database)
+        register, beat = processes.register, processes.beat
+
+        async def slowly(work, *given):
+            await asyncio.sleep(0.05)
+            return await work(*given)
+
+        monkeypatch.setattr(processes, "register", lambda *given: slowly(register, *given))
+        monkeypatch.setattr(processes, "beat", lambda *given: slowly(beat, *given))
+        monkeypatch.setattr(presences, "PATIENCE", 0.001)
+        async with Presence(processes, "one", ["gateway"]) as one:
+            assert one.trusted()
 
 
 async def test_a_lease_is_not_trusted_for_all_of_its_time(database_dsn):
@@ -95,14 +113,21 @@ class _Away:
     """A database that is cut off once it is told to be."""
 
     def __init__(self, processes) -> None:
-        self._processes, self.away = processes, False
+        self._processes, self.away, self.missed = processes, False, 0
         self.register, self.leave = processes.register, processes.leave
         self.neighbours = processes.neighbours
 
     async def beat(self, number):
         if self.away:
+            self.missed += 1
             raise ConnectionError("the database is away")
         return await self._processes.beat(number)
+
+
+async def _misses(processes):
+    """Returns once two more beats have failed; the second began after this was called."""
+    wanted = processes.missed + 2
+    await _until(lambda: processes.missed >= wanted)
 
 
 @pytest.mark.parametrize("alone", [True, False])
@@ -117,12 +142,12 @@ async def test_while_the_database_is_away_only_who_was_alone_and_awake_goes_on(
         async with Presence(processes, "one", ["gateway"], clock) as one, _beating(one):
             processes.away = True
             while clock.ahead < LEASE:
-                await asyncio.sleep(0.1)
+                await _misses(processes)
                 clock.ahead += LEASE / 10
             assert one.trusted() is alone
             clock.ahead += LEASE  # frozen meanwhile: somebody may have come and gone
             for _ in range(5):
-                await asyncio.sleep(0.1)
+                await _misses(processes)
                 assert not one.trusted()
             processes.away = False
             await _until(one.trusted)
