@@ -12,7 +12,7 @@ from neighbours.problem import assert_problem
 from neighbours.rawclient import Answer, RawClient, request_bytes
 from neighbours.recorder import Recorder
 
-from httpproxy.exchange.directory import syncs as live
+from httpproxy.exchange.directory import syncs
 from httpproxy.gateway.server import STRANGER_CALLS
 from httpproxy.store.registry import Registry
 
@@ -42,7 +42,7 @@ async def test_who_guesses_is_slowed_down_and_nobody_else(
         return await really(self, digest)
 
     monkeypatch.setattr(Registry, "sync_by_digest", counting)
-    monkeypatch.setattr(live, "LOOKUPS_PER_SECOND", 1000)
+    monkeypatch.setattr(syncs, "LOOKUPS_PER_SECOND", 1000)
     async with open_door(upstream.url) as door, door.connect() as client:
         assert (await ask(client, door.root(AIRTABLE))).status == 200
         statuses = await guess(client, STRANGER_CALLS + 60)

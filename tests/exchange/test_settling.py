@@ -13,16 +13,21 @@ import requests
 from neighbours.airtable_house import AirtableHouse, open_airtable
 from psycopg.sql import SQL, Identifier
 
-from httpproxy.exchange.directory import syncs as live
+from httpproxy.exchange.directory import syncs
 from httpproxy.store.registry import Registry
 from httpproxy.upstream.lane import Priority
-
-COMMIT_TIMEOUT = 0.5
 
 
 @pytest.fixture
 async def base(database_dsn: str, tmp_path: Path) -> AsyncIterator[AirtableHouse]:
-    async with open_airtable(database_dsn, tmp_path, commit_timeout=COMMIT_TIMEOUT) as house:
+    async with open_airtable(database_dsn, tmp_path, commit_timeout=30.0) as house:
+        yield house
+
+
+@pytest.fixture
+async def hasty(database_dsn: str, tmp_path: Path) -> AsyncIterator[AirtableHouse]:
+    """A house whose answers wait for no commit that takes long."""
+    async with open_airtable(database_dsn, tmp_path, commit_timeout=0.5) as house:
         yield house
 
 
@@ -51,13 +56,12 @@ def receipt(answer: requests.Response) -> str:
 
 async def test_of_two_writes_whose_answers_cross_the_row_shows_what_the_api_has(base):
     made = (await call(base, "POST", fields={"Name": "old", "Amount": 1})).json()["id"]
-    await asyncio.to_thread(
-        base.apis.order, {"kind": "delay_after", "method": "PATCH", "seconds": 0.6}
-    )
+    slow = base.apis.hold("PATCH")
     early = asyncio.ensure_future(call(base, "PATCH", f"/{made}", {"Name": "first"}))
-    await asyncio.sleep(0.2)
+    await slow.reached()
     late = await call(base, "PATCH", f"/{made}", {"Amount": 2})
     assert receipt(late) == "applied"
+    slow.let_go()
     crossed = await early
     # The first answer says Amount 1, but it came when Amount 2 was committed.
     assert crossed.json()["fields"] == {"Name": "first", "Amount": 1}
@@ -88,14 +92,14 @@ async def test_a_record_that_many_write_at_once_ends_as_the_api_has_it(base):
 
 async def test_a_read_back_that_the_api_refuses_is_made_up_for_later(base):
     made = (await call(base, "POST", fields={"Name": "old", "Amount": 1})).json()["id"]
-    slow = {"kind": "delay_after", "method": "PATCH", "seconds": 0.6}
-    await asyncio.to_thread(base.apis.order, slow)
+    slow = base.apis.hold("PATCH")
     early = asyncio.ensure_future(call(base, "PATCH", f"/{made}", {"Name": "first"}))
-    await asyncio.sleep(0.2)
+    await slow.reached()
     # The read-back is refused for good, so the answer cannot wait for it.
     refusal = {"kind": "status", "status": 403, "path": "listRecords|filterByFormula"}
     await asyncio.to_thread(base.apis.order, refusal)
     assert receipt(await call(base, "PATCH", f"/{made}", {"Amount": 2})) == "applied"
+    slow.let_go()
     assert receipt(await early) == "deferred"
     async with asyncio.timeout(60):
         while base.rows()[made]["name"] != "first":  # noqa: ASYNC110
@@ -114,13 +118,13 @@ async def test_marks_that_cannot_be_made_stop_neither_the_settling_nor_the_servi
 
     monkeypatch.setattr(Registry, "mark_dirty", refuse)
     made = (await call(base, "POST", fields={"Name": "old", "Amount": 1})).json()["id"]
-    slow = {"kind": "delay_after", "method": "PATCH", "seconds": 0.6}
-    await asyncio.to_thread(base.apis.order, slow)
+    slow = base.apis.hold("PATCH")
     early = asyncio.ensure_future(call(base, "PATCH", f"/{made}", {"Name": "first"}))
-    await asyncio.sleep(0.2)
+    await slow.reached()
     refusal = {"kind": "status", "status": 403, "path": "listRecords|filterByFormula"}
     await asyncio.to_thread(base.apis.order, refusal)
     await call(base, "PATCH", f"/{made}", {"Amount": 2})
+    slow.let_go()
     assert receipt(await early) == "deferred"
     async with asyncio.timeout(60):
         while base.rows()[made]["name"] != "first":  # noqa: ASYNC110
@@ -130,17 +134,17 @@ async def test_marks_that_cannot_be_made_stop_neither_the_settling_nor_the_servi
 
 async def test_a_stale_answer_cannot_bring_a_deleted_record_back(base):
     made = (await call(base, "POST", fields={"Name": "x"})).json()["id"]
-    await asyncio.to_thread(
-        base.apis.order, {"kind": "delay_after", "method": "PATCH", "seconds": 0.6}
-    )
+    slow = base.apis.hold("PATCH")
     early = asyncio.ensure_future(call(base, "PATCH", f"/{made}", {"Name": "y"}))
-    await asyncio.sleep(0.2)
+    await slow.reached()
     assert receipt(await call(base, "DELETE", f"/{made}")) == "applied"
+    slow.let_go()
     assert (await early).status_code == 200
     assert made not in base.rows()
 
 
-async def test_a_commit_that_takes_too_long_is_deferred_and_made_when_it_can_be(base):
+async def test_a_commit_that_takes_too_long_is_deferred_and_made_when_it_can_be(hasty):
+    base = hasty
     made = (await call(base, "POST", fields={"Name": "x"})).json()["id"]
     with psycopg.connect(base.dsn) as other:
         other.execute(
@@ -152,11 +156,7 @@ async def test_a_commit_that_takes_too_long_is_deferred_and_made_when_it_can_be(
         assert (answer.status_code, receipt(answer)) == (200, "deferred")
         assert answer.json()["fields"] == {"Name": "y"}
         assert "commit-deferred" in answer.headers["Proxy-Status"]
-    for _ in range(50):
-        if base.rows()[made]["name"] == "y":
-            break
-        await asyncio.sleep(0.1)
-    assert base.rows()[made]["name"] == "y"
+    await _named(base, made, "y")
 
 
 async def test_a_lost_database_connection_is_made_anew_and_nothing_is_lost(base):
@@ -172,11 +172,14 @@ async def test_a_lost_database_connection_is_made_anew_and_nothing_is_lost(base)
         assert base.truth(made)["fields"] == {"Name": "x"}
         answer = await call(base, "PATCH", f"/{made}", {"Name": "y"})
     assert answer.status_code == 200
-    for _ in range(50):
-        if base.rows()[made]["name"] == "y":
-            break
-        await asyncio.sleep(0.1)
-    assert base.rows()[made]["name"] == "y"
+    await _named(base, made, "y")
+
+
+async def _named(base: AirtableHouse, made: str, name: str) -> None:
+    """Returns once the row of the record has this name."""
+    async with asyncio.timeout(60):
+        while base.rows()[made]["name"] != name:  # noqa: ASYNC110 - another's commit
+            await asyncio.sleep(0.1)
 
 
 async def test_a_write_that_the_api_refuses_changes_no_row(base):
@@ -189,11 +192,11 @@ async def test_a_write_that_the_api_refuses_changes_no_row(base):
 
 async def test_a_call_under_way_when_its_sync_is_deleted_gets_its_answer(base):
     await call(base, "POST", fields={"Name": "x"})
-    slow = {"kind": "delay_after", "method": "POST", "seconds": 0.8}
-    await asyncio.to_thread(base.apis.order, slow)
+    slow = base.apis.hold("POST")
     under_way = asyncio.ensure_future(call(base, "POST", fields={"Name": "y"}))
-    await asyncio.sleep(0.2)
+    await slow.reached()
     await base.house.service.office.registry.delete_sync(base.sync, drop_tables=True)
+    slow.let_go()
     answer = await under_way
     assert (answer.status_code, receipt(answer)) == (200, "unmapped")
 
@@ -205,7 +208,7 @@ async def test_a_poll_of_the_registry_that_is_cancelled_ends_nothing(base, monke
         polls.append(1)
         raise psycopg.errors.QueryCanceled("canceling statement due to user request")
 
-    monkeypatch.setattr(live, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(syncs, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(Registry, "changed_since", cancelled)
     async with asyncio.timeout(60):
         while len(polls) < 2:  # noqa: ASYNC110
