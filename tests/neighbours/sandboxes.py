@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 import requests
+from aiohttp import web
 
 from httpproxy.sandbox.server import SandboxServer
 from httpproxy.sandbox.simulators import Simulators
@@ -23,13 +26,75 @@ UNLIMITED: dict[str, JSON] = {
 }
 
 
+@dataclass
+class Hold:
+    """The answers to `count` calls of a method whose target has `path`: applied, and kept
+    back until they are let go."""
+
+    method: str
+    path: str
+    count: int
+    held: int = 0
+    _reached: asyncio.Event = field(default_factory=asyncio.Event)
+    _let_go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def fits(self, call: Request) -> bool:
+        return (
+            self.held < self.count
+            and call.method == self.method
+            and re.search(self.path, call.target) is not None
+        )
+
+    async def wait(self) -> None:
+        """The call's own part: it is here, and stays."""
+        self.held += 1
+        if self.held == self.count:
+            self._reached.set()
+        await self._let_go.wait()
+
+    async def reached(self) -> None:
+        """Returns when all of them are held."""
+        async with asyncio.timeout(60):
+            await self._reached.wait()
+
+    def let_go(self) -> None:
+        self._let_go.set()
+
+
+class HoldingServer(SandboxServer):
+    """A sandbox that can keep its answers back."""
+
+    def __init__(self, simulators: Simulators) -> None:
+        super().__init__(simulators, "127.0.0.1", 0)
+        self.holds: list[Hold] = []
+
+    async def _carry(self, call: Request, now: float, date: str) -> web.StreamResponse:
+        holding = next((hold for hold in self.holds if hold.fits(call)), None)
+        answer = await super()._carry(call, now, date)
+        if holding is not None:
+            await holding.wait()
+        return answer
+
+
 @dataclass(frozen=True)
 class Sandboxes:
     """The simulators themselves, for the truth, and the server in front of them."""
 
     simulators: Simulators
-    origin: str
-    upstreams: Mapping[str, str]
+    server: HoldingServer
+
+    @property
+    def origin(self) -> str:
+        return self.server.origin
+
+    @property
+    def upstreams(self) -> Mapping[str, str]:
+        return self.server.upstreams
+
+    def hold(self, method: str, path: str = "", count: int = 1) -> Hold:
+        """Keeps back the answers to the next such calls."""
+        self.server.holds.append(Hold(method, path, count))
+        return self.server.holds[-1]
 
     def ask(self, host: str, token: str, method: str, target: str, body: Any = None) -> Any:
         """A call past every proxy and server; its answer's JSON, None if it has no body."""
@@ -53,5 +118,5 @@ async def sandboxes() -> AsyncIterator[Sandboxes]:
     """Both sandboxes on one port, fresh and in memory."""
     simulators = Simulators(PROVIDERS.values())
     simulators.switch(UNLIMITED)
-    async with SandboxServer(simulators, "127.0.0.1", 0) as server:
-        yield Sandboxes(simulators, server.origin, server.upstreams)
+    async with HoldingServer(simulators) as server:
+        yield Sandboxes(simulators, server)
