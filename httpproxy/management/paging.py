@@ -11,10 +11,10 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import orjson
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from httpproxy.management.models import Metadata
 from httpproxy.management.problems import Declined
@@ -121,6 +121,10 @@ def page_among(
 
 
 # --- filters -------------------------------------------------------------------------------
+
+METADATA_FILTER: Final[Any] = Field(
+    None, max_length=8192, description='A JSON object that theirs contain: `{"customer":42}`.'
+)
 
 
 def read_metadata(text: str | None) -> dict[str, JsonValue] | None:

@@ -90,6 +90,8 @@ def test_syncs_are_listed_by_what_they_are(crm: Told, database_dsn: str):
         found = crm("sync", "list", *options, "--json").json
         assert {sync["name"] for sync in found} == names, options
     assert "failing" in crm("sync", "list", "--health", "failing").out
+    unread = crm("sync", "list", "--metadata", '{"n": 1e30}')  # as the API reads it
+    assert (unread.code, "metadata must be a JSON object" in unread.err) == (2, True)
     taken = crm("sync", "update", "other", "--external-id", "x")
     assert taken.code == 2
     assert "--external-id" in taken.err

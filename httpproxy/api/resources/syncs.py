@@ -7,14 +7,11 @@ from typing import Final
 from pydantic import Field
 
 from httpproxy.api.operations import Answer, Ask, Listing, Operation
-from httpproxy.management.models import Model, Name, Text
-from httpproxy.management.paging import read_metadata
+from httpproxy.management.models import Model
 from httpproxy.management.problems import Declined
-from httpproxy.management.syncs.documents import NewSync, Status, SyncDocument, SyncPatch
+from httpproxy.management.syncs.documents import NewSync, SyncDocument, SyncFilters, SyncPatch
 from httpproxy.management.syncs.service import Syncs
 from httpproxy.store.errors import NameTaken
-from httpproxy.store.roster import SyncFilter
-from httpproxy.sync.health import Phase
 
 _TAG: Final = "syncs"
 _ONE: Final = "/v1/syncs/{sync_id}"
@@ -27,22 +24,8 @@ _ASKED: Final = (
 )
 
 
-class ListSyncs(Listing):
-    """Which syncs are listed; all conditions hold at once."""
-
-    provider: Text | None = None
-    name: Name | None = Field(None, description="Exactly this name.")
-    external_id: Name | None = Field(None, description="Your own id of it.")
-    status: Status | None = None
-    health: Phase | None = Field(
-        None, description="The phase of the sync as a whole, as `health.phase` tells it."
-    )
-    credential_id: Text | None = None
-    metadata: str | None = Field(
-        None,
-        max_length=8192,
-        description='JSON that their metadata contains: `{"customer":42}`.',
-    )
+class ListSyncs(Listing, SyncFilters):
+    """The parameters of a list of syncs."""
 
 
 class DeleteSync(Model):
@@ -58,17 +41,8 @@ def _service(ask: Ask) -> Syncs:
 async def list_(ask: Ask) -> Answer:
     """Oldest first; a key of one sync sees that one."""
     asked: ListSyncs = ask.query
-    wanted = SyncFilter(
-        id=ask.key.sync_id,
-        provider=asked.provider,
-        name=asked.name,
-        external_id=asked.external_id,
-        status=asked.status,
-        credential_id=asked.credential_id,
-        metadata=read_metadata(asked.metadata),
-    )
-    page = await _service(ask).page(wanted, asked.health, asked.limit, asked.cursor)
-    return Answer.of_page(page)
+    page = _service(ask).page(asked, asked.limit, asked.cursor, ask.key.sync_id)
+    return Answer.of_page(await page)
 
 
 async def create(ask: Ask) -> Answer:

@@ -15,7 +15,7 @@ import orjson
 from httpproxy.cli.desk import Desk, open_desk
 from httpproxy.cli.failures import USAGE, Failure
 from httpproxy.cli.invocation import Invocation
-from httpproxy.cli.managing import read_object
+from httpproxy.cli.managing import model
 from httpproxy.cli.output import as_json, as_table, json_option
 from httpproxy.cli.running import run
 from httpproxy.cli.sync.changing import update
@@ -25,10 +25,10 @@ from httpproxy.cli.sync.steering import pause, resume, resync
 from httpproxy.cli.sync.summary import summary
 from httpproxy.cli.sync.verifying import verify
 from httpproxy.cli.sync.watch.command import watch
+from httpproxy.management.syncs.documents import SyncFilters
 from httpproxy.management.syncs.service import Seen
 from httpproxy.office import wall_clock
 from httpproxy.settings.reading import Settings
-from httpproxy.store.roster import SyncFilter
 from httpproxy.sync.health import Health, Phase
 from providers.catalog import PROVIDERS
 
@@ -55,11 +55,13 @@ for _part in (create, update, watch, pause, resume, resync, verify):
 )
 @click.option("--external-id", metavar="ID", help="The one of your own id.")
 @click.option("--metadata", metavar="JSON", help="Only those whose metadata contain this.")
-@click.option("--credential", metavar="ID", help="Only those that use this credential.")
+@click.option(
+    "--credential", "credential_id", metavar="ID", help="Only those that use this credential."
+)
 @json_option
 @click.pass_obj
 def list_syncs(
-    invocation: Invocation, /, wants_json: bool, health: str | None, **wanted: str | None
+    invocation: Invocation, /, wants_json: bool, health: str | None, **given: str | None
 ) -> None:
     """List the syncs, and what is wrong with which.
 
@@ -69,18 +71,11 @@ def list_syncs(
       httpproxy sync list --metadata '{"customer": 42}' --json
     """
     settings = invocation.settings()
-    phase = Phase(health) if health else None
-    filter_ = SyncFilter(
-        provider=wanted["provider"],
-        status=wanted["status"],
-        external_id=wanted["external_id"],
-        credential_id=wanted["credential"],
-        metadata=read_object("--metadata", wanted["metadata"]),
-    )
+    filters = model(SyncFilters, {**given, "health": Phase(health) if health else None})
     if wants_json:
-        as_json(run(settings, _listed(settings, filter_, phase)))
+        as_json(run(settings, _listed(settings, filters)))
         return
-    found = run(settings, _seen(settings, filter_, phase))
+    found = run(settings, _seen(settings, filters))
     columns = ("name", "provider", "account", "schema", "phase", "tables", "rows", "lag")
     rows = []
     for each in found:
@@ -159,23 +154,21 @@ def delete(invocation: Invocation, name: str, drop_tables: bool, yes: bool) -> N
     click.echo(f"deleted {name}" + (" and its tables" if drop_tables else "; its tables stay"))
 
 
-async def _seen(settings: Settings, wanted: SyncFilter, phase: Phase | None) -> list[Seen]:
+async def _seen(settings: Settings, filters: SyncFilters) -> list[Seen]:
     async with open_desk(settings) as desk:
-        return await desk.services.syncs.seen(wanted, phase)
+        return await desk.services.syncs.seen(filters)
 
 
-async def _listed(
-    settings: Settings, wanted: SyncFilter, phase: Phase | None
-) -> list[dict[str, Any]]:
+async def _listed(settings: Settings, filters: SyncFilters) -> list[dict[str, Any]]:
     async with open_desk(settings) as desk:
-        found = await desk.services.syncs.seen(wanted, phase)
+        found = await desk.services.syncs.seen(filters)
         return [await _data(desk, each) for each in found]
 
 
 async def _shown(settings: Settings, name: str) -> tuple[dict[str, Any], Sequence[Health]]:
     async with open_desk(settings) as desk:
         one = await desk.sync(name)
-        (seen,) = await desk.services.syncs.seen(SyncFilter(id=one.id))
+        (seen,) = await desk.services.syncs.seen(SyncFilters(), one.id)
         return await _data(desk, seen), seen.health
 
 

@@ -10,12 +10,11 @@ from typing import Final
 from httpproxy.management.columns import ColumnDocument
 from httpproxy.management.paging import MAX_LIMIT
 from httpproxy.management.services import Services
-from httpproxy.management.syncs.documents import SyncDocument
+from httpproxy.management.syncs.documents import SyncDocument, SyncFilters
 from httpproxy.store.credentials.apps import App, Apps
 from httpproxy.store.credentials.values import Credential, CredentialFilter, TokenPair
 from httpproxy.store.errors import KeyMismatch
 from httpproxy.store.registry import Sync
-from httpproxy.store.roster import SyncFilter
 from providers.credentials import AppKeys
 from providers.record import Collection
 
@@ -144,7 +143,7 @@ async def _syncs(services: Services, detailed: Callable[[str], bool]) -> list[St
     found: list[StoredSync] = []
     cursor: str | None = None
     while True:
-        page = await services.syncs.page(SyncFilter(), None, _PAGE, cursor)
+        page = await services.syncs.page(SyncFilters(), _PAGE, cursor)
         found += [
             await in_detail(services, each) if detailed(each.name) else StoredSync(each)
             for each in page.items

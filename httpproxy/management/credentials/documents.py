@@ -12,6 +12,7 @@ from pydantic import Field
 from httpproxy.management.credentials.entering import masked
 from httpproxy.management.credentials.inspecting import Check
 from httpproxy.management.models import Model, Moment, Text
+from httpproxy.management.paging import METADATA_FILTER
 from httpproxy.management.patching import etag_of
 from httpproxy.store.credentials.values import Credential, TokenPair
 from providers.catalog import PROVIDERS
@@ -49,9 +50,7 @@ class CredentialFilters(Model):
     kind: Text | None = None
     account: Text | None = None
     oauth_app_id: Text | None = None
-    metadata: str | None = Field(
-        None, description='A JSON object that theirs contain: {"customer":42}.'
-    )
+    metadata: str | None = METADATA_FILTER
 
 
 class _Settable(Model):

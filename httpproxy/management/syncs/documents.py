@@ -1,6 +1,7 @@
 """The documents of syncs: what makes one, what can be set of one, what is told of one.
 
     NewSync       what makes a sync
+    SyncFilters   what a list of them is asked for
     SyncPatch     a merge patch of what can be set
     Settable      all that can be set, as it is: what a patch is applied to, and tags are of
     SyncDocument  everything that is told, `health` and `connection` among it
@@ -24,6 +25,7 @@ from httpproxy.management.models import (
     RateLimitPatch,
     Text,
 )
+from httpproxy.management.paging import METADATA_FILTER
 from httpproxy.sync.health import Phase
 
 MOST_COLLECTIONS = 1000
@@ -98,6 +100,21 @@ class SyncPatch(Model):
     )
     external_id: Name | None = None
     metadata: Metadata | None = Field(None, description="Merged, member by member.")
+
+
+class SyncFilters(Model):
+    """Which syncs a list has; all that is given must fit."""
+
+    provider: Text | None = None
+    name: Name | None = Field(default=None, description="Exactly this name.")
+    external_id: Name | None = Field(default=None, description="Your own id of it.")
+    status: Status | None = None
+    health: Phase | None = Field(
+        default=None,
+        description="The phase of the sync as a whole, as `health.phase` tells it.",
+    )
+    credential_id: Text | None = None
+    metadata: str | None = METADATA_FILTER
 
 
 class Settable(Model):

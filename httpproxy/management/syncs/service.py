@@ -15,7 +15,7 @@ from pydantic import JsonValue, ValidationError
 from httpproxy.management.credentials.service import Credentials
 from httpproxy.management.models import Metadata, wrongs
 from httpproxy.management.naming import provider_named, public_id_of, unknown_sync
-from httpproxy.management.paging import Page, made_of, page_of
+from httpproxy.management.paging import Page, made_of, page_of, read_metadata
 from httpproxy.management.patching import (
     ATTEMPTS,
     etag_of,
@@ -24,7 +24,13 @@ from httpproxy.management.patching import (
     require_match,
 )
 from httpproxy.management.problems import Declined
-from httpproxy.management.syncs.documents import NewSync, Settable, SyncDocument, SyncPatch
+from httpproxy.management.syncs.documents import (
+    NewSync,
+    Settable,
+    SyncDocument,
+    SyncFilters,
+    SyncPatch,
+)
 from httpproxy.management.syncs.making import Making, Narrated, budgets, silently, spellings
 from httpproxy.management.syncs.standing import (
     Standing,
@@ -37,7 +43,7 @@ from httpproxy.office import Office
 from httpproxy.store.errors import Stale
 from httpproxy.store.registry import Sync
 from httpproxy.store.roster import Entry, Roster, SyncChange, SyncFilter
-from httpproxy.sync.health import Health, Phase, overall
+from httpproxy.sync.health import Health, overall
 from providers.catalog import PROVIDERS
 from providers.record import Collection
 from providers.spec import Provider
@@ -75,21 +81,19 @@ class Syncs:
         self.making = Making(office, credentials)
 
     async def page(
-        self, wanted: SyncFilter, phase: Phase | None, limit: int, cursor: str | None
+        self, filters: SyncFilters, limit: int, cursor: str | None, only: str | None = None
     ) -> Page[SyncDocument]:
-        """The syncs that fit, oldest first; those at `phase` as a whole.
+        """The syncs that fit, oldest first; `only` the one of this id.
 
         Raises Declined for a provider that there is not.
 
         Candidates for a phase are found by indexes; who of them is at it, health decides.
         """
-        after = made_of(cursor)
-        _require_provider(wanted)
+        after, wanted, phase = made_of(cursor), _wanted(filters, only), filters.health
         if phase is None:
             rows = await self._roster.page(wanted, after, limit + 1)
             page = page_of(rows, limit, lambda row: row.place)
             return Page(await self._standing.documents(page.items), page.next)
-        wanted = replace(wanted, phase=phase.value)
         found: list[tuple[Entry, SyncDocument]] = []
         while len(found) <= limit:
             rows = await self._roster.page(wanted, after, limit + 1)
@@ -106,11 +110,11 @@ class Syncs:
         """A sync, and its tag. Raises Declined (404)."""
         return await self._told(await self._entry(sync_id))
 
-    async def seen(self, wanted: SyncFilter, phase: Phase | None = None) -> list[Seen]:
-        """Every sync that fits, with all that is counted: for who looks at the whole."""
-        _require_provider(wanted)
+    async def seen(self, filters: SyncFilters, only: str | None = None) -> list[Seen]:
+        """Every sync that fits, with all that is counted: for who looks at the whole. `only`
+        the one of this id."""
         found: list[Seen] = []
-        after, wanted = None, replace(wanted, phase=phase.value if phase else None)
+        after, wanted, phase = None, _wanted(filters, only), filters.health
         while rows := await self._roster.page(wanted, after, _AT_ONCE):
             after = rows[-1].place
             there = await healths(self._office, [row.sync for row in rows])
@@ -252,10 +256,21 @@ class Syncs:
             )
 
 
-def _require_provider(wanted: SyncFilter) -> None:
-    """Raises Declined: an empty list would hide what is mistyped."""
-    if wanted.provider is not None:
-        provider_named(wanted.provider, "provider")
+def _wanted(filters: SyncFilters, only: str | None) -> SyncFilter:
+    """What the roster is asked for. Raises Declined: an empty list would hide what is
+    mistyped."""
+    if filters.provider is not None:
+        provider_named(filters.provider, "provider")
+    return SyncFilter(
+        id=only,
+        provider=filters.provider,
+        name=filters.name,
+        external_id=filters.external_id,
+        status=filters.status,
+        credential_id=filters.credential_id,
+        metadata=read_metadata(filters.metadata),
+        phase=None if filters.health is None else filters.health.value,
+    )
 
 
 def _patched(provider: Provider, now: Settable, patch: SyncPatch) -> Settable:
