@@ -47,6 +47,7 @@ from httpproxy.store.sharing.epochs import Epochs
 from httpproxy.store.sync.owners import Owners
 from httpproxy.store.sync.rows import Rows
 from httpproxy.streams.reading import make_streams
+from httpproxy.streams.tail import Bounds
 from httpproxy.sync.engine import Engine, Jobs
 from httpproxy.sync.listening import Listening
 from httpproxy.sync.listing import Listing
@@ -170,13 +171,15 @@ def make_mutations(core: Core, carrying: Carrying, replicas: Replicas) -> Mutati
 
 def make_house(core: Core, carrying: Carrying, replicas: Replicas) -> House:
     """What the operations of /v1 work with."""
+    settings = core.office.settings
+    bounds = Bounds(settings.max_streams, settings.max_streams_per_key)
     return House(
         core.office,
         make_services(core.office, core.keys),
         replicas,
         make_relay(core, carrying),
         make_mutations(core, carrying, replicas),
-        make_streams(core.office, time.monotonic, core.office.settings.max_streams),
+        make_streams(core.office, time.monotonic, bounds),
     )
 
 

@@ -23,9 +23,9 @@ from httpproxy.streams.documents import (
     EventsQuery,
     OriginName,
 )
-from httpproxy.streams.reading import Streams, make_streams
+from httpproxy.streams.reading import Start, Streams, make_streams
 from httpproxy.streams.selecting import Selection
-from httpproxy.streams.tail import StreamPage, Tail
+from httpproxy.streams.tail import Bounds, StreamPage, Tail
 from httpproxy.tasks import Tasks
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -115,7 +115,7 @@ async def _events(
                 _hint("" if told.end else f"--before {told.next.write()}")
                 return
         if follow:
-            await _follow(await streams.follow_events(selection, place), wants_json)
+            await _follow(await streams.follow_events(selection, Start(place)), wants_json)
         else:
             _hint(f"--after {place}")
 
@@ -128,7 +128,7 @@ async def _records(
         place = told.next.write()
         _show(told.items, wants_json)
         if follow:
-            await _follow(await streams.follow_records(selection, place), wants_json)
+            await _follow(await streams.follow_records(selection, Start(place)), wants_json)
         else:
             _hint("" if told.end else f"--after {place}")
 
@@ -139,7 +139,7 @@ async def _open_streams(
 ) -> AsyncIterator[tuple[Streams, Selection]]:
     """The streams, and what is asked for. Ctrl-C ends who follows."""
     async with open_desk(settings) as desk, Tasks() as tasks:
-        streams = make_streams(desk.office, time.monotonic, most=1)
+        streams = make_streams(desk.office, time.monotonic, Bounds(1, 1))
         tasks.start(streams.tail.keep(), "streams")
         tasks.start(_close_at(stop_event(), streams.tail), "end of the streams")
         yield streams, await streams.select(asked, desk.sync)

@@ -53,6 +53,11 @@ class OutsideSettings(BaseModel):
         " process). Who reads pages does not count.",
         AT_LEAST_ONE,
     )
+    max_streams_per_key: AtLeastOne = setting(
+        50,
+        "How many of these readers one API key may have (in each process).",
+        AT_LEAST_ONE,
+    )
     replicas: Replicas = setting(
         {},
         "Replicas of the database that `/v1/wait` can wait for, each by a name.",

@@ -21,7 +21,7 @@ from httpproxy.store.streams.stream import EventStream
 from httpproxy.store.sync.rows import Row, Rows
 from httpproxy.streams.documents import EventDocument, Filters, RecordDocument
 from httpproxy.streams.selecting import Selection
-from httpproxy.streams.tail import StreamPage, Tail
+from httpproxy.streams.tail import Bounds, StreamPage, Tail
 from httpproxy.streams.telling import key_of, told_event, told_record
 from providers.catalog import PROVIDERS
 
@@ -40,6 +40,16 @@ T = TypeVar("T")
 Ways = Literal["after", "before"]
 SyncNamed = Callable[[str], Awaitable[Sync]]
 Pages = Callable[[Place | None, Wanted, int], Awaitable[StreamPage[T]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a reader that listens begins: at a cursor, which `member` of its request says;
+    without one, now. `key_id` is the API key that it uses."""
+
+    cursor: str | None = None
+    member: str = "after"
+    key_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,21 +109,25 @@ class Streams:
         return await self._page(self._records_after, selection, place, limit)
 
     async def follow_events(
-        self, selection: Selection, cursor: str | None
+        self, selection: Selection, start: Start
     ) -> AsyncGenerator[StreamPage[EventDocument], None]:
-        """Events as they are committed; without a cursor, those from now on."""
-        return await self._follow(self._events_after, selection, cursor)
+        """Events as they are committed."""
+        return await self._follow(self._events_after, selection, start)
 
     async def follow_records(
-        self, selection: Selection, cursor: str | None
+        self, selection: Selection, start: Start
     ) -> AsyncGenerator[StreamPage[RecordDocument], None]:
-        """Records as they change; without a cursor, those that do from now on."""
-        return await self._follow(self._records_after, selection, cursor)
+        """Records as they change."""
+        return await self._follow(self._records_after, selection, start)
 
     # --- places and pages ----------------------------------------------------------------
 
-    async def _place(self, cursor: str | None, way: Ways) -> Place | None:
-        """What a cursor means; None is the first page of its way. Raises Declined."""
+    async def _place(
+        self, cursor: str | None, way: Ways, member: str | None = None
+    ) -> Place | None:
+        """What a cursor means; None is the first page of its way. Raises Declined, which names
+        the `member` that said it."""
+        member = member or way
         if cursor is None or cursor == {"after": "start", "before": "now"}[way]:
             return None
         if cursor == "now":
@@ -124,9 +138,9 @@ class Streams:
             words = "`start` or `now`" if way == "after" else "`now`"
             raise Declined(
                 "bad_parameter",
-                f"{way} is no cursor of this stream. Take the seq of an event or of a record,"
-                f" the Link header of a page, or {words}.",
-                way,
+                f"{member} is no cursor of this stream. Take the seq of an event or of a"
+                f" record, the Link header of a page, or {words}.",
+                member,
             ) from error
 
     async def _page(
@@ -148,12 +162,17 @@ class Streams:
                 return StreamPage(tuple(found), place, told.end)
 
     async def _follow(
-        self, pages: Pages[T], selection: Selection, cursor: str | None
+        self, pages: Pages[T], selection: Selection, start: Start
     ) -> AsyncGenerator[StreamPage[T], None]:
         async def pull(place: Place | None) -> StreamPage[T]:
-            return await self._pull(pages, selection, place, PULL)
+            try:
+                return await self._pull(pages, selection, place, PULL)
+            except Declined as declined:
+                declined.members["member"] = start.member
+                raise
 
-        return self.tail.follow(pull, await self._place(cursor or "now", "after"))
+        place = await self._place(start.cursor or "now", "after", start.member)
+        return self.tail.follow(pull, place, start.key_id)
 
     async def _pull(
         self,
@@ -238,8 +257,8 @@ class Streams:
         return {id_: shape for id_, shape in found.items() if shape.provider in PROVIDERS}
 
 
-def make_streams(office: Office, clock: Callable[[], float], most: int) -> Streams:
-    """The streams of a database, for `most` readers that listen; `Streams.tail.keep` is to be
+def make_streams(office: Office, clock: Callable[[], float], bounds: Bounds) -> Streams:
+    """The streams of a database, for so many readers that listen; `Streams.tail.keep` is to be
     run for them."""
     database = office.database
     events = EventStream(database)
@@ -248,6 +267,6 @@ def make_streams(office: Office, clock: Callable[[], float], most: int) -> Strea
         records=RecordStream(database),
         shapes=Shapes(database),
         rows=Rows(database),
-        tail=Tail(events.horizon, most),
+        tail=Tail(events.horizon, bounds),
         clock=clock,
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,12 +45,21 @@ class StreamPage(Generic[T_co]):
 Pull = Callable[[Place | None], Awaitable[StreamPage[T]]]
 
 
-class Tail:
-    """The readers of a process, `most` of them at a time."""
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many readers may listen at a time, and how many that use the same API key."""
 
-    def __init__(self, horizon: Callable[[], Awaitable[Place]], most: int) -> None:
+    most: int
+    of_a_key: int
+
+
+class Tail:
+    """The readers of a process."""
+
+    def __init__(self, horizon: Callable[[], Awaitable[Place]], bounds: Bounds) -> None:
         self._horizon = horizon
-        self._most = most
+        self._bounds = bounds
+        self._of_keys: Counter[str] = Counter()
         self._moved = asyncio.Event()
         self._listened = asyncio.Event()
         self._turns = asyncio.Semaphore(PULLS_AT_ONCE)
@@ -86,34 +96,46 @@ class Tail:
         self.wake()
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """The place of one reader. Raises Declined if all are taken."""
+    def listening(self, key_id: str) -> Iterator[None]:
+        """The place of one reader. Raises Declined if all, or all of its key, are taken."""
+        bounds = self._bounds
         if self._closed:
             raise _declined("This process is about to end; connect again.")
-        if self.readers >= self._most:
+        if self.readers >= bounds.most:
             raise _declined(
-                f"{self._most} readers are listening already, the setting max_streams; try"
+                f"{bounds.most} readers are listening already, the setting max_streams; try"
                 " again in a while, or read pages."
             )
+        if self._of_keys[key_id] >= bounds.of_a_key:
+            raise _declined(
+                f"{bounds.of_a_key} readers with this API key are listening already, the"
+                " setting max_streams_per_key; end one of them, or read pages."
+            )
         self.readers += 1
+        self._of_keys[key_id] += 1
         self._listened.set()
         try:
             yield
         finally:
             self.readers -= 1
+            self._of_keys[key_id] -= 1
+            if not self._of_keys[key_id]:
+                del self._of_keys[key_id]
             if not self.readers:
                 self._listened.clear()
 
     async def follow(
-        self, pull: Pull[T], place: Place | None
+        self, pull: Pull[T], place: Place | None, key_id: str = ""
     ) -> AsyncGenerator[StreamPage[T], None]:
         """What comes after a place, until the process drains; close it when done.
+
+        `key_id` is the API key whose reader it is.
 
         Now and then it yields nothing, so that the caller can tell its own reader that it
         is there still. A database that is away is waited for, but for the first time: then
         Unavailable is raised. Raises Declined.
         """
-        with self.listening():
+        with self.listening(key_id):
             told: StreamPage[T] | None = None
             while not self._closed:
                 moved = self._moved

@@ -259,20 +259,23 @@ async def test_more_readers_than_the_setting_allows_are_sent_away(stage: Stage):
 
 
 @pytest.mark.parametrize(
-    ("path", "last_id", "status", "code"),
+    ("path", "last_id", "status", "code", "member"),
     [
-        ("/v1/events?before=now", "", 400, "bad_parameter"),
-        ("/v1/events?after=x", "", 400, "bad_parameter"),
-        ("/v1/events", "not-a-place", 400, "bad_parameter"),
-        ("/v1/events?sync_id=nowhere", "", 404, "unknown_sync"),
+        ("/v1/events?before=now", "", 400, "bad_parameter", "before"),
+        ("/v1/events?after=x", "", 400, "bad_parameter", "after"),
+        ("/v1/events?after=now", "not-a-place", 400, "bad_parameter", "Last-Event-ID"),
+        ("/v1/records", "not-a-place", 400, "bad_parameter", "Last-Event-ID"),
+        ("/v1/events?sync_id=nowhere", "", 404, "unknown_sync", None),
     ],
 )
 async def test_what_cannot_be_streamed_is_said_before_the_stream_begins(
-    stage: Stage, path: str, last_id: str, status: int, code: str
+    stage: Stage, path: str, last_id: str, status: int, code: str, member: str | None
 ):
     async with listen(stage.door.url, path, stage.key, last_id=last_id) as listener:
         assert listener.status == status
-        assert (await listener.body())["code"] == code
+        told = await listener.body()
+        assert (told["code"], told.get("member")) == (code, member)
+        assert member != "Last-Event-ID" or "Last-Event-ID is no cursor" in told["detail"]
 
 
 async def test_a_stream_ends_when_its_key_does(stage: Stage, monkeypatch: pytest.MonkeyPatch):
@@ -305,7 +308,8 @@ async def test_a_reader_that_stood_still_too_long_is_told_when_it_comes_back(sta
     path = "/v1/events"
     async with listen(stage.door.url, path, stage.key, last_id=first["seq"]) as listener:
         assert listener.status == 410
-        assert (await listener.body())["oldest"] == second["seq"]
+        told = await listener.body()
+        assert (told["oldest"], told["member"]) == (second["seq"], "Last-Event-ID")
 
 
 async def test_streams_end_when_the_process_does(database_dsn: str, tmp_path: Path):

@@ -12,7 +12,7 @@ from httpproxy.management.problems import Declined
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.streams.places import Place
 from httpproxy.streams import tail as tails
-from httpproxy.streams.tail import StreamPage, Tail
+from httpproxy.streams.tail import Bounds, StreamPage, Tail
 from httpproxy.tasks import Tasks
 
 
@@ -58,7 +58,7 @@ async def tail(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     monkeypatch.setattr(tails, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(tails, "REST_SECONDS", 0.05)
     monkeypatch.setattr(tails, "AWAY_SECONDS", 0.01)
-    kept = Tail(stream.horizon, 3)
+    kept = Tail(stream.horizon, Bounds(3, 2))
     async with Tasks() as tasks:
         tasks.start(kept.keep(), "tail")
         yield kept
@@ -128,30 +128,35 @@ async def test_how_far_the_stream_is_is_asked_while_somebody_listens(
 async def test_many_readers_pull_a_few_at_a_time(tail: Tail, stream: Stream):
     stream.last = 40
 
-    async def read() -> list[int]:
-        async with aclosing(tail.follow(stream.pull, None)) as following:
+    async def read(key: str) -> list[int]:
+        async with aclosing(tail.follow(stream.pull, None, key)) as following:
             return await heard(following, 40)
 
-    found = await asyncio.gather(*(read() for _ in range(3)))
+    found = await asyncio.gather(*(read(key) for key in "aab"))
     assert found == [list(range(1, 41))] * 3
     assert stream.most_at_once == tails.PULLS_AT_ONCE
 
 
 async def test_there_are_only_so_many_readers(tail: Tail, stream: Stream):
-    readers = [tail.follow(stream.pull, None) for _ in range(4)]
+    readers = [tail.follow(stream.pull, None, key) for key in "aabc"]
     for reader in readers[:3]:
         await anext(reader)
-    with pytest.raises(Declined, match="max_streams") as refused:
+    with pytest.raises(Declined, match="setting max_streams;") as refused:
         await anext(readers[3])
     assert refused.value.code == "too_many_readers"
     assert refused.value.headers["Retry-After"]
+    await readers[2].aclose()
+    with pytest.raises(Declined, match="max_streams_per_key") as refused:
+        await anext(tail.follow(stream.pull, None, "a"))
+    assert refused.value.code == "too_many_readers"
     await readers[0].aclose()
-    assert tail.readers == 2
-    async with aclosing(tail.follow(stream.pull, None)) as another:
+    assert tail.readers == 1
+    async with aclosing(tail.follow(stream.pull, None, "a")) as another:
         await anext(another)
     for reader in readers:
         await reader.aclose()
     assert tail.readers == 0
+    assert not tail._of_keys, "what is counted for a key goes with its last reader"
 
 
 async def test_readers_end_when_the_process_drains(tail: Tail, stream: Stream):

@@ -23,8 +23,8 @@ async def list_events(ask: Ask) -> Answer | web.StreamResponse:
         )
     selection = await streams.select(asked, ask.sync, ask.key.sync_id)
     if live.wants_stream(ask):
-        cursor = live.place_of(ask, asked.after)
-        return await live.stream(ask, await streams.follow_events(selection, cursor))
+        start = live.start_of(ask, asked.after)
+        return await live.stream(ask, await streams.follow_events(selection, start))
     if backwards:
         told = await streams.event_page(selection, asked.before, asked.limit, "before")
         turn = {} if told.end else {"before": told.next.write()}

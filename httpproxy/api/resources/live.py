@@ -24,11 +24,13 @@ from httpproxy.api.operations import Answer, Ask
 from httpproxy.management.problems import Declined
 from httpproxy.store.errors import Unavailable
 from httpproxy.streams.documents import Document
+from httpproxy.streams.reading import Start
 from httpproxy.streams.tail import StreamPage
 
 log = logging.getLogger(__name__)
 
 MEDIA: Final = "text/event-stream"
+LAST_ID: Final = "Last-Event-ID"
 RETRY_MILLISECONDS: Final = 2000
 HEARTBEAT_SECONDS: Final = 15.0
 STALLED_SECONDS: Final = 30.0
@@ -51,9 +53,10 @@ def wants_stream(ask: Ask) -> bool:
     return ask.request.method == "GET" and MEDIA in kinds
 
 
-def place_of(ask: Ask, after: str | None) -> str | None:
+def start_of(ask: Ask, after: str | None) -> Start:
     """Where a stream goes on: a reader that connects again says what it was told last."""
-    return ask.headers.get("Last-Event-ID") or after
+    last = ask.headers.get(LAST_ID)
+    return Start(last, LAST_ID, ask.key.id) if last else Start(after, "after", ask.key.id)
 
 
 def page(told: StreamPage[Document]) -> Answer:

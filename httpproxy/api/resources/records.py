@@ -17,8 +17,8 @@ async def list_records(ask: Ask) -> Answer | web.StreamResponse:
     streams = ask.house.streams
     selection = await streams.select(asked, ask.sync, ask.key.sync_id)
     if live.wants_stream(ask):
-        cursor = live.place_of(ask, asked.after)
-        return await live.stream(ask, await streams.follow_records(selection, cursor))
+        start = live.start_of(ask, asked.after)
+        return await live.stream(ask, await streams.follow_records(selection, start))
     told = await streams.record_page(selection, asked.after, asked.limit)
     return live.page(told)
 
