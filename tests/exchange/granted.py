@@ -15,6 +15,7 @@ import psycopg
 import requests
 from neighbours.house import House, open_house
 from neighbours.sandboxes import Sandboxes, sandboxes
+from neighbours.syncs import new_sync
 
 from httpproxy.exchange.directory.syncs import Live
 from httpproxy.exchange.tokens.access import Tokens
@@ -81,12 +82,12 @@ class Granted:
     async def sync(self, collection: str) -> tuple[Sync, Live]:
         """A sync of the account, with the stored credential."""
         office, kit = self.house.service.office, self.provider.sandbox
-        sync = await office.registry.create_sync(
-            provider=self.provider.name,
-            name=f"{self.provider.name} granted",
-            account=kit.account,
-            schema_name=None,
-            credential_id=self.id,
+        sync = await new_sync(
+            office.registry,
+            self.provider.name,
+            f"{self.provider.name} granted",
+            kit.account,
+            credential=self.id,
             rates=tuple(Budget(b.name, 1_000_000, 1.0) for b in self.provider.budgets),
             collections=await office.calls.discover(
                 self.provider, kit.account, kit.token, [collection]
@@ -175,8 +176,8 @@ async def _houses(found: Granted, number: int, settings: dict[str, Any]) -> Asyn
             yield
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     """Waits until the condition, which may ask the database, holds."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(60):
         while not await asyncio.to_thread(condition):  # noqa: ASYNC110  # it has no event
             await asyncio.sleep(0.05)

@@ -51,8 +51,8 @@ def intents(base: AirtableHouse) -> list[dict[str, Any]]:
         return connection.execute("SELECT * FROM httpproxy.intent").fetchall()
 
 
-async def until(happens: Callable[[], bool], seconds: float = 8.0) -> None:
-    async with asyncio.timeout(seconds):
+async def until(happens: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
         while not happens():  # noqa: ASYNC110 - another process changes it
             await asyncio.sleep(0.05)
 
@@ -114,7 +114,7 @@ async def test_what_the_api_applies_late_is_found_by_a_later_look(base, monkeypa
     assert (lost.status_code, lost.json()["sent"]) == (504, "unknown")
     await asyncio.sleep(0.3)
     assert base.rows() == {}
-    await until(lambda: [row["name"] for row in base.rows().values()] == ["late"], 12)
+    await until(lambda: [row["name"] for row in base.rows().values()] == ["late"])
 
 
 async def test_a_call_that_never_left_leaves_nothing_to_look_after(base, tmp_path):

@@ -26,7 +26,7 @@ async def post(url: str, token: str, body: dict[str, Any]) -> requests.Response:
 async def test_the_apis_429_goes_to_the_client_and_silences_the_account_for_all(
     database_dsn: str, tmp_path: Path
 ):
-    async with open_airtable(database_dsn, tmp_path, permit_timeout=0.3) as base:
+    async with open_airtable(database_dsn, tmp_path, permit_timeout=5.0) as base:
         await asyncio.to_thread(base.order_fault, "status", status=429)
         refused = await post(base.table_url(), base.token, {"fields": {"Name": "x"}})
         assert (refused.status_code, "source" in refused.json()) == (429, False)
@@ -43,8 +43,8 @@ async def test_the_apis_429_goes_to_the_client_and_silences_the_account_for_all(
 
 async def test_a_call_that_never_left_costs_nothing(database_dsn: str, tmp_path: Path):
     with refusing() as nowhere:
-        async with open_house(database_dsn, tmp_path, nowhere, permit_timeout=0.2) as house:
-            sync = await add_sync(house, "airtable", allowed_requests=1)
+        async with open_house(database_dsn, tmp_path, nowhere, permit_timeout=20.0) as house:
+            sync = await add_sync(house, "airtable", allowed_requests=1, interval=600.0)
             url = f"{house.door(sync).url(API)}/v0/{BASE}/Tasks"
             codes = [(await post(url, "pat", {})).json()["code"] for _ in range(3)]
             assert codes == ["upstream_failed"] * 3

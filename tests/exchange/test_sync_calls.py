@@ -19,7 +19,7 @@ from providers.catalog import PROVIDERS
 from providers.http import Request, Response
 from providers.spec import Budget, Refused
 
-SECONDLY = b'{"status":"error","message":"too fast","policyName":"SECONDLY"}'
+TEN_SECONDLY = b'{"status":"error","message":"too fast","policyName":"TEN_SECONDLY_ROLLING"}'
 
 
 @pytest.fixture
@@ -28,9 +28,7 @@ async def account(
 ) -> AsyncIterator[OneAccount]:
     """An account with two requests a minute: a third call waits in vain."""
     monkeypatch.setattr(retry, "FIRST_WAIT", 0.02)
-    async with open_account(
-        database_dsn, tmp_path, 2, 60.0, permit_timeout=0.2, upstream_timeout=0.5
-    ) as opened:
+    async with open_account(database_dsn, tmp_path, 2, 60.0, permit_timeout=20.0) as opened:
         yield opened
 
 
@@ -44,10 +42,10 @@ async def test_a_call_whose_patience_ends_was_not_sent_and_holds_nothing(account
     conversation = reading(3)
     with pytest.raises(Rejected) as caught:
         await account.calls.converse(
-            account.live, conversation, Priority.BACKFILL, patience=0.05
+            account.live, conversation, Priority.BACKFILL, patience=20.0
         )
     assert (caught.value.code, caught.value.sent) == ("permit_timeout", "no")
-    assert caught.value.retry_after == pytest.approx(60, abs=1)
+    assert 20 < caught.value.retry_after <= 61
     assert "2 per 60 s" in caught.value.detail
     assert len(account.api.seen) == 2
     assert at_rest(account)
@@ -94,7 +92,7 @@ async def test_every_attempt_that_was_sent_is_counted_and_none_that_never_left(
     account.api.replies += [http(500), DROP]
     with pytest.raises(Rejected, match="permit_timeout"):
         await account.calls.converse(
-            account.live, reading(), patience=0.1, tally=lambda: sent.append(1)
+            account.live, reading(), patience=20.0, tally=lambda: sent.append(1)
         )
     assert len(sent) == len(account.api.seen) == 2
 
@@ -120,10 +118,10 @@ async def test_a_call_that_never_left_is_not_counted(
 async def test_a_429_of_the_sync_silences_the_account_for_the_writes_too(account: OneAccount):
     account.api.replies.append(http(429))
     with pytest.raises(Rejected, match="permit_timeout"):
-        await account.calls.converse(account.live, reading(), patience=1.0)
+        await account.calls.converse(account.live, reading(), patience=5.0)
     refused = await account.write()
     assert (refused.status, refused.json()["code"]) == (504, "permit_timeout")
-    assert 25 <= int(refused.get("Retry-After")) <= 30  # Airtable's own silence
+    assert 20 < int(refused.get("Retry-After")) <= 30  # Airtable's own silence
     assert len(account.api.seen) == 1
     assert at_rest(account)
 
@@ -186,10 +184,10 @@ async def test_hubspots_searches_and_its_other_calls_do_not_wait_for_each_other(
 ):
     search, read = "/crm/v3/objects/contacts/search", "/crm/v3/objects/contacts/batch/read"
     async with Recorder() as api, open_house(database_dsn, tmp_path, api.url) as house:
-        sync = await add_sync(house, "hubspot", allowed_requests=1)
+        sync = await add_sync(house, "hubspot", allowed_requests=1, interval=60.0)
         account = OneAccount(house, sync, api)
         await house.service.directory.refresh()
-        api.replies.append(http(429, JSON_TYPE, body=SECONDLY))
+        api.replies.append(http(429, JSON_TYPE, body=TEN_SECONDLY))
 
         async def call(path: str, patience: float) -> int:
             return await account.calls.converse(
@@ -197,10 +195,10 @@ async def test_hubspots_searches_and_its_other_calls_do_not_wait_for_each_other(
             )
 
         with pytest.raises(Rejected, match="permit_timeout"):
-            await call(search, 0.5)  # its lane is silent for a second, and then empty
-        assert await call(read, 1.0) == 200  # a moment: its lane is asked for
+            await call(search, 5.0)  # its lane is silent for ten seconds, and then empty
+        assert await call(read, 5.0) == 200  # a moment: its lane is asked for
         with pytest.raises(Rejected, match="permit_timeout"):
-            await call(read, 0.1)
+            await call(read, 5.0)
         keys = {state.key: state.paused for state in account.limiter.states()}
         assert keys["hubspot", PORTAL, "search"] > 0
         assert keys["hubspot", PORTAL, "standard"] == 0

@@ -352,12 +352,16 @@ async def test_a_dry_run_of_many_shows_the_first(here: Airtable):
 
 
 async def test_a_process_that_is_to_end_finishes_its_call_and_begins_no_other(here: Airtable):
-    await order(here, kind="delay_after", seconds=0.01, method="POST")
-    await order(here, kind="delay_after", seconds=0.5, method="POST")
+    first = here.at.apis.hold("POST", here.at.table_id)
     running = asyncio.ensure_future(here.client.run("create", named(25), "key"))
-    while await here.calls() < 2:  # noqa: ASYNC110 - an API tells nobody
-        await asyncio.sleep(0.01)
-    await here.at.house.service.house.mutations.drain(10.0)
+    await first.reached()
+    second = here.at.apis.hold("POST", here.at.table_id)
+    first.let_go()
+    await second.reached()
+    ending = asyncio.ensure_future(here.at.house.service.house.mutations.drain(60.0))
+    await asyncio.sleep(0)  # it has begun
+    second.let_go()
+    await ending
     told = await running
     assert told.status == 207
     assert told.each("status") == ["applied"] * 20 + ["not_sent"] * 5
