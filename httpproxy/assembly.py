@@ -91,7 +91,7 @@ class Carrying:
 def make_carrying(core: Core) -> Carrying:
     """The exchange, for all doors of this process."""
     office, committer, settings = core.office, core.committer, core.office.settings
-    accounts = Accounts(office.calls, office.vault.fingerprint, time.monotonic)
+    accounts = Accounts(office.conversations, office.vault.fingerprint, time.monotonic)
     deadlines = Deadlines(settings.commit_timeout)
     intake = Intake(
         committer,
@@ -118,7 +118,7 @@ def make_carrying(core: Core) -> Carrying:
         accounts=accounts,
         writes=writes,
         dry_run=DryRun(accounts, office.registry, Rows(office.database)),
-        standin=StandIn(core.keys, office.calls, office.tokens),
+        standin=StandIn(core.keys, office.conversations, office.tokens),
     )
 
 

@@ -1,7 +1,7 @@
 """What works on the registry: the command line's part of the service, and its first one.
 
     database <- registry, progress, comparing
-    client <- tokens; client, limiter, tokens <- calls
+    client <- tokens; client, limiter, tokens <- conversations
 
 `open_office` opens it; nothing is served.
 """
@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 
-from httpproxy.exchange.conversations import Calls
+from httpproxy.exchange.conversations import Conversations
 from httpproxy.exchange.tokens.access import Tokens
 from httpproxy.exchange.tokens.refreshing import Refresher
 from httpproxy.settings.reading import Settings
@@ -53,7 +53,7 @@ class Office:
     client: UpstreamClient
     limiter: Limiter
     tokens: Tokens
-    calls: Calls
+    conversations: Conversations
 
 
 def api_root(gateway_url: str, sync: Sync) -> str:
@@ -84,7 +84,7 @@ async def open_office(settings: Settings, tally: Tally | None = None) -> AsyncIt
         limiter = Limiter()
         stack.callback(limiter.close)
         tokens = _tokens(database, vault, client)
-        calls = Calls(client, limiter, tokens, wall_clock, tally)
+        conversations = Conversations(client, limiter, tokens, wall_clock, tally)
         yield Office(
             settings=settings,
             embedded=embedded,
@@ -97,7 +97,7 @@ async def open_office(settings: Settings, tally: Tally | None = None) -> AsyncIt
             client=client,
             limiter=limiter,
             tokens=tokens,
-            calls=calls,
+            conversations=conversations,
         )
 
 
@@ -145,7 +145,7 @@ def _dsn(settings: Settings, server: EmbeddedPostgres | None) -> str:
 
 def make_reading(office: Office, committer: Committer, loader: Loader) -> Reading:
     """Our own reads, committed through these; the caller keeps its usage."""
-    return Reading(office.calls, committer, loader, Usage(), request_ids(), wall_clock)
+    return Reading(office.conversations, committer, loader, Usage(), request_ids(), wall_clock)
 
 
 def wall_clock() -> float:

@@ -34,7 +34,7 @@ PATIENCE: Final = 60.0  # seconds that a call of ours waits for its permit
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Principal:
     """In whose name, and with whose credential, a conversation is held.
 
     `credential`: the id of a stored one, whose token of the moment goes with each call in
@@ -50,7 +50,7 @@ class Caller:
     credential: str | None = None
 
 
-class Calls:
+class Conversations:
     """Holds conversations with APIs."""
 
     def __init__(
@@ -78,13 +78,13 @@ class Calls:
         patience: float = PATIENCE,
         tally: Callable[[], None] | None = None,
     ) -> T:
-        """Holds a conversation for a sync, with its stored credential: see `Caller`."""
+        """Holds a conversation for a sync, with its stored credential: see `Principal`."""
         await self.secret(live)
         stored = live.sync.credential_id
-        caller = Caller(live.allotment, "", priority, patience, tally, stored)
-        return await self.converse_as(caller, conversation)
+        principal = Principal(live.allotment, "", priority, patience, tally, stored)
+        return await self.converse_as(principal, conversation)
 
-    async def converse_as(self, caller: Caller, conversation: Conversation[T]) -> T:
+    async def converse_as(self, principal: Principal, conversation: Conversation[T]) -> T:
         """Holds a conversation to its end and returns its result.
 
         Raises what the conversation raises (Refused, Unrecognised …), and Rejected if
@@ -93,7 +93,7 @@ class Calls:
         try:
             request = next(conversation)
             while True:
-                request = conversation.send(await self._ask(caller, request))
+                request = conversation.send(await self._ask(principal, request))
         except StopIteration as done:
             result: T = done.value
             return result
@@ -127,7 +127,7 @@ class Calls:
         # An owner of its own: another conversation's end does not end this one's share.
         allotment.owner = f"before {id(allotment)}"
         try:
-            return await self.converse_as(Caller(allotment, token), conversation)
+            return await self.converse_as(Principal(allotment, token), conversation)
         finally:
             allotment.give_back()
 
@@ -149,20 +149,20 @@ class Calls:
             raise LookupError(f"sync {sync.id} has no stored credential")
         return await self._tokens.current(sync.credential_id)
 
-    async def _ask(self, caller: Caller, request: Request) -> Response:
+    async def _ask(self, principal: Principal, request: Request) -> Response:
         """The answer to one call; with another token, if the stored one was refused."""
-        stored = caller.credential
+        stored = principal.credential
         if stored is None:
-            return await self._fetch(caller, request, caller.token)
+            return await self._fetch(principal, request, principal.token)
         return await self._tokens.answered(
-            stored, lambda token: self._fetch(caller, request, token), watched=True
+            stored, lambda token: self._fetch(principal, request, token), watched=True
         )
 
-    async def _fetch(self, caller: Caller, request: Request, token: str) -> Response:
-        api = caller.allotment.api
+    async def _fetch(self, principal: Principal, request: Request, token: str) -> Response:
+        api = principal.allotment.api
         match = api.router.match(request.method, request.host, request.path)
         budget = match.route.budget if match else api.provider.budgets[0].name
-        provider, allotment = api.provider, caller.allotment
+        provider, allotment = api.provider, principal.allotment
 
         def observe(answer: Response) -> None:
             allotment.heed(budget, answer, self._wall_clock())
@@ -171,11 +171,11 @@ class Calls:
 
         # Asked before every attempt: a repeated read is another call under the limit.
         async def admit() -> Permit:
-            return await permit_for(allotment, budget, caller.priority, caller.patience)
+            return await permit_for(allotment, budget, principal.priority, principal.patience)
 
         rules = ReadRules(
             admit=admit,
-            count=caller.tally,
+            count=principal.tally,
             observe=observe,
             terminal=lambda answer: answer.status == 429 and provider.pause(answer) is None,
         )

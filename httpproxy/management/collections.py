@@ -111,9 +111,9 @@ class Collections:
     ) -> tuple[list[CollectionDocument], tuple[Collection, ...]]:
         provider = PROVIDERS[credential.provider]
         token = await self._credentials.token(credential)
-        calls, account = self._office.calls, credential.account
+        conversations, account = self._office.conversations, credential.account
         try:
-            collections = await calls.discover(provider, account, token, ())
+            collections = await conversations.discover(provider, account, token, ())
         except Refused as no:
             if no.response.status == 401:
                 raise Unrecognised from no

@@ -151,10 +151,12 @@ class Schemas:
     async def draft(self, sync: Sync, additions: Sequence[str] = ()) -> Draft:
         """Asks the API what it has now. `additions`: collections to be taken in."""
         provider, following = PROVIDERS[sync.provider], self._office.registry.following
-        token = await self._office.calls.token_of(sync)
+        token = await self._office.conversations.token_of(sync)
 
         async def ask(wanted: tuple[str, ...]) -> tuple[Collection, ...]:
-            return await self._office.calls.discover(provider, sync.account, token, wanted)
+            return await self._office.conversations.discover(
+                provider, sync.account, token, wanted
+            )
 
         layouts = await following.layouts(sync.id)
         known = [Known(each.table.collection, each.removed) for each in layouts]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from httpproxy.exchange.conversations import Calls
+from httpproxy.exchange.conversations import Conversations
 from httpproxy.exchange.directory.syncs import Live
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Applied, Commit, Committer
@@ -47,7 +47,7 @@ class Reading:
     `wall_clock` gives seconds since the epoch.
     """
 
-    calls: Calls
+    conversations: Conversations
     committer: Committer
     loader: Loader
     usage: Usage
@@ -65,7 +65,7 @@ class Reading:
 
         Raises what the conversation raises, and Rejected.
         """
-        return await self.calls.converse(
+        return await self.conversations.converse(
             live,
             conversation,
             priority,

@@ -74,7 +74,7 @@ async def test_a_refresh_asks_anew_and_the_tables_follow(desk: Desk) -> None:
     at = f"/v1/collections/{credential}"
     before = {each["id"]: each for each in (await desk.get(at)).body}
     office = desk.office
-    found = await office.calls.discover(
+    found = await office.conversations.discover(
         PROVIDERS["airtable"], AIRTABLE.account, AIRTABLE.token, ("Tasks",)
     )
     sync = await desk.registry.create_sync(

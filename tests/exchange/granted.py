@@ -89,7 +89,7 @@ class Granted:
             kit.account,
             credential=self.id,
             rates=tuple(Budget(b.name, 1_000_000, 1.0) for b in self.provider.budgets),
-            collections=await office.calls.discover(
+            collections=await office.conversations.discover(
                 self.provider, kit.account, kit.token, [collection]
             ),
         )

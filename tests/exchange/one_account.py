@@ -18,7 +18,7 @@ from neighbours.rawclient import Answer, connect, request_bytes
 from neighbours.recorder import Recorder, Reply, Seen, http
 from neighbours.wire import Head
 
-from httpproxy.exchange.conversations import Calls
+from httpproxy.exchange.conversations import Conversations
 from httpproxy.exchange.directory.syncs import Live
 from httpproxy.store.registry import Sync
 from httpproxy.upstream.limiter import Limiter
@@ -54,8 +54,8 @@ class OneAccount:
         return self.house.service.office.limiter
 
     @property
-    def calls(self) -> Calls:
-        return self.house.service.office.calls
+    def calls(self) -> Conversations:
+        return self.house.service.office.conversations
 
     @property
     def live(self) -> Live:

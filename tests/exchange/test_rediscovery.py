@@ -83,7 +83,7 @@ def rediscovery_of(house: AirtableHouse | HubSpotHouse) -> tuple[Rediscovery, Li
     office = house.house.service.office
     live = house.house.service.directory.known(house.sync.unique_id)
     assert live is not None
-    return Rediscovery(office.calls, office.registry), live
+    return Rediscovery(office.conversations, office.registry), live
 
 
 async def test_a_look_tells_whether_anything_changed(database_dsn: str, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from granted import granted, until
 from httpproxy.exchange.tokens import access as tokens_module
 from httpproxy.exchange.tokens.refreshing import CredentialTrouble, Refresher, _Failure
 from httpproxy.store.credentials.apps import Apps
-from httpproxy.store.credentials.refreshes import Holding, Lease, Refreshes
+from httpproxy.store.credentials.refreshes import Lease, Refreshes, StoredTokens
 from httpproxy.store.credentials.values import TokenPair
 from httpproxy.store.errors import Unavailable
 from httpproxy.sync.troubles import in_words
@@ -163,7 +163,7 @@ async def test_a_slow_look_brings_no_replaced_token_back(
         await world.store(expires_in=600.0, refresh_in=500.0)
         read, begun, arrives = Refreshes.tokens_of, asyncio.Event(), asyncio.Event()
 
-        async def slow(refreshes: Refreshes, credential_id: str) -> Holding:
+        async def slow(refreshes: Refreshes, credential_id: str) -> StoredTokens:
             found = await read(refreshes, credential_id)
             begun.set()
             await arrives.wait()
@@ -294,7 +294,7 @@ async def test_without_a_good_token_a_call_is_told_when_to_come_again(
 
 def test_no_token_stands_in_what_is_told_of_a_failure():
     pair = TokenPair("pl4nted-access", "pl4nted-refresh")
-    holding = Holding(
+    holding = StoredTokens(
         *("cred_x", "airtable", "appX", "airtable_oauth2", "app_x", pair, None, None),
         *("an earlier try got no answer", False, 1, False),
     )

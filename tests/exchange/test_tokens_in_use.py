@@ -46,7 +46,7 @@ async def keep_reading(world: Granted, house: House, sync: Sync, until_: float) 
     assert isinstance(live, Live)
     seen = set()
     while time.monotonic() < until_:
-        seen.add(await house.service.office.calls.converse(live, reading(world)))
+        seen.add(await house.service.office.conversations.converse(live, reading(world)))
         await asyncio.sleep(0.01)
     return seen
 

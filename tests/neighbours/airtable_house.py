@@ -148,7 +148,9 @@ async def open_airtable(
             f"/v0/meta/bases/{kit.account}/tables",
             {"name": TABLE, "fields": FIELDS},
         )
-        found = await office.calls.discover(PROVIDER, kit.account, kit.token, [TABLE, *tables])
+        found = await office.conversations.discover(
+            PROVIDER, kit.account, kit.token, [TABLE, *tables]
+        )
         sync = await office.registry.create_sync(
             provider="airtable",
             name="airtable",

@@ -109,7 +109,7 @@ async def open_hubspot(dsn: str, folder: Path, **settings: Any) -> AsyncIterator
             definition = {"label": spec["name"], "groupName": "contactinformation", **spec}
             apis.ask(API, kit.token, "POST", "/crm/v3/properties/contacts", definition)
         wanted = ["contact", "company", "associations_company_contact"]
-        found = await office.calls.discover(PROVIDER, kit.account, kit.token, wanted)
+        found = await office.conversations.discover(PROVIDER, kit.account, kit.token, wanted)
         sync = await office.registry.create_sync(
             provider="hubspot",
             name="hubspot",

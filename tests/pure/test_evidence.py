@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from httpproxy.exchange.settling import evidence
-from httpproxy.exchange.settling.evidence import Verdict
+from httpproxy.exchange.settling.evidence import Judgement
 from providers.record import JSON, Image, ImageKind
 from providers.spec import Draft, DraftKind
 
@@ -15,7 +15,7 @@ BEGAN_AT = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 BEFORE, SINCE = "2027-01-15T07:58:00Z", "2027-01-15T07:59:30+00:00"
 
 
-def judge(drafts: list[Draft], named: list[Image], created: list[Image]) -> Verdict:
+def judge(drafts: list[Draft], named: list[Image], created: list[Image]) -> Judgement:
     return evidence.judge(drafts, named, created, BEGAN_AT)
 
 

@@ -38,7 +38,7 @@ async def live_through(dsn: str, folder: Path) -> None:
         Base(house.apis).rename(house.table_id, {"Notes": "Remarks"})
         Base(house.apis).retype(house.table_id, "Amount", "singleLineText", str)
         house.add_field("Later", "singleLineText", {})
-        found = await office.calls.discover(
+        found = await office.conversations.discover(
             PROVIDER, house.sync.account, house.token, [house.table_id]
         )
         await office.registry.follow(house.sync, found)

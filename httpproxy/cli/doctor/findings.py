@@ -20,7 +20,7 @@ from httpproxy.cli.doctor.symptoms import Finding, Level, symptoms
 from httpproxy.cli.failures import explained
 from httpproxy.cli.overhearing import overheard
 from httpproxy.cli.wording import duration
-from httpproxy.exchange.conversations import Caller
+from httpproxy.exchange.conversations import Principal
 from httpproxy.exchange.directory.allotment import Allotment
 from httpproxy.exchange.directory.apis import APIS
 from httpproxy.exchange.problems import Rejected
@@ -157,7 +157,7 @@ async def _sync(office: Office, sync: Sync, clock: Clock) -> AsyncIterator[Findi
     async for finding in _condition(office, sync):
         yield finding
     try:
-        token = await office.calls.token_of(sync)
+        token = await office.conversations.token_of(sync)
     except CredentialTrouble as trouble:
         about = f"{about}: credential"
         yield Finding(Level.PROBLEM, about, trouble.detail, trouble.remedy)
@@ -234,6 +234,6 @@ class _Asking:
     async def _hold(self, conversation: Conversation[T]) -> T:
         api = APIS[self.provider.name]
         allotment = Allotment(api, self.sync.account, self.office.limiter, self.sync.rates)
-        caller = Caller(allotment, self.token)
+        principal = Principal(allotment, self.token)
         heard = overheard(conversation, self.clock.note)
-        return await self.office.calls.converse_as(caller, heard)
+        return await self.office.conversations.converse_as(principal, heard)

@@ -19,7 +19,7 @@ from typing import Final
 
 from multidict import MultiMapping
 
-from httpproxy.exchange.conversations import Caller, Calls
+from httpproxy.exchange.conversations import Conversations, Principal
 from httpproxy.exchange.directory.syncs import Live
 from httpproxy.exchange.problems import Rejected
 from httpproxy.upstream.lane import Priority
@@ -33,9 +33,12 @@ class Accounts:
     """Checks that a call belongs to the sync's account."""
 
     def __init__(
-        self, calls: Calls, fingerprint: Callable[[str], bytes], clock: Callable[[], float]
+        self,
+        conversations: Conversations,
+        fingerprint: Callable[[str], bytes],
+        clock: Callable[[], float],
     ) -> None:
-        self._calls = calls
+        self._conversations = conversations
         self._fingerprint = fingerprint
         self._clock = clock
         self._known: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
@@ -77,7 +80,7 @@ class Accounts:
         token = _bearer(headers)
         if token is None:
             return False
-        own = await self._calls.secret(live) if live.sync.credential_id else ""
+        own = await self._conversations.secret(live) if live.sync.credential_id else ""
         if compare_digest(*(each.encode(errors="surrogateescape") for each in (own, token))):
             return True
         return live.provider.identify is not None and await self.verified(live, headers)
@@ -126,8 +129,8 @@ class Accounts:
             raise TypeError(f"{live.provider.name} names no account, in path or by token")
         try:
             # A call of the application waits for it, so it is no re-read of ours.
-            caller = Caller(live.allotment, token, Priority.READ)
-            return await self._calls.converse_as(caller, identify(token))
+            principal = Principal(live.allotment, token, Priority.READ)
+            return await self._conversations.converse_as(principal, identify(token))
         except Unrecognised:
             return None
         except Refused as refused:

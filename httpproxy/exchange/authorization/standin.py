@@ -15,7 +15,7 @@ from typing import Final
 from multidict import MultiMapping, istr
 
 from httpproxy.exchange.attempt import Call
-from httpproxy.exchange.conversations import Calls
+from httpproxy.exchange.conversations import Conversations
 from httpproxy.exchange.directory.syncs import Live
 from httpproxy.exchange.problems import Rejected
 from httpproxy.exchange.tokens.access import Tokens
@@ -75,9 +75,9 @@ def require(key: Key, sync_id: str | None, route: Route) -> None:
 class StandIn:
     """Puts stored credentials in the place of API keys."""
 
-    def __init__(self, keys: Keys, calls: Calls, tokens: Tokens) -> None:
+    def __init__(self, keys: Keys, conversations: Conversations, tokens: Tokens) -> None:
         self._keys = keys
-        self._calls = calls
+        self._conversations = conversations
         self._tokens = tokens
 
     async def admit(self, text: str, live: Live, route: Route) -> None:
@@ -107,7 +107,7 @@ class StandIn:
         """
         live, bare = call.live, call.request
         try:
-            secret = await self._calls.secret(live)
+            secret = await self._conversations.secret(live)
         except OSError as error:
             raise _database_away() from error
         except LookupError as error:

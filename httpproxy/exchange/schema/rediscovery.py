@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from httpproxy.exchange.conversations import Calls
+from httpproxy.exchange.conversations import Conversations
 from httpproxy.exchange.directory.syncs import Live
 from httpproxy.exchange.problems import Rejected
 from httpproxy.exchange.schema.discovery import Known, discover
@@ -67,8 +67,8 @@ class Looked:
 class Rediscovery:
     """Discovers the collections of syncs again."""
 
-    def __init__(self, calls: Calls, registry: Registry) -> None:
-        self._calls = calls
+    def __init__(self, conversations: Conversations, registry: Registry) -> None:
+        self._conversations = conversations
         self._registry = registry
         self._pace = Pace(1, REDISCOVERY_SECONDS)
         self._seldom = Pace(1, SELDOM_SECONDS)
@@ -112,7 +112,7 @@ class Rediscovery:
         sync, following = live.sync, self._registry.following
 
         async def ask(wanted: tuple[str, ...]) -> tuple[Collection, ...]:
-            return await self._calls.converse(
+            return await self._conversations.converse(
                 live, live.provider.discover(sync.account, wanted)
             )
 

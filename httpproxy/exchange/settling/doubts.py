@@ -22,7 +22,7 @@ from typing import Final
 
 from httpproxy.exchange.directory.syncs import Directory, Live, tables_of
 from httpproxy.exchange.problems import Rejected
-from httpproxy.exchange.settling.evidence import Verdict, judge
+from httpproxy.exchange.settling.evidence import Judgement, judge
 from httpproxy.exchange.settling.overlaps import Settlement
 from httpproxy.store.commits.commit import Commit, Committer
 from httpproxy.store.errors import Forgotten, SetAside, Stale
@@ -126,16 +126,16 @@ class Doubts:
         except (Refused, Rejected, Unrecognised, SetAside, Stale, LookupError) as error:
             if last:
                 await self._mark(live, _everything(drafts))
-                await self._settle(doubt, Verdict("unclear"), f"marked, as {error}")
+                await self._settle(doubt, Judgement("unclear"), f"marked, as {error}")
             else:
                 await self._later(doubt, f"{error}")
             return
-        verdict, open_ = seen
-        if verdict.outcome != "applied" and not last:
-            await self._later(doubt, f"{verdict.outcome} at look {doubt.looks + 1}")
+        judgement, open_ = seen
+        if judgement.outcome != "applied" and not last:
+            await self._later(doubt, f"{judgement.outcome} at look {doubt.looks + 1}")
             return
         await self._mark(live, (*_unnamed(drafts), *open_))
-        await self._settle(doubt, verdict, verdict.outcome)
+        await self._settle(doubt, judgement, judgement.outcome)
 
     async def _named(self, tables: SyncTables, drafts: Iterable[Draft]) -> list[Draft]:
         """The drafts; those that name their record by a value with its key, if our row has
@@ -154,21 +154,21 @@ class Doubts:
 
     async def _read(
         self, doubt: Doubt, live: Live, tables: SyncTables, drafts: Sequence[Draft]
-    ) -> tuple[Verdict, list[Dirty]]:
+    ) -> tuple[Judgement, list[Dirty]]:
         """Reads what the call may have changed, and commits it. What it tells of the call,
         and what is to be read again because others went on writing it."""
         start = self.committer.clock()
-        places = [(draft.collection, draft.key) for draft in drafts if draft.key is not None]
-        named = await self.settlement.read(live, tables, places, Priority.REREAD)
+        keys = [(draft.collection, draft.key) for draft in drafts if draft.key is not None]
+        named = await self.settlement.read(live, tables, keys, Priority.REREAD)
         created: list[Image] = []
         for collection_id in sorted({d.collection for d in drafts if _may_create(d)}):
             since = doubt.began_at
             created += await self.settlement.created(live, tables, collection_id, since)
         ours = await self._not_of_others(doubt, created)
-        verdict = judge(drafts, named, ours, doubt.began_at)
+        judgement = judge(drafts, named, ours, doubt.began_at)
         # Another call in doubt may have made the rest: none of it is told to be this one's.
-        made = [image for image in created if image.record_id in verdict.records]
-        rest = [image for image in created if image.record_id not in verdict.records]
+        made = [image for image in created if image.record_id in judgement.records]
+        rest = [image for image in created if image.record_id not in judgement.records]
         open_: list[Dirty] = []
         for origin, images in ((doubt.origin, (*named, *made)), ("doubt", tuple(rest))):
             change = Change(images=tuple(images))
@@ -176,7 +176,7 @@ class Doubts:
                 Commit(tables, change, start, live.sync.id, origin, doubt.request_id)
             )
             open_ += (Dirty(image.collection, image.key, _WHY) for image in applied.overlaps)
-        return verdict, open_
+        return judgement, open_
 
     async def _not_of_others(self, doubt: Doubt, created: Sequence[Image]) -> tuple[Image, ...]:
         """Those that no other call of the application made. Only a key has to know."""
@@ -198,10 +198,10 @@ class Doubts:
         nth = min(doubt.looks + 1, len(LOOKS) - 1)
         await self.intents.looked(doubt.id, why, LOOKS[nth] - LOOKS[nth - 1])
 
-    async def _settle(self, doubt: Doubt, verdict: Verdict, said: str) -> None:
+    async def _settle(self, doubt: Doubt, judgement: Judgement, said: str) -> None:
         log.info("request %s was in doubt: %s", doubt.request_id, said)
         await self.intents.looked(
-            doubt.id, said, None, outcome=verdict.outcome, records=verdict.records
+            doubt.id, said, None, outcome=judgement.outcome, records=judgement.records
         )
 
 
@@ -229,5 +229,5 @@ def _unnamed(drafts: Iterable[Draft]) -> list[Dirty]:
 
 
 def _everything(drafts: Iterable[Draft]) -> list[Dirty]:
-    places = dict.fromkeys((draft.collection, draft.key) for draft in drafts)
-    return [Dirty(collection, key, _WHY) for collection, key in places]
+    keys = dict.fromkeys((draft.collection, draft.key) for draft in drafts)
+    return [Dirty(collection, key, _WHY) for collection, key in keys]

@@ -28,7 +28,7 @@ CLOCKS_DIFFER: Final = 60.0  # seconds, ours and the API's
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Judgement:
     """What became of a write, and the ids of the records that show it."""
 
     outcome: Outcome
@@ -40,7 +40,7 @@ def judge(
     named: Iterable[Image],
     created: Iterable[Image],
     began_at: float,
-) -> Verdict:
+) -> Judgement:
     """What became of the drafts; of what they change on the side nothing can be said.
 
     `named` are images of the records that the drafts name, `created` those of records
@@ -49,13 +49,13 @@ def judge(
     """
     told = [draft for draft in drafts if draft.kind is not DraftKind.TOUCH]
     if not told:
-        return Verdict("unclear")
+        return Judgement("unclear")
     now = {(image.collection, image.key): image for image in named}
     left = list(created)
     found = [_judged(draft, now, left, began_at) for draft in told]
-    outcomes = {verdict.outcome for verdict in found}
-    records = tuple(record for verdict in found for record in verdict.records)
-    return Verdict(outcomes.pop() if len(outcomes) == 1 else "unclear", records)
+    outcomes = {judgement.outcome for judgement in found}
+    records = tuple(record for judgement in found for record in judgement.records)
+    return Judgement(outcomes.pop() if len(outcomes) == 1 else "unclear", records)
 
 
 def _judged(
@@ -63,31 +63,31 @@ def _judged(
     now: Mapping[tuple[str, tuple[str, ...]], Image],
     left: list[Image],
     began_at: float,
-) -> Verdict:
+) -> Judgement:
     if draft.key is None:
         return _made(draft, left)
     image = now.get((draft.collection, draft.key))
     if image is None:
-        return Verdict("unclear")
+        return Judgement("unclear")
     gone, record = is_deleted(image), (image.record_id,)
     if draft.kind is DraftKind.DELETE:
-        return Verdict("applied" if gone else "absent", record)
+        return Judgement("applied" if gone else "absent", record)
     if not gone and _shows(image, draft.values):
-        return Verdict("applied", record)
+        return Judgement("applied", record)
     # It may have been applied, and written over since.
-    return Verdict("absent" if _stood_before(image, began_at) else "unclear", record)
+    return Judgement("absent" if _stood_before(image, began_at) else "unclear", record)
 
 
-def _made(draft: Draft, left: list[Image]) -> Verdict:
+def _made(draft: Draft, left: list[Image]) -> Judgement:
     """Whether one of the new records is the draft's; it is then taken out of `left`."""
     ours = [image for image in left if image.collection == draft.collection]
     for image in ours:
         if _shows(image, draft.values):
             left.remove(image)
-            return Verdict("applied", (image.record_id,))
+            return Judgement("applied", (image.record_id,))
     # An upsert may have changed a record that was there before.
     absent = draft.kind is DraftKind.CREATE and not ours
-    return Verdict("absent" if absent else "unclear")
+    return Judgement("absent" if absent else "unclear")
 
 
 def _stood_before(image: Image, began_at: float) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from httpproxy.exchange.conversations import Calls
+from httpproxy.exchange.conversations import Conversations
 from httpproxy.exchange.directory.syncs import Live
 from httpproxy.store.commits.commit import Applied, Commit, Committer
 from httpproxy.store.layouts.tables import SyncTables
@@ -23,7 +23,7 @@ from providers.record import Change, Collection, Image
 
 READ_BACKS: Final = 3  # before the answer; a record that is written on is settled later
 
-Place = tuple[str, tuple[str, ...]]  # a collection's id and a record's key
+RecordKey = tuple[str, tuple[str, ...]]  # a collection's id and a record's key
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class StillOpen(Exception):
 class Settlement:
     """Reads records again."""
 
-    def __init__(self, calls: Calls, committer: Committer) -> None:
-        self._calls = calls
+    def __init__(self, conversations: Conversations, committer: Committer) -> None:
+        self._conversations = conversations
         self._committer = committer
 
     async def read_back(self, live: Live, tables: SyncTables, open_: Unsettled) -> Applied:
@@ -61,8 +61,8 @@ class Settlement:
         for _ in range(READ_BACKS):
             start = self._committer.clock()
             # The rest of a write whose answer waits for it: it stands in line with writes.
-            places = [(image.collection, image.key) for image in images]
-            found = await self.read(live, tables, places, Priority.WRITE)
+            keys = [(image.collection, image.key) for image in images]
+            found = await self.read(live, tables, keys, Priority.WRITE)
             commit = Commit(
                 tables,
                 Change(images=tuple(found)),
@@ -81,14 +81,14 @@ class Settlement:
         raise StillOpen(len(images))
 
     async def read(
-        self, live: Live, tables: SyncTables, places: Iterable[Place], priority: Priority
+        self, live: Live, tables: SyncTables, records: Iterable[RecordKey], priority: Priority
     ) -> list[Image]:
         """What the API says of these records now, with the sync's stored credential."""
         found: list[Image] = []
-        for collection_id, group in groupby(sorted(set(places)), key=lambda place: place[0]):
+        for collection_id, group in groupby(sorted(set(records)), key=lambda record: record[0]):
             collection = _collection(tables, collection_id)
             keys = [key for _, key in group]
-            found += await self._calls.converse(
+            found += await self._conversations.converse(
                 live, live.provider.read_records(collection, keys), priority
             )
         return found
@@ -98,7 +98,9 @@ class Settlement:
     ) -> tuple[Image, ...]:
         """The records of a collection that were made since a time in epoch seconds."""
         collection = _collection(tables, collection_id)
-        return await self._calls.converse(live, live.provider.list_created(collection, since))
+        return await self._conversations.converse(
+            live, live.provider.list_created(collection, since)
+        )
 
 
 def _collection(tables: SyncTables, collection_id: str) -> Collection:

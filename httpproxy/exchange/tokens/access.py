@@ -29,7 +29,7 @@ from httpproxy.exchange.tokens.refreshing import (
     oauth_of,
     unusable,
 )
-from httpproxy.store.credentials.refreshes import Holding
+from httpproxy.store.credentials.refreshes import StoredTokens
 from httpproxy.store.credentials.values import TokenPair
 from httpproxy.store.errors import KeyMismatch
 from httpproxy.tasks import Spawn
@@ -51,13 +51,13 @@ SETTLE_SECONDS: Final = 30.0
 class _Known:
     """A credential's tokens as they were read; times are of this process's clock."""
 
-    holding: Holding
+    tokens: StoredTokens
     life: Lifetime
     read_at: float
 
     @property
     def token(self) -> str:
-        return self.holding.access_token
+        return self.tokens.access_token
 
     def is_good(self, now: float) -> bool:
         return bool(self.token) and self.life.is_good(now)
@@ -91,7 +91,7 @@ class Tokens:
             known = await self._looked(credential_id, known)
         if not known.is_good(now):
             return (await self._anew(credential_id)).token
-        if known.life.is_due(now) and self.spawn is not None and oauth_of(known.holding):
+        if known.life.is_due(now) and self.spawn is not None and oauth_of(known.tokens):
             self._begin(credential_id)
         return known.token
 
@@ -101,7 +101,7 @@ class Tokens:
         try:
             known = await self._look(credential_id)
             if known.token == token:
-                if oauth_of(known.holding) is None or self._was_early(credential_id):
+                if oauth_of(known.tokens) is None or self._was_early(credential_id):
                     return None
                 known = await self._anew(credential_id, token)
             elif not known.is_good(self._clock()):
@@ -224,11 +224,12 @@ class Tokens:
             good = known.is_good(now) and known.token != refused
             if good and not known.life.is_due(now):
                 return known
-            if oauth_of(known.holding) is None and not known.life.is_due(now):
-                return self._at_least(known, good, unusable(credential_id, _why(known)))
+            if oauth_of(known.tokens) is None and not known.life.is_due(now):
+                trouble = unusable(credential_id, known.tokens.trouble)
+                return self._at_least(known, good, trouble)
             wait = None if known.life.due is None else known.life.due - now
-            if known.holding.trouble and wait is not None and wait > 0:
-                trouble = not_refreshed(known.holding.trouble, wait)
+            if known.tokens.trouble and wait is not None and wait > 0:
+                trouble = not_refreshed(known.tokens.trouble, wait)
                 return self._at_least(known, good, trouble)
             try:
                 fresh = await self._once(known, told)
@@ -251,15 +252,15 @@ class Tokens:
 
     async def _once(self, known: _Known, told: Callable[[_Known], None]) -> _Known | None:
         """One refresh by this process; None if another one has it at hand."""
-        id_ = known.holding.credential_id
+        id_ = known.tokens.credential_id
 
         def use(grant: Grant) -> None:
             now = self._clock()
             pair = TokenPair(
-                grant.access_token, grant.refresh_token or known.holding.refresh_token
+                grant.access_token, grant.refresh_token or known.tokens.refresh_token
             )
             fresh = _Known(
-                replace(known.holding, tokens=pair, trouble=None),
+                replace(known.tokens, tokens=pair, trouble=None),
                 Lifetime.counted(now, grant.expires_in, None),
                 now,
             )
@@ -267,7 +268,7 @@ class Tokens:
             told(fresh)
 
         try:
-            if await self._refresher.refresh(known.holding, use) is None:
+            if await self._refresher.refresh(known.tokens, use) is None:
                 return None
         finally:
             self._unstored.pop(id_, None)
@@ -286,21 +287,17 @@ class Tokens:
         """The tokens as they are stored; or those that wait to be, in their place."""
         before, waiting = self._known.get(credential_id), self._unstored.get(credential_id)
         try:
-            holding = await self._refresher.refreshes.tokens_of(credential_id)
+            stored = await self._refresher.refreshes.tokens_of(credential_id)
         except LookupError:
             self._known.pop(credential_id, None)
             raise
         now = self._clock()
         unstored = self._unstored.get(credential_id) or waiting
-        if unstored is not None and unstored.holding.generation == holding.generation:
+        if unstored is not None and unstored.tokens.generation == stored.generation:
             return unstored
         newer = self._known.get(credential_id)
-        if newer not in (None, before) and newer.holding.generation >= holding.generation:
+        if newer not in (None, before) and newer.tokens.generation >= stored.generation:
             return newer  # what was read here was replaced while it was on its way
-        life = Lifetime.counted(now, holding.remaining, holding.due)
-        known = self._known[credential_id] = _Known(holding, life, now)
+        life = Lifetime.counted(now, stored.remaining, stored.due)
+        known = self._known[credential_id] = _Known(stored, life, now)
         return known
-
-
-def _why(known: _Known) -> str | None:
-    return known.holding.trouble

@@ -23,7 +23,7 @@ from typing import Final
 from httpproxy.exchange.problems import Rejected
 from httpproxy.exchange.tokens.lifetimes import pause_after, refresh_in
 from httpproxy.store.credentials.apps import Apps
-from httpproxy.store.credentials.refreshes import Holding, Lease, Refreshes
+from httpproxy.store.credentials.refreshes import Lease, Refreshes, StoredTokens
 from httpproxy.store.errors import KeyMismatch
 from httpproxy.upstream.client import UpstreamClient
 from httpproxy.upstream.errors import UpstreamError
@@ -76,12 +76,12 @@ def not_refreshed(trouble: str, retry_in: float | None) -> CredentialTrouble:
     return CredentialTrouble("token_not_refreshed", detail, _AGAIN, retry_in)
 
 
-def oauth_of(holding: Holding) -> OAuth | None:
+def oauth_of(stored: StoredTokens) -> OAuth | None:
     """How a credential is refreshed, None if it cannot be."""
-    provider = PROVIDERS.get(holding.provider)
+    provider = PROVIDERS.get(stored.provider)
     kinds = provider.credential_kinds if provider is not None else ()
-    oauth = next((kind.oauth for kind in kinds if kind.name == holding.kind), None)
-    able = holding.refresh_token and holding.app_id and not holding.spent
+    oauth = next((kind.oauth for kind in kinds if kind.name == stored.kind), None)
+    able = stored.refresh_token and stored.app_id and not stored.spent
     return oauth if able else None
 
 
@@ -92,14 +92,14 @@ class _Failure(Exception):
         super().__init__(said)
         self.said, self.remedy, self.spent = said, remedy, spent
 
-    def words(self, holding: Holding) -> str:
+    def words(self, stored: StoredTokens) -> str:
         """What is wrong, without any token."""
         said = self.said
-        if self.spent and holding.interrupted:
+        if self.spent and stored.interrupted:
             said = f"{_LOST} {said}"
-        elif self.spent and holding.trouble:
-            said = f"{said} (before: {holding.trouble})"
-        for secret in (holding.access_token, holding.refresh_token):
+        elif self.spent and stored.trouble:
+            said = f"{said} (before: {stored.trouble})"
+        for secret in (stored.access_token, stored.refresh_token):
             said = said.replace(secret, "…") if secret else said
         return f"{said[:_LONGEST].rstrip('.')}. {self.remedy}"
 
@@ -119,14 +119,14 @@ class Refresher:
     lease_seconds: float = LEASE_SECONDS
     _failures: dict[str, int] = field(default_factory=dict)
 
-    async def refresh(self, holding: Holding, use: Callable[[Grant], None]) -> Grant | None:
+    async def refresh(self, stored: StoredTokens, use: Callable[[Grant], None]) -> Grant | None:
         """New tokens for a credential, stored; `use` is shown them before that.
 
         None if another process has it at hand, or the secret is another one by now. Raises
         CredentialTrouble, which is stored too, OSError if the database is away, KeyMismatch,
         LookupError.
         """
-        lease = Lease(holding.credential_id, holding.generation, self.holder)
+        lease = Lease(stored.credential_id, stored.generation, self.holder)
         leased = await self.refreshes.lease(lease, self.lease_seconds)
         if leased is None:
             return None
@@ -138,14 +138,14 @@ class Refresher:
             grant = await self._asked(oauth, request)
         except _Failure as failure:
             raise await self._failed(lease, leased, failure) from failure
-        self._failures.pop(holding.credential_id, None)
+        self._failures.pop(stored.credential_id, None)
         use(grant)
         await self._store(lease, grant, began)
         return grant
 
-    async def _request(self, holding: Holding) -> tuple[OAuth, Request]:
-        oauth, app_id = oauth_of(holding), holding.app_id
-        if oauth is None or app_id is None or holding.refresh_token is None:
+    async def _request(self, stored: StoredTokens) -> tuple[OAuth, Request]:
+        oauth, app_id = oauth_of(stored), stored.app_id
+        if oauth is None or app_id is None or stored.refresh_token is None:
             raise _Failure("Nothing says how to refresh it", "Store an OAuth app with it.")
         try:
             keys = await self.apps.keys(app_id)
@@ -153,7 +153,7 @@ class Refresher:
             raise _Failure(str(error), "Store an OAuth app with it.") from error
         except KeyMismatch as error:
             raise _Failure(f"the OAuth app: {error}", "See docs/security.md.") from error
-        return oauth, oauth.refresh(keys, holding.refresh_token)
+        return oauth, oauth.refresh(keys, stored.refresh_token)
 
     async def _asked(self, oauth: OAuth, request: Request) -> Grant:
         try:
@@ -169,11 +169,11 @@ class Refresher:
             raise _Failure(said, no.remedy, spent=no.spent) from no
 
     async def _failed(
-        self, lease: Lease, holding: Holding, failure: _Failure
+        self, lease: Lease, stored: StoredTokens, failure: _Failure
     ) -> CredentialTrouble:
         """Stores why, and when to try again."""
         id_ = lease.credential_id
-        trouble = failure.words(holding)
+        trouble = failure.words(stored)
         self._failures[id_] = self._failures.get(id_, 0) + 1
         retry_in = None if failure.spent else pause_after(self._failures[id_])
         log.warning("credential %s: its tokens were not refreshed: %s", id_, trouble)

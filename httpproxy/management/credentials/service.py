@@ -184,7 +184,7 @@ class Credentials:
         provider = PROVIDERS[found.provider]
         try:
             token = await self._office.tokens.current(found.id)
-            said = await self._office.calls.inspect(provider, token, found.account)
+            said = await self._office.conversations.inspect(provider, token, found.account)
         except CredentialTrouble as error:
             return failed(f"{error.detail} {error.remedy}")
         except Unrecognised:
@@ -240,7 +240,7 @@ class Credentials:
         self, provider: Provider, token: str, account: str | None
     ) -> tuple[Check, str]:
         """What the API says of a token, and which account it is for. Raises Declined."""
-        said = await self._office.calls.inspect(provider, token, account)
+        said = await self._office.conversations.inspect(provider, token, account)
         return told(said), account_of(provider, said, account)
 
     async def _patched(
@@ -263,7 +263,7 @@ class Credentials:
             raise _other_account(provider, known.account, provider.account_property)
         if entered.tokens.access_token != has.access_token:
             token = entered.tokens.access_token
-            said = await self._office.calls.inspect(provider, token, known.account)
+            said = await self._office.conversations.inspect(provider, token, known.account)
             if account_of(provider, said, known.account) != known.account:
                 raise _other_account(provider, known.account, "access_token")
         renews = "expires_in" in given or entered.tokens != has

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from httpproxy.exchange.conversations import Caller
+from httpproxy.exchange.conversations import Principal
 from httpproxy.exchange.directory.allotment import Allotment
 from httpproxy.exchange.directory.apis import APIS
 from httpproxy.exchange.problems import Rejected
@@ -71,7 +71,7 @@ class Making:
         opened = await self._opened(provider, new)
         name = new.name or f"{provider.name}-{opened.account.lower()}"
         await self._require_free(name, new.external_id)
-        found = await self._office.calls.discover(
+        found = await self._office.conversations.discover(
             narrated(provider), opened.account, opened.token, spelled
         )
         return await self._office.registry.create_sync(
@@ -124,8 +124,8 @@ class Making:
     async def replace_token(self, sync: Sync, token: str) -> None:
         """Gives a sync another token, after a look that it opens the sync's account and all
         of its collections."""
-        provider, calls = PROVIDERS[sync.provider], self._office.calls
-        account = await calls.identify(provider, token) or sync.account
+        provider, conversations = PROVIDERS[sync.provider], self._office.conversations
+        account = await conversations.identify(provider, token) or sync.account
         if account != sync.account:
             raise Declined(
                 "other_account",
@@ -134,7 +134,7 @@ class Making:
             )
         known = (await self._office.registry.tables(sync)).schema.collections
         wanted = [collection.id for collection in known]
-        await calls.discover(provider, account, token, wanted)
+        await conversations.discover(provider, account, token, wanted)
         await self._office.registry.replace_secret(sync, token)
 
     async def end(self, sync: Sync, *, drop_tables: bool) -> None:
@@ -151,7 +151,7 @@ class Making:
     async def _token(self, sync: Sync) -> str | None:
         """The sync's token, asked for while it has one."""
         try:
-            return await self._office.calls.token_of(sync)
+            return await self._office.conversations.token_of(sync)
         except (Rejected, Refused, StoreError, LookupError) as error:
             log.warning("sync %s: nothing can be closed at the API: %s", sync.name, error)
             return None
@@ -163,11 +163,13 @@ class Making:
         provider, office = PROVIDERS[sync.provider], self._office
         api = APIS[provider.name]
         allotment = Allotment(api, sync.account, office.limiter, sync.rates, f"end {sync.id}")
-        caller = Caller(allotment, token)
+        principal = Principal(allotment, token)
         try:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 for feed, state in open_:
-                    await office.calls.converse_as(caller, provider.hang_up(feed, state))
+                    await office.conversations.converse_as(
+                        principal, provider.hang_up(feed, state)
+                    )
         except (Refused, Rejected, TimeoutError) as error:
             log.warning("sync %s: what it opened at the API stays: %s", sync.name, error)
         finally:

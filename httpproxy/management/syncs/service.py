@@ -232,8 +232,8 @@ class Syncs:
         wanted = [spelling for spelling in spelled if spelling not in names]
         if ids is not None and not wanted:
             return kept
-        token = await self._office.calls.token_of(sync)
-        found = await self._office.calls.discover(provider, sync.account, token, wanted)
+        token = await self._office.conversations.token_of(sync)
+        found = await self._office.conversations.discover(provider, sync.account, token, wanted)
         return [*found, *kept]
 
     async def _require_credential(self, sync: Sync, wanted: str | None) -> None:

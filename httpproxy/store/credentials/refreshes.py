@@ -24,7 +24,7 @@ _SQL: Final = load("credentials/refreshes.sql")
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class StoredTokens:
     """A credential's tokens, as they are kept.
 
     remaining    seconds until the access token expires; None: never, or unknown
@@ -91,12 +91,12 @@ class Refreshes:
         self._database = database
         self._vault = vault
 
-    async def tokens_of(self, credential_id: str) -> Holding:
+    async def tokens_of(self, credential_id: str) -> StoredTokens:
         """What there is. Raises LookupError, KeyMismatch."""
         async with self._database.connection() as connection:
             return await self._read(connection, credential_id)
 
-    async def lease(self, lease: Lease, seconds: float) -> Holding | None:
+    async def lease(self, lease: Lease, seconds: float) -> StoredTokens | None:
         """Leases a credential's refresh, and its family's. None if somebody else has it, or
         the secret is another one by now. Raises LookupError, KeyMismatch."""
         async with self._database.transaction() as connection:
@@ -162,13 +162,13 @@ class Refreshes:
 
     async def _read(
         self, connection: Connection, credential_id: str, interrupted: bool = False
-    ) -> Holding:
+    ) -> StoredTokens:
         asked = await connection.execute(_SQL["read_tokens"], {"id": credential_id})
         row = await asked.fetchone()
         if row is None:
             raise LookupError(f"there is no credential {credential_id}")
         sealed = self._vault.open(bytes(row["secret"]), *credential_place(credential_id))
-        return Holding(
+        return StoredTokens(
             credential_id,
             row["provider"],
             row["account"],
