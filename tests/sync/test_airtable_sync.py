@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from neighbours.airtable_house import API, AirtableHouse, open_airtable
-from waiting import QUICK, until, until_listed, until_state
+from waiting import QUICK, until, until_heard, until_listed, until_state
 
 from httpproxy.store.sync.states import CollectionState
 
@@ -98,17 +98,15 @@ async def test_a_page_that_was_read_before_a_write_does_not_undo_it(
     async with open_airtable(database_dsn, tmp_path, **QUICK) as house:
         first, second = make(house, 2)
         await until_listed(house, house.table_id)
-        await asyncio.to_thread(
-            house.order_fault, "delay_after", seconds=1.0, path="listRecords", count=1
-        )
+        page = house.apis.hold("POST", "listRecords")
         office = house.house.service.office
         await office.progress.ask_resync(house.sync.id, [house.table_id])
-        await until_state(house, house.table_id, lambda s: s.run is not None)
-        await asyncio.sleep(0.3)
+        await page.reached()
         table = house.table()
         await asyncio.to_thread(table.update, first, {"Name": "through the proxy"})
         await asyncio.to_thread(table.delete, second)
         assert house.rows()[first]["name"] == "through the proxy"
+        page.let_go()
         await until_state(
             house, house.table_id, lambda s: s.run is None and not s.wants_thorough
         )
@@ -123,14 +121,12 @@ async def test_a_record_made_while_a_sweep_runs_is_not_swept_away(
     async with open_airtable(database_dsn, tmp_path, **QUICK) as house:
         make(house, 3)
         await until_listed(house, house.table_id)
-        await asyncio.to_thread(
-            house.order_fault, "delay_after", seconds=1.0, path="listRecords", count=1
-        )
+        page = house.apis.hold("POST", "listRecords")
         office = house.house.service.office
         await office.progress.ask_resync(house.sync.id, [house.table_id])
-        await until_state(house, house.table_id, lambda s: s.run is not None)
-        await asyncio.sleep(0.3)
+        await page.reached()
         made = await asyncio.to_thread(house.table().create, {"Name": "new"})
+        page.let_go()
         await until_state(
             house, house.table_id, lambda s: s.run is None and not s.wants_thorough
         )
@@ -166,7 +162,8 @@ async def test_a_paused_sync_calls_nothing_and_writes_go_on(
         await until_listed(house, house.table_id)
         registry = house.house.service.office.registry
         await registry.set_status(house.sync, "paused")
-        await asyncio.sleep(2.5)
+        await until_heard(house, "paused")
+        await asyncio.sleep(1.0)  # for what was under way
         other = make(house, 1)[0]
         made = await asyncio.to_thread(house.table().create, {"Name": "written"})
         await asyncio.sleep(1.0)

@@ -37,7 +37,7 @@ async def test_what_was_written_while_two_fields_swapped_names_is_put_right(
         written = {"Name": "says name", "Notes": "says notes"}
         await asyncio.to_thread(house.table().update, first["id"], written)
         names = {"Name": "name", "Notes": "notes"}
-        await until(lambda: told(house, names), "the columns are the fields'", 30)
+        await until(lambda: told(house, names), "the columns are the fields'")
         (row,) = house.rows().values()
         assert (row["name"], row["notes"]) == ("says name", "says notes")
 
@@ -58,7 +58,7 @@ async def test_fields_of_another_type_in_the_middle_of_a_backfill_lose_nothing(
         base.retype(house.table_id, "Amount", "singleLineText", str)
         base.retype(house.table_id, "Name", "number", float, precision=0)
         await until_listed(house, house.table_id)
-        await until_state(house, house.table_id, lambda s: not s.wants_thorough, 40)
+        await until_state(house, house.table_id, lambda s: not s.wants_thorough)
         await until(lambda: len(house.rows()) == 250, "all are there")
         types = columns(house.dsn, house.schema, house.table_name)
         assert (types["amount"], types["name"]) == ("text", "text"), "the second one waits"

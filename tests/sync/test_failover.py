@@ -42,7 +42,7 @@ async def test_acknowledged_rows_that_the_standby_lacks_are_there_again_after_a_
             await asyncio.to_thread(pair.fail_over)
             assert lost["id"] not in house.rows(), "acknowledged, and gone"
             assert house.rows()[kept["id"]]["amount"] == 1
-            await until(lambda: agree(house), "all is there again", patience=40)
+            await until(lambda: agree(house), "all is there again")
             with psycopg.connect(house.dsn) as connection:
                 row = connection.execute("SELECT value, reason FROM httpproxy.epoch")
                 assert row.fetchone() == (2, "timeline 2 follows on timeline 1")

@@ -44,7 +44,7 @@ async def _members(dsn, count):
     async with Database(dsn) as database, AsyncExitStack() as stack:
 
         async def join(name):
-            presence = Presence(Processes(database), name, ["sync"])
+            presence = Presence(Processes(database), name, ["sync"], clock=lambda: 0.0)
             member = _Member(database, await stack.enter_async_context(presence))
             member.active = {f"s{n:05}": True for n in range(1, count + 1)}
             return member
@@ -168,8 +168,7 @@ async def test_another_process_goes_on_when_one_ends_or_is_gone(
             make(house, 1)
             await until(lambda: agree(house), "the other goes on")
             second_owner = _owner(house.dsn)
-            ended = asyncio.get_running_loop().time()
+        assert _owner(house.dsn) != second_owner, "nobody waits for a lease"
         await until(lambda: _owner(house.dsn) not in (second_owner, None), "handed back")
-        assert asyncio.get_running_loop().time() - ended < 5.0, "without waiting for a lease"
         make(house, 1)
         await until(lambda: agree(house), "and so does this one")

@@ -10,7 +10,7 @@ import pytest
 from neighbours.airtable_house import AirtableHouse, open_airtable
 from psycopg.sql import SQL, Identifier
 from test_airtable_sync import agree, ask, make
-from waiting import QUICK, state_of, until, until_listed, until_state
+from waiting import QUICK, state_of, until, until_heard, until_listed, until_state
 
 from httpproxy.store.sync.progress import Progress
 from httpproxy.sync import listing, plan
@@ -65,7 +65,7 @@ async def test_marks_do_not_hurry_a_listing_that_fails(
 async def test_a_token_that_is_replaced_is_tried_at_once(
     database_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "FIRST_FAILURE", 60.0)
+    monkeypatch.setattr(plan, "FIRST_FAILURE", 600.0)
     async with open_airtable(database_dsn, tmp_path, **QUICK) as house:
         (record,) = make(house, 1)
         await until_listed(house, house.table_id)
@@ -76,7 +76,7 @@ async def test_a_token_that_is_replaced_is_tried_at_once(
         assert state.trouble.error.startswith("401 ")
         await registry.replace_secret(house.sync, house.token)
         ask(house, "PATCH", f"/{record}", {"fields": {"Amount": 7}})
-        await until(lambda: agree(house), "it goes on", patience=10.0)
+        await until(lambda: agree(house), "it goes on")
         await until_state(house, house.table_id, lambda s: s.trouble is None)
 
 
@@ -116,8 +116,12 @@ async def test_a_sync_that_is_paused_deletes_nothing_more(
         office = house.house.service.office
         await office.progress.ask_resync(house.sync.id, [house.table_id])
         await until(lambda: len(house.rows()) < len(made), "the first are gone")
+        next_ = house.apis.hold("POST", "listRecords")
+        await next_.reached()
         await office.registry.set_status(house.sync, "paused")
-        await asyncio.sleep(2.5)
+        await until_heard(house, "paused")
+        next_.let_go()
+        await asyncio.sleep(1.5)
         left = len(house.rows())
         assert left > 0
         await asyncio.sleep(1.5)

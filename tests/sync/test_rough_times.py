@@ -57,7 +57,7 @@ async def test_a_backfill_whose_connections_are_cut_again_and_again_comes_to_its
             await asyncio.sleep(0.3)
             await asyncio.to_thread(cut, database_dsn)
         ask(house, "DELETE", f"/{made[0]}")
-        await until(lambda: agree(house), "rows equal records", 40.0)
+        await until(lambda: agree(house), "rows equal records")
         await until_listed(house, house.table_id)
         assert len(house.rows()) == RECORDS - 1
 
@@ -80,7 +80,7 @@ async def test_two_processes_that_serve_one_sync_agree_with_the_api(
         await asyncio.to_thread(table.update, made[1], {"Name": "through the proxy"})
         ask(house, "PATCH", f"/{made[2]}", {"fields": {"Name": "by others"}})
         ask(house, "DELETE", f"/{made[3]}")
-        await until(lambda: agree(house), "rows equal records", 40.0)
+        await until(lambda: agree(house), "rows equal records")
         assert house.rows()[made[1]]["name"] == "through the proxy"
         assert house.rows()[made[2]]["name"] == "by others"
         hooks = house.apis.ask(
