@@ -1,4 +1,4 @@
-"""The registry: credentials, syncs, collections and their tables, dirty marks.
+"""The registry: syncs made, found, steered and ended, with their tables and credentials.
 
 Every change to a sync draws a revision under a lock, so that `changed_since` misses
 none and other processes learn of it with one cheap poll. Secrets are sealed before
@@ -18,6 +18,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.types.json import Jsonb
 
+from httpproxy.store import deletion
 from httpproxy.store.credentials import book
 from httpproxy.store.credentials.book import Credentials
 from httpproxy.store.credentials.values import CredentialDraft, NewTokens, TokenPair
@@ -29,25 +30,11 @@ from httpproxy.store.layouts.following import Following
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.secrets.vault import Vault
 from httpproxy.store.sync import marks as dirty
-from providers.record import EMPTY, JSON, Collection, Dirty
+from providers.record import JSON, Collection, Dirty
 from providers.spec import Budget
 
 _DELETE_ATTEMPTS: Final = 3
 _TAKEN: Final = {"sync_name_key": "name", "sync_external_id_key": "external_id"}
-# What goes with a sync, the sync itself last.
-_DELETED: Final = (
-    "delete_events",
-    "delete_meta",
-    "delete_dirty",
-    "delete_quarantine",
-    "delete_seen",
-    "delete_intents",
-    "delete_idempotency",
-    "hold_records",
-    "delete_records",
-    "delete_dropped",
-    "delete_sync",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +58,24 @@ class Sync:
     covers_all: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SyncDraft:
+    """A sync to be made. `credential` is the id of a stored one, or one to be saved with it.
+    Without `schema_name` one is made from the provider and the name."""
+
+    provider: str
+    name: str
+    account: str
+    credential: str | CredentialDraft
+    rates: Sequence[Budget] = ()
+    collections: Sequence[Collection] = ()
+    schema_name: str | None = None
+    covers_all: bool = False
+    status: str = "active"
+    external_id: str | None = None
+    metadata: Mapping[str, JSON] = field(default_factory=dict)
+
+
 class Registry:
     """Reads and changes the registry. Raises Unavailable when the database is away."""
 
@@ -79,54 +84,37 @@ class Registry:
         self._vault = vault
         self.credentials = Credentials(database, vault)
 
-    async def create_sync(  # noqa: PLR0913  # one per column of the row
-        self,
-        *,
-        provider: str,
-        name: str,
-        account: str,
-        schema_name: str | None,
-        credential_kind: str = "",
-        secret: str = "",
-        credential_id: str | None = None,
-        draft: CredentialDraft | None = None,
-        rates: Sequence[Budget],
-        collections: Sequence[Collection],
-        covers_all: bool = False,
-        status: str = "active",
-        external_id: str | None = None,
-        metadata: Mapping[str, JSON] = EMPTY,
-    ) -> Sync:
-        """A new sync with its schema and tables, in one transaction.
-
-        It uses the credential of `credential_id`, or else saves this draft, or one of this
-        kind and secret. Without `schema_name` one is made from the provider and the name.
-        Raises NameTaken, and Forgotten if the credential is gone.
-        """
+    async def create_sync(self, draft: SyncDraft) -> Sync:
+        """A new sync with its schema and tables, and its credential if it brings one, in one
+        transaction. Raises NameTaken, and Forgotten if the credential is gone."""
         async with self._database.transaction() as connection:
             revision = await next_revision(connection)
-            schema, owned = await schemas.schema_for(connection, schema_name, provider, name)
-            if credential_id is None:
-                tokens = TokenPair(secret)
-                own = CredentialDraft(provider, account, credential_kind, tokens, implicit=True)
-                credential_id = await self._saved(connection, draft or own, revision)
+            schema, owned = await schemas.schema_for(
+                connection, draft.schema_name, draft.provider, draft.name
+            )
+            credential = draft.credential
+            if isinstance(credential, CredentialDraft):
+                credential = await self._saved(connection, credential, revision)
             sync = Sync(
                 new_id("sync"),
-                provider,
-                name,
-                account,
+                draft.provider,
+                draft.name,
+                draft.account,
                 secrets.token_urlsafe(24),
                 schema,
-                status,
-                credential_id,
-                tuple(rates),
-                covers_all,
+                draft.status,
+                credential,
+                tuple(draft.rates),
+                draft.covers_all,
             )
-            known_as = {"external_id": external_id, "metadata": Jsonb(dict(metadata))}
+            known_as = {
+                "external_id": draft.external_id,
+                "metadata": Jsonb(dict(draft.metadata)),
+            }
             await _insert(connection, sync, {"owns_schema": owned, **known_as}, revision)
             if owned:
                 await schemas.make_schema(connection, schema)
-            await layout.make_tables(connection, sync.id, schema, collections)
+            await layout.make_tables(connection, sync.id, schema, draft.collections)
             return sync
 
     async def _saved(
@@ -182,33 +170,12 @@ class Registry:
         session holds a table for seconds on end."""
         for _ in range(_DELETE_ATTEMPTS):
             try:
-                return await self._delete_once(sync, drop_tables)
+                async with self._database.transaction() as connection:
+                    whose = (sync.id, sync.schema_name, sync.credential_id)
+                    return await deletion.delete(connection, *whose, drop_tables=drop_tables)
             except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
                 held = error
         raise Unavailable(f"a table of {sync.name} is locked by another session") from held
-
-    async def _delete_once(self, sync: Sync, drop_tables: bool) -> list[tuple[str, JSON]]:
-        named = {"id": sync.id}
-        async with self._database.transaction() as connection:
-            held = await (await connection.execute(QUERIES["lock_sync"], named)).fetchone()
-            if held is None:
-                return []
-            if drop_tables:
-                await schemas.drop_tables(connection, sync.id)
-                if held["owns_schema"]:
-                    await schemas.drop_schema(connection, sync.schema_name)
-            else:
-                await schemas.stop_writes(connection, sync.id, sync.schema_name)
-            revision = await next_revision(connection)
-            await connection.execute(QUERIES["hold_collections"], named)
-            feeds = await (await connection.execute(QUERIES["delete_feeds"], named)).fetchall()
-            for query in _DELETED:
-                await connection.execute(QUERIES[query], named)
-            await connection.execute(
-                QUERIES["record_deleted_sync"], {**named, "revision": revision}
-            )
-            await book.drop_unused(connection, sync.credential_id)
-            return [(row["name"], row["state"]) for row in feeds]
 
     async def set_status(self, sync: Sync, status: str) -> bool:
         """Makes a sync "active" or "paused"; whether it was not so before."""
@@ -226,13 +193,6 @@ class Registry:
             touched = {"id": sync.id, "revision": await next_revision(connection)}
             await connection.execute(QUERIES["touch_sync"], touched)
 
-    async def secret(self, sync: Sync) -> str:
-        """The sync's stored credential. Raises KeyMismatch, LookupError if it has none."""
-        found = sync.credential_id and await self.credentials.get(sync.credential_id)
-        if not found:
-            raise LookupError(f"sync {sync.id} has no stored credential")
-        return self.credentials.open(found).access_token
-
     async def tables(self, sync: Sync) -> SyncTables:
         """The sync's tables as they are now."""
         async with self._database.transaction() as connection:
@@ -242,14 +202,6 @@ class Registry:
     def following(self) -> Following:
         """Changes the layouts of the tables."""
         return Following(self._database)
-
-    async def follow(self, sync: Sync, collections: Sequence[Collection]) -> SyncTables:
-        """Lets the tables follow what discovery found; collections not named stay.
-
-        See `Following.follow`, which can do more.
-        """
-        await self.following.follow(sync.id, collections)
-        return await self.tables(sync)
 
     async def mark_dirty(self, sync: Sync, marks: Sequence[Dirty]) -> None:
         """Remembers what is to be read again. Marks of unknown collections are dropped."""

@@ -12,11 +12,12 @@ from typing import Any
 import requests
 from neighbours.rates import unhurried
 from neighbours.sandboxes import Sandboxes, sandboxes
+from neighbours.syncs import new_sync
 from outside.opened import Opened, open_door
 
 from httpproxy.office import Office
 from httpproxy.store.credentials.apps import Apps
-from httpproxy.store.registry import Registry
+from httpproxy.store.registry import Registry, Sync
 from providers.catalog import PROVIDERS
 
 AIRTABLE, HUBSPOT = (PROVIDERS[name].sandbox for name in ("airtable", "hubspot"))
@@ -57,6 +58,11 @@ class Desk:
     @property
     def apps(self) -> Apps:
         return Apps(self.office.database, self.office.vault)
+
+    async def sync(self, name: str = "tasks", **more: Any) -> Sync:
+        """A sync of the base, which no API was asked for; `more` as of `new_sync`."""
+        given = {"secret": AIRTABLE.token, **more}
+        return await new_sync(self.registry, "airtable", name, AIRTABLE.account, **given)
 
     async def ask(
         self, method: str, path: str, body: Any = None, key: str | None = None, **headers: str

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import requests
+from neighbours.syncs import new_sync
 from outside.opened import Opened, open_door
 from pydantic import Field
 
@@ -209,11 +210,8 @@ async def test_the_key_is_asked_for_before_anything_else(door: Opened):
 
 async def test_a_key_of_one_sync_opens_that_one_alone(door: Opened):
     office = door.inside.office
-    make = office.registry.create_sync
-    whose = {"provider": "airtable", "credential_kind": "airtable_token", "secret": "s" * 20}
-    rest: dict[str, Any] = {"rates": (), "collections": (), "schema_name": None, **whose}
-    mine = await make(name="mine", account="appMine0000000001", **rest)
-    await make(name="other", account="appOther000000001", **rest)
+    mine = await new_sync(office.registry, "airtable", "mine", "appMine0000000001")
+    await new_sync(office.registry, "airtable", "other", "appOther000000001")
     key = await door.key("admin", sync_id=mine.id)
     statuses = {
         path: (await sent(door, "GET", path, key))[0]

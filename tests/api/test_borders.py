@@ -14,9 +14,7 @@ from urllib.parse import quote
 import orjson
 import pytest
 import requests
-from api.desk import AIRTABLE, HUBSPOT, PAT, PRIVATE, Desk, open_desk
-
-from httpproxy.store.registry import Sync
+from api.desk import HUBSPOT, PAT, PRIVATE, Desk, open_desk
 
 NUMBERS = ["1e308", "1e30", "123456789012345678901234567890", "-9223372036854775808"]
 STALE = '"of-before"'
@@ -28,24 +26,11 @@ async def desk(database_dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
         yield desk
 
 
-async def make_sync(desk: Desk, name: str = "base") -> Sync:
-    return await desk.registry.create_sync(
-        provider="airtable",
-        name=name,
-        account=AIRTABLE.account,
-        schema_name=None,
-        credential_kind="airtable_token",
-        secret=AIRTABLE.token,
-        rates=(),
-        collections=(),
-    )
-
-
 async def patched(desk: Desk, metadata: str) -> tuple[int, Any]:
     """The answer to a patch that no JSON writer would write."""
     answer = await asyncio.to_thread(
         requests.patch,
-        f"{desk.door.url}/v1/syncs/base",
+        f"{desk.door.url}/v1/syncs/tasks",
         headers={"Authorization": f"Bearer {desk.key}", "Content-Type": "application/json"},
         data=f'{{"metadata": {metadata}}}',
         timeout=60,
@@ -57,7 +42,7 @@ async def patched(desk: Desk, metadata: str) -> tuple[int, Any]:
 async def test_numbers_that_would_come_back_as_others_are_refused_in_metadata(
     desk: Desk, number: str
 ) -> None:
-    await make_sync(desk)
+    await desk.sync()
     metadata = f'{{"a": [{{"b": {number}}}]}}'
     status, said = await patched(desk, metadata)
     assert (status, said["member"]) == (400, "metadata"), said
@@ -67,10 +52,10 @@ async def test_numbers_that_would_come_back_as_others_are_refused_in_metadata(
 
 
 async def test_numbers_that_come_back_as_they_are_are_kept(desk: Desk) -> None:
-    await make_sync(desk)
+    await desk.sync()
     whole = '{"a": 9223372036854775807, "b": -9223372036854775807, "c": 1e-300, "d": 0.1}'
     assert (await patched(desk, whole))[0] == 200
-    assert (await desk.get("/v1/syncs/base")).body["metadata"] == orjson.loads(whole)
+    assert (await desk.get("/v1/syncs/tasks")).body["metadata"] == orjson.loads(whole)
 
 
 @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "1e30"])
@@ -98,7 +83,7 @@ async def test_a_cursor_of_another_zone_is_a_moment_all_the_same(desk: Desk) -> 
 
 
 async def test_what_is_deleted_has_to_be_what_if_match_names(desk: Desk) -> None:
-    sync = await make_sync(desk)
+    sync = await desk.sync()
     other = (await desk.post("/v1/credentials", PRIVATE)).body["id"]
     app = {"provider": "airtable", "client_id": "ours"}
     places = [
@@ -115,7 +100,7 @@ async def test_what_is_deleted_has_to_be_what_if_match_names(desk: Desk) -> None
 
 
 async def test_a_key_of_one_sync_learns_of_no_credential_but_its_syncs(desk: Desk) -> None:
-    sync = await make_sync(desk)
+    sync = await desk.sync()
     other = (await desk.post("/v1/credentials", PRIVATE)).body["id"]
     wanted = {"name": "theirs", "scopes": ["admin"], "sync_id": sync.id}
     key = (await desk.post("/v1/keys", wanted)).body["key"]
@@ -155,7 +140,7 @@ def deleted(desk: Desk, path: str, tag: str) -> int:
 
 
 async def test_a_patch_of_a_rate_limit_leaves_what_it_does_not_name(desk: Desk) -> None:
-    await make_sync(desk)
+    await desk.sync()
     steps: list[tuple[dict[str, Any] | None, tuple[int, float, int]]] = [
         ({"interval": 2}, (5, 2.0, 0)),  # the rest is the default's
         ({"max_concurrent_requests": 3}, (5, 2.0, 3)),
@@ -163,15 +148,15 @@ async def test_a_patch_of_a_rate_limit_leaves_what_it_does_not_name(desk: Desk) 
         ({"max_concurrent_requests": None}, (1, 2.0, 0)),
         (None, (5, 1.0, 0)),
     ]
-    before = (await desk.get("/v1/syncs/base")).body["rate_limit"]
+    before = (await desk.get("/v1/syncs/tasks")).body["rate_limit"]
     for patch, (requests_, interval, at_once) in steps:
-        said = await desk.patch("/v1/syncs/base", {"rate_limit": patch})
+        said = await desk.patch("/v1/syncs/tasks", {"rate_limit": patch})
         assert said.body["rate_limit"] == {
             "allowed_requests": before["allowed_requests"] if requests_ == 5 else requests_,
             "interval": interval,
             "max_concurrent_requests": at_once,
         }
-    wrong = await desk.patch("/v1/syncs/base", {"rate_limit": {"interval": None}})
+    wrong = await desk.patch("/v1/syncs/tasks", {"rate_limit": {"interval": None}})
     assert wrong.wrong == (400, "bad_body", "rate_limits.standard.interval")
 
 

@@ -77,15 +77,7 @@ async def test_a_refresh_asks_anew_and_the_tables_follow(desk: Desk) -> None:
     found = await office.conversations.discover(
         PROVIDERS["airtable"], AIRTABLE.account, AIRTABLE.token, ("Tasks",)
     )
-    sync = await desk.registry.create_sync(
-        provider="airtable",
-        name="tasks",
-        account=AIRTABLE.account,
-        schema_name=None,
-        credential_id=credential,
-        rates=(),
-        collections=found,
-    )
+    sync = await desk.sync("tasks", credential=credential, collections=found)
     add_field(desk, "Weight")
     assert (await desk.get(at)).body == list(before.values()), "nobody has asked"
     said = await desk.post(f"{at}/refresh")
@@ -100,16 +92,7 @@ async def test_a_refresh_asks_anew_and_the_tables_follow(desk: Desk) -> None:
 
 async def test_a_sync_of_everything_covers_what_is_new(desk: Desk) -> None:
     credential = await stored(desk, PAT)
-    sync = await desk.registry.create_sync(
-        provider="airtable",
-        name="all",
-        account=AIRTABLE.account,
-        schema_name=None,
-        credential_id=credential,
-        rates=(),
-        collections=(),
-        covers_all=True,
-    )
+    sync = await desk.sync("all", credential=credential, covers_all=True)
     said = await desk.post(f"/v1/collections/{credential}/refresh")
     tables = await desk.registry.tables(sync)
     there = {each.name for each in tables.schema.collections}

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from api.desk import AIRTABLE, HUBSPOT, PAT, PRIVATE, Desk, open_desk
+from neighbours.syncs import secret_of
 
 from httpproxy.management.credentials.entering import FLAT, masked
 from httpproxy.store.credentials.values import NewTokens, TokenPair
@@ -58,20 +59,6 @@ def leave_scopes(desk: Desk, *scopes: str) -> None:
     state: Any = desk.apis.simulators.dump()
     state["hubspot"]["tokens"][HUBSPOT.token]["scopes"] = [*scopes]
     desk.apis.simulators.load(state)
-
-
-async def make_sync(desk: Desk, credential_id: str | None = None) -> Any:
-    return await desk.registry.create_sync(
-        provider="airtable",
-        name="tasks",
-        account=AIRTABLE.account,
-        schema_name=None,
-        credential_kind="airtable_token",
-        secret=AIRTABLE.token,
-        credential_id=credential_id,
-        rates=(),
-        collections=(),
-    )
 
 
 @pytest.mark.parametrize("body", [PAT, properties(PAT), PRIVATE, properties(PRIVATE)])
@@ -288,7 +275,7 @@ async def test_another_token_has_to_open_the_same_account(desk: Desk) -> None:
 
 async def test_other_tokens_reach_the_processes_that_serve_the_syncs(desk: Desk) -> None:
     made = (await desk.post(AT, PAT)).body
-    sync = await make_sync(desk, made["id"])
+    sync = await desk.sync(credential=made["id"])
     _, _, before = await desk.registry.changed_since(0)
     assert (await desk.patch(f"{AT}/{made['id']}", {"metadata": {"a": 1}})).status == 200
     assert await desk.registry.changed_since(before) == ([], [], before)
@@ -321,7 +308,7 @@ async def test_a_name_is_of_one_credential(desk: Desk) -> None:
 
 async def test_a_credential_that_syncs_use_is_not_deleted(desk: Desk) -> None:
     made = (await desk.post(AT, PAT)).body
-    sync = await make_sync(desk, made["id"])
+    sync = await desk.sync(credential=made["id"])
     said = await desk.delete(f"{AT}/{made['id']}")
     assert (said.status, said.body["code"]) == (409, "in_use")
     assert said.body["syncs"] == [{"id": sync.id, "name": "tasks"}]
@@ -334,11 +321,11 @@ async def test_a_credential_that_syncs_use_is_not_deleted(desk: Desk) -> None:
 async def test_a_credential_made_with_a_sync_goes_with_it_unless_it_was_stored(
     desk: Desk,
 ) -> None:
-    sync = await make_sync(desk)
+    sync = await desk.sync()
     assert (await desk.get(f"{AT}/{sync.credential_id}")).body["implicit"]
     await desk.registry.delete_sync(sync, drop_tables=True)
     assert (await desk.get(f"{AT}/{sync.credential_id}")).status == 404
-    again = await make_sync(desk)
+    again = await desk.sync()
     stored = await desk.post(AT, PAT)
     assert (stored.status, stored.body["id"]) == (200, again.credential_id)
     await desk.registry.delete_sync(again, drop_tables=True)
@@ -398,7 +385,7 @@ async def test_a_secret_that_cannot_be_opened_is_listed_without_its_mask(desk: D
 
 async def test_keys_open_what_they_may_and_no_more(desk: Desk) -> None:
     made = (await desk.post(AT, PAT)).body
-    sync = await make_sync(desk, made["id"])
+    sync = await desk.sync(credential=made["id"])
     read, write = await desk.door.key("read"), await desk.door.key("write")
     of_sync = await desk.door.key("admin", sync_id=sync.id)
     for key, status in (("hpk_nonsense", 401), (read, 200), (write, 200), (of_sync, 403)):
@@ -460,6 +447,6 @@ def test_a_mask_gives_nothing_of_short_tokens_away() -> None:
 
 async def test_a_registry_of_another_process_uses_what_was_stored(desk: Desk) -> None:
     made = (await desk.post(AT, PAT)).body
-    sync = await make_sync(desk, made["id"])
+    sync = await desk.sync(credential=made["id"])
     other = Registry(desk.office.database, desk.office.vault)
-    assert await other.secret(sync) == AIRTABLE.token
+    assert await secret_of(other, sync) == AIRTABLE.token

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from neighbours.syncs import new_sync
 from outside.opened import Opened, open_door
 from store.intending import call
 
@@ -26,16 +27,8 @@ async def test_intents_are_told_oldest_first_in_pages_and_by_sync(
         open_door(database_dsn, tmp_path) as door,
         Intents(database_dsn, lambda: 7) as intents,
     ):
-        sync = await door.inside.office.registry.create_sync(
-            provider="airtable",
-            name="crm",
-            account="appIntents0000001",
-            schema_name=None,
-            credential_kind="airtable_token",
-            secret="s" * 20,
-            rates=(),
-            collections=(),
-        )
+        registry = door.inside.office.registry
+        sync = await new_sync(registry, "airtable", "crm", "appIntents0000001")
         ids = [
             str(await intents.begin(call(f"r{n}", sync_id=sync.id if n % 2 else "sync_gone")))
             for n in range(5)

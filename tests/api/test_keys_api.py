@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api.desk import AIRTABLE, Desk, open_desk
+from api.desk import Desk, open_desk
 
 from httpproxy.management.keys import NewKey
 from httpproxy.management.problems import Declined
-from httpproxy.store.registry import Sync
 
 AT = "/v1/keys"
 
@@ -21,19 +20,6 @@ AT = "/v1/keys"
 async def desk(database_dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
     async with open_desk(database_dsn, tmp_path) as opened:
         yield opened
-
-
-async def make_sync(desk: Desk, name: str) -> Sync:
-    return await desk.registry.create_sync(
-        provider="airtable",
-        name=name,
-        account=AIRTABLE.account,
-        schema_name=None,
-        credential_kind="airtable_token",
-        secret=AIRTABLE.token,
-        rates=(),
-        collections=(),
-    )
 
 
 async def test_a_key_is_shown_once_works_and_is_revoked(desk: Desk) -> None:
@@ -98,7 +84,7 @@ async def test_only_admins_have_to_do_with_keys(desk: Desk) -> None:
 
 
 async def test_a_key_of_one_sync_gives_keys_of_that_sync_only(desk: Desk) -> None:
-    own, other = await make_sync(desk, "own"), await make_sync(desk, "other")
+    own, other = await desk.sync("own"), await desk.sync("other")
     key = await desk.door.key("admin", sync_id=own.id)
     await desk.door.key("read", sync_id=other.id)
 

@@ -24,6 +24,7 @@ from providers.http import Response
 from providers.record import Collection
 from tests.benchmarks import record, stub
 from tests.benchmarks.processes import Process, Run, free_port
+from tests.neighbours.syncs import new_sync
 
 SECRET_KEY: Final = "benchmarks only, never a secret: 0123456789abcdef"
 _PLENTY: Final = 1_000_000
@@ -61,13 +62,12 @@ async def make_sync(
     syncs: Registry, name: str, account: str, collections: tuple[Collection, ...]
 ) -> Sync:
     """A sync whose limits are out of the way."""
-    return await syncs.create_sync(
-        provider=AIRTABLE.name,
-        name=name,
-        account=account,
-        schema_name=None,
-        credential_kind=AIRTABLE.credential_kinds[0].name,
-        secret=record.TOKEN,
+    return await new_sync(
+        syncs,
+        AIRTABLE.name,
+        name,
+        account,
+        record.TOKEN,
         rates=tuple(replace(b, allowed_requests=_PLENTY) for b in AIRTABLE.budgets),
         collections=collections,
     )

@@ -16,6 +16,7 @@ from neighbours.house import BASE, add_sync, open_house
 from neighbours.hubspot_house import HubSpotHouse, open_hubspot
 from neighbours.rawclient import Answer, request_bytes
 from neighbours.recorder import Recorder, http
+from neighbours.syncs import followed
 
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.sync.rows import Rows
@@ -332,7 +333,7 @@ async def test_a_column_that_has_just_been_renamed_is_told_by_its_new_name(
         renamed = [
             replace(f, name="Title") if f.id == "fldName0000000001" else f for f in tasks.fields
         ]
-        await registry.follow(sync, [replace(tasks, fields=tuple(renamed))])
+        await followed(registry, sync, [replace(tasks, fields=tuple(renamed))])
         change = (await told(door, *patch))["changes"][0]
     assert (change["current"], change["new"]) == ({"title": "Old"}, {"title": "New"})
 

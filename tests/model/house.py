@@ -37,6 +37,7 @@ from providers.record import Change, Dirty, Image
 from providers.spec import Budget
 from tests.model.authority import KEPT, PLAIN, VALUES, Life
 from tests.model.verdicts import Row
+from tests.neighbours.syncs import new_sync
 
 _KEY: Final = "a key of tests, never a secret: 0123456789"
 _AUDIT: Final = """
@@ -244,13 +245,12 @@ async def open_house(dsn: str, habits: Habits) -> AsyncIterator[House]:
         stack.enter_context(_without_pauses())
         database = await stack.enter_async_context(Database(dsn))
         registry, progress, api = Registry(database, Vault(_KEY)), Progress(database), Api()
-        sync = await registry.create_sync(
-            provider="airtable",
-            name="model",
-            account="appX",
+        sync = await new_sync(
+            registry,
+            "airtable",
+            "model",
+            "appX",
             schema_name="subject",
-            credential_kind="airtable_token",
-            secret="patX.secret",
             rates=(Budget("standard", 5, 1.0),),
             collections=(PLAIN, KEPT),
         )

@@ -15,6 +15,7 @@ from httpproxy.store.registry import Sync
 from neighbours.house import House, open_house
 from neighbours.rows import rows
 from neighbours.sandboxes import Sandboxes, sandboxes
+from neighbours.syncs import new_sync
 from providers.catalog import PROVIDERS
 from providers.spec import Budget
 
@@ -148,16 +149,13 @@ async def open_airtable(
             f"/v0/meta/bases/{kit.account}/tables",
             {"name": TABLE, "fields": FIELDS},
         )
-        found = await office.conversations.discover(
-            PROVIDER, kit.account, kit.token, [TABLE, *tables]
-        )
-        sync = await office.registry.create_sync(
-            provider="airtable",
-            name="airtable",
-            account=kit.account,
-            schema_name=None,
-            credential_kind=PROVIDER.credential_kinds[0].name,
-            secret=kit.token,
+        found = await office.conversations.discover(PROVIDER, kit.account, kit.token, [TABLE, *tables])
+        sync = await new_sync(
+            office.registry,
+            "airtable",
+            "airtable",
+            kit.account,
+            kit.token,
             rates=tuple(Budget(b.name, 1_000_000, 1.0) for b in PROVIDER.budgets),
             collections=found,
         )

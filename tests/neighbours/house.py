@@ -15,6 +15,7 @@ from httpproxy.service import Service, open_service
 from httpproxy.settings.reading import Settings
 from httpproxy.store.registry import Sync
 from neighbours.door import Door
+from neighbours.syncs import new_sync
 from providers.catalog import PROVIDERS
 from providers.record import Collection, ColumnType, Field
 from providers.spec import Budget
@@ -93,13 +94,12 @@ async def add_sync(
         for id_, column, type_ in SYSTEM[provider]
     ]
     fields.append(Field("fldName0000000001", "Name", "singleLineText", ColumnType.TEXT))
-    return await house.service.office.registry.create_sync(
-        provider=provider,
-        name=f"{provider} {name}",
-        account=account,
+    return await new_sync(
+        house.service.office.registry,
+        provider,
+        f"{provider} {name}",
+        account,
         schema_name=f"{provider}_{name}",
-        credential_kind=known.credential_kinds[0].name,
-        secret="pat-of-the-sync-itself",
         rates=tuple(Budget(b.name, allowed_requests, interval) for b in known.budgets),
         collections=(
             Collection(

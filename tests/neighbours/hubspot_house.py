@@ -17,6 +17,7 @@ from httpproxy.store.registry import Sync
 from neighbours.house import House, open_house
 from neighbours.rows import rows
 from neighbours.sandboxes import Sandboxes, sandboxes
+from neighbours.syncs import new_sync
 from providers.catalog import PROVIDERS
 from providers.hubspot.sandbox.kit import OTHER_TOKEN
 from providers.spec import Budget
@@ -110,13 +111,12 @@ async def open_hubspot(dsn: str, folder: Path, **settings: Any) -> AsyncIterator
             apis.ask(API, kit.token, "POST", "/crm/v3/properties/contacts", definition)
         wanted = ["contact", "company", "associations_company_contact"]
         found = await office.conversations.discover(PROVIDER, kit.account, kit.token, wanted)
-        sync = await office.registry.create_sync(
-            provider="hubspot",
-            name="hubspot",
-            account=kit.account,
-            schema_name=None,
-            credential_kind=PROVIDER.credential_kinds[0].name,
-            secret=kit.token,
+        sync = await new_sync(
+            office.registry,
+            "hubspot",
+            "hubspot",
+            kit.account,
+            kit.token,
             rates=tuple(Budget(b.name, 1_000_000, 1.0) for b in PROVIDER.budgets),
             collections=found,
         )

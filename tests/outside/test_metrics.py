@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from neighbours.house import BASE
+from neighbours.syncs import new_sync
 from outside.opened import Opened, open_door
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as open_families,
@@ -69,14 +70,12 @@ async def make_sync(opened: Opened) -> None:
         Field("$id", "id", "system", ColumnType.TEXT, writable=False, column_name="id"),
         Field("fldName0000000001", "Name", "singleLineText", ColumnType.TEXT),
     )
-    await opened.inside.office.registry.create_sync(
-        provider="airtable",
-        name="tasks of us",
-        account=BASE,
+    await new_sync(
+        opened.inside.office.registry,
+        "airtable",
+        "tasks of us",
+        BASE,
         schema_name="house",
-        credential_kind="airtable_token",
-        secret="pat-of-the-sync",
-        rates=(),
         collections=(Collection("tblTasks000000001", "Tasks", fields, table_name="tasks"),),
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from neighbours.airtable_house import PROVIDER, TABLE, open_airtable
 from neighbours.drifting import Base
+from neighbours.syncs import followed
 
 PATIENCE = 60.0
 QUICK: dict[str, Any] = {
@@ -41,7 +42,7 @@ async def live_through(dsn: str, folder: Path) -> None:
         found = await office.conversations.discover(
             PROVIDER, house.sync.account, house.token, [house.table_id]
         )
-        await office.registry.follow(house.sync, found)
+        await followed(office.registry, house.sync, found)
         named = {"Name": "renamed", "Later": "new", "Amount": "text now"}
         await asyncio.to_thread(table.update, made["id"], named)
         row = house.rows()[made["id"]]

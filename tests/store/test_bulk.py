@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from neighbours.syncs import followed
 
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Applied, Commit, Committer
@@ -311,10 +312,10 @@ async def test_fields_that_swapped_their_names_meanwhile_keep_their_values(
 ) -> None:
     note = Field("f_note", "Note", "string", ColumnType.TEXT)
     before = replace(TASKS, fields=(*FIELDS, note))
-    world.tables = await world.registry.follow(world.sync, (before, PAIRS))
+    world.tables = await followed(world.registry, world.sync, (before, PAIRS))
     swapped = {"f_name": "Note", "f_note": "Name"}
     after = tuple(replace(f, name=swapped.get(f.id, f.name)) for f in before.fields)
-    await world.registry.follow(world.sync, (replace(before, fields=after), PAIRS))
+    await followed(world.registry, world.sync, (replace(before, fields=after), PAIRS))
     assert await load(world, loader, *page("rec1", name="n", note="b")) == Applied(1)
     row = await world.row()
     assert (row["note"], row["name"]) == ("n", "b")

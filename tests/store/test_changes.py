@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from neighbours.syncs import followed
 
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
@@ -92,7 +93,7 @@ async def test_hundreds_of_columns_are_compared(world: World, committer: Committ
     """More than a function of Postgres takes arguments."""
     many = [Field(f"f{n}", f"Many {n}", "string", ColumnType.TEXT) for n in range(300)]
     wide = Collection("tblTasks", "Tasks", (*FIELDS, *many))
-    world.tables = await world.registry.follow(world.sync, [wide])
+    world.tables = await followed(world.registry, world.sync, [wide])
     values = {field.id: "1" for field in many}
     for value in ("1", "2"):
         whole = Image(wide.id, ("r",), ImageKind.REPLACE, {**values, "f299": value})

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from neighbours.syncs import followed
 
 from httpproxy.store.commits.bulk import Loader
 from httpproxy.store.commits.commit import Committer
@@ -49,7 +50,7 @@ async def choose(world: World, field_id: str, **choice: Any) -> bool:
 
 
 async def follow(world: World, found: Collection) -> None:
-    world.tables = await world.registry.follow(world.sync, (found,))
+    world.tables = await followed(world.registry, world.sync, (found,))
 
 
 async def columns(world: World) -> set[str]:

@@ -20,7 +20,7 @@ from httpproxy.store.credentials.values import (
 )
 from httpproxy.store.database import Database
 from httpproxy.store.errors import Forgotten, InUse, KeyMismatch, NameTaken, Stale
-from httpproxy.store.registry import Registry
+from httpproxy.store.registry import Registry, SyncDraft
 from httpproxy.store.secrets.sealing import Sealing
 from httpproxy.store.secrets.vault import Vault
 from providers.credentials import AppKeys, Grant
@@ -137,16 +137,11 @@ async def test_a_sync_that_begins_to_use_it_keeps_it(
     credentials: Credentials, registry: Registry
 ) -> None:
     stored, _ = await credentials.save(DRAFT)
-    wanted = {"provider": "airtable", "account": "appA", "schema_name": None, "rates": ()}
-    sync = await registry.create_sync(
-        **wanted, name="s", credential_id=stored.id, collections=()
-    )
+    sync = await registry.create_sync(SyncDraft("airtable", "s", "appA", stored.id))
     assert not await credentials.delete(stored.id)
     assert await credentials.users(stored.id) == [(sync.id, "s")]
     with pytest.raises(Forgotten):
-        await registry.create_sync(
-            **wanted, name="t", credential_id="cred_nowhere", collections=()
-        )
+        await registry.create_sync(SyncDraft("airtable", "t", "appA", "cred_nowhere"))
     await registry.delete_sync(sync, drop_tables=True)
     assert await credentials.delete(stored.id)
     with pytest.raises(Forgotten):

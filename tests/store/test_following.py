@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from neighbours.syncs import followed
 
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.errors import Unavailable
@@ -30,7 +31,7 @@ def changed(field_id: str, **changes: Any) -> Collection:
 
 
 async def follow(world: World, found: Collection) -> None:
-    world.tables = await world.registry.follow(world.sync, (found,))
+    world.tables = await followed(world.registry, world.sync, (found,))
 
 
 async def test_a_new_field_gets_a_column_and_its_values_move_over(
@@ -269,7 +270,7 @@ async def test_a_collection_that_is_gone_keeps_its_table_and_comes_back(
 
 async def test_a_new_collection_gets_a_table(world: World, committer: Committer) -> None:
     people = Collection("tblPeople", "People", (ID, Field("p", "Name", "t", T.TEXT)))
-    world.tables = await world.registry.follow(world.sync, (people,))
+    world.tables = await followed(world.registry, world.sync, (people,))
     await world.apply(committer, Image("tblPeople", ("r",), ImageKind.REPLACE, {"p": "Ann"}))
     rows = await world.ask(f'SELECT id, name FROM "{world.sync.schema_name}".people')
     assert rows == [{"id": "r", "name": "Ann"}]
@@ -360,7 +361,7 @@ async def test_writes_go_on_while_tables_follow(world: World, committer: Committ
     async def change() -> None:
         for turn in range(5):
             fields = (*FIELDS, Field("f_score", f"Score {turn}", "number", T.NUMERIC))
-            await world.registry.follow(world.sync, (with_fields(*fields),))
+            await followed(world.registry, world.sync, (with_fields(*fields),))
 
     async with asyncio.timeout(60):
         await asyncio.gather(change(), *(write(n) for n in range(8)))
@@ -377,7 +378,7 @@ async def test_a_table_that_somebody_holds_is_given_up_after_all_others_have_fol
         await connection.execute(f"LOCK TABLE {world.table}")
         titled = changed("f_name", name="Title")
         with pytest.raises(Unavailable, match="Tasks"):
-            await world.registry.follow(world.sync, (titled, pairs))
+            await followed(world.registry, world.sync, (titled, pairs))
     tables = await world.registry.tables(world.sync)
     assert "$since" in tables.tables[PAIRS.id].names
     await follow(world, changed("f_name", name="Title"))
@@ -410,7 +411,7 @@ async def test_a_table_of_1500_columns_is_made_and_takes_no_more(world: World) -
         world.dsn, world.database, world.registry, sync, await world.registry.tables(sync)
     )
     more = replace(wide, fields=(*wide.fields, Field("late", "Late", "t", T.TEXT)))
-    own.tables = await world.registry.follow(sync, (more,))
+    own.tables = await followed(world.registry, sync, (more,))
     assert len(own.tables.tables["c"].columns) == evolution.MAX_COLUMNS - 3
     async with Committer(world.dsn) as committer:
         values: dict[str, JSON] = {"f0": "0", "f1499": "1499", "late": "late"}
@@ -477,5 +478,5 @@ async def test_the_options_of_a_field_are_known_and_follow(world: World) -> None
     assert await options() == ("a", "b")
     same = await world.registry.following.follow(world.sync.id, [with_options("a", "b")])
     assert not same.changed
-    await world.registry.follow(world.sync, [with_options("b", "c")])
+    await followed(world.registry, world.sync, [with_options("b", "c")])
     assert await options() == ("b", "c")

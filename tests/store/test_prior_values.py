@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from neighbours.syncs import followed
+
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.streams.places import Wanted
 from httpproxy.store.streams.shapes import Shapes
@@ -29,8 +31,8 @@ async def follow(world: World, **names: str | None) -> None:
     """Fields have other names upstream from now on; None: they are removed."""
     fields = [replace(f, name=names.get(f.id) or f.name) for f in FIELDS]
     kept = tuple(f for f in fields if names.get(f.id, "") is not None)
-    world.tables = await world.registry.follow(
-        world.sync, [Collection("tblTasks", "Tasks", kept)]
+    world.tables = await followed(
+        world.registry, world.sync, [Collection("tblTasks", "Tasks", kept)]
     )
 
 

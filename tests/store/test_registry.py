@@ -7,6 +7,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
+from neighbours.syncs import new_sync, secret_of
 
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
@@ -19,13 +20,13 @@ from tests.store.world import KEY, TASKS, World, deletion, image, make_sync
 
 
 async def create(registry: Registry, name: str, schema: str | None = None, secret: str = "s"):
-    return await registry.create_sync(
-        provider="hubspot",
-        name=name,
-        account="123",
+    return await new_sync(
+        registry,
+        "hubspot",
+        name,
+        "123",
+        secret,
         schema_name=schema,
-        credential_kind="hubspot_private_app",
-        secret=secret,
         rates=(Budget("burst", 100, 10.0, 3), Budget("search", 4, 1.0)),
         collections=(TASKS,),
     )
@@ -44,7 +45,7 @@ async def test_a_sync_is_found_in_every_way(registry: Registry) -> None:
     assert await registry.sync("other") is None
     assert await registry.sync_by_digest(sha256(sync.unique_id.encode()).digest()) == sync
     assert await registry.sync_by_digest(sha256(b"guess").digest()) is None
-    assert await registry.secret(sync) == "s"
+    assert await secret_of(registry, sync) == "s"
 
 
 async def test_an_account_has_one_credential_and_the_last_one_counts(
@@ -53,7 +54,7 @@ async def test_an_account_has_one_credential_and_the_last_one_counts(
     first = await create(registry, "one", secret="old")
     second = await create(registry, "two", secret="new")
     assert first.credential_id == second.credential_id
-    assert await registry.secret(first) == "new"
+    assert await secret_of(registry, first) == "new"
 
 
 async def test_the_tables_come_back_as_they_were_made(world: World) -> None:
@@ -242,7 +243,7 @@ async def test_marks_are_one_per_record(world: World) -> None:
 async def test_another_key_does_not_open_the_credential(world: World) -> None:
     stranger = Registry(world.database, Vault(KEY + "x"))
     with pytest.raises(KeyMismatch):
-        await stranger.secret(world.sync)
+        await secret_of(stranger, world.sync)
     assert await stranger.syncs() == [world.sync]
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from neighbours.syncs import followed
 
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.layouts.evolution import WIDER, widens
@@ -93,8 +94,8 @@ class OneField:
             replace(f, **changes) if f.id == "f" else f for f in self.collection.fields
         )
         self.collection = replace(self.collection, fields=fields)
-        self.world.tables = await self.world.registry.follow(
-            self.world.sync, (self.collection,)
+        self.world.tables = await followed(
+            self.world.registry, self.world.sync, (self.collection,)
         )
 
     async def accept(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from neighbours.syncs import new_sync
 
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.errors import Forgotten, NameTaken, Stale, Unavailable
@@ -50,9 +51,8 @@ async def names(roster: Roster, **wanted: Any) -> list[str]:
 
 
 async def make(registry: Registry, name: str, **more: Any) -> Sync:
-    given = {"provider": "hubspot", "account": name, "schema_name": None, "rates": ()}
-    given |= {"credential_kind": "hubspot_private_app", "secret": "s", "collections": (TASKS,)}
-    return await registry.create_sync(name=name, **{**given, **more})
+    given = {"provider": "hubspot", "account": name, "collections": (TASKS,)}
+    return await new_sync(registry, name=name, **{**given, **more})
 
 
 async def test_a_list_goes_on_where_a_page_ended(world: World, roster: Roster) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from neighbours.syncs import followed
 
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.errors import Stale
@@ -70,7 +71,7 @@ async def test_discovery_is_remembered_by_collection(world: World, rows: Rows) -
 
     first = await told_at(TASKS, PAIRS)
     assert first is not None
-    await world.registry.follow(world.sync, [TASKS])
+    await followed(world.registry, world.sync, [TASKS])
     assert str(await told_at(TASKS)) > first
     assert await told_at(TASKS, PAIRS) == first  # of both, since the older one
     await world.ask("UPDATE httpproxy.collection SET discovered_at = NULL WHERE name = 'Tasks'")

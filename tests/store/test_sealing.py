@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from neighbours.syncs import new_sync, secret_of
 
 from httpproxy.store.database import Database
 from httpproxy.store.errors import KeyMismatch
@@ -31,21 +32,12 @@ async def filled(database: Database, vault: Vault, number: int = 3) -> Registry:
     """A registry with so many syncs, each of an account and a credential of its own."""
     registry = Registry(database, vault)
     for n in range(number):
-        await registry.create_sync(
-            provider="airtable",
-            name=f"s{n}",
-            account=f"app{n}",
-            schema_name=None,
-            credential_kind="airtable_token",
-            secret=f"patX.secret{n}",
-            rates=(),
-            collections=(),
-        )
+        await new_sync(registry, "airtable", f"s{n}", f"app{n}", f"patX.secret{n}")
     return registry
 
 
 async def secrets_of(registry: Registry) -> list[str]:
-    return [await registry.secret(sync) for sync in await registry.syncs()]
+    return [await secret_of(registry, sync) for sync in await registry.syncs()]
 
 
 def test_a_vault_seals_with_its_key_and_opens_with_the_former_ones() -> None:
@@ -90,7 +82,7 @@ async def test_a_rollout_with_old_and_new_settings_side_by_side_opens_everything
             reads = 0
             while not stop.is_set():
                 for sync in syncs:
-                    assert (await registry.secret(sync)).startswith("patX.")
+                    assert (await secret_of(registry, sync)).startswith("patX.")
                     reads += 1
             return reads
 
@@ -126,7 +118,7 @@ async def test_a_secret_that_is_replaced_while_it_is_sealed_anew_is_the_replaced
 
         new.open = slow  # type: ignore[method-assign]  # the moment between reading and writing
         assert (await Sealing(database, new).reseal()).secrets == 0
-        assert await old.secret(sync) == "patX.replaced"
+        assert await secret_of(old, sync) == "patX.replaced"
 
 
 async def _replaced(dsn: str) -> None:
@@ -163,7 +155,7 @@ async def test_ciphertexts_that_are_swapped_between_rows_do_not_open(
             )
         for sync in await registry.syncs():
             with pytest.raises(KeyMismatch, match="changed or moved"):
-                await registry.secret(sync)
+                await secret_of(registry, sync)
         found = await Sealing(database, Vault(KEY)).unreadable()
         assert {whose for whose, _ in found} == {"s0", "s1"}
         done = await Sealing(database, Vault(NEXT, [KEY])).reseal()

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from neighbours.syncs import secret_of
 
 from httpproxy.store.errors import KeyMismatch
 from httpproxy.store.secrets.vault import KEY_FILE, Secret, Vault
@@ -87,6 +88,6 @@ def test_a_key_file_that_cannot_be_used_says_what_to_do(tmp_path: Path) -> None:
 
 
 async def test_a_credential_is_sealed_in_the_database(world: World) -> None:
-    assert await world.registry.secret(world.sync) == "patX.secret"
+    assert await secret_of(world.registry, world.sync) == "patX.secret"
     stored = await world.ask("SELECT secret FROM httpproxy.credential")
     assert b"patX" not in stored[0]["secret"]

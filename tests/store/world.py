@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 import psycopg
+from neighbours.syncs import new_sync
 from psycopg.rows import dict_row
 
 from httpproxy.store.commits.commit import Applied, Commit, Committer
@@ -122,13 +123,12 @@ async def make_sync(
     name: str = "tasks",
     collections: tuple[Collection, ...] = (TASKS, PAIRS),
 ) -> Sync:
-    return await registry.create_sync(
-        provider="airtable",
-        name=name,
-        account="appX",
-        schema_name=None,
-        credential_kind="airtable_token",
-        secret="patX.secret",
+    return await new_sync(
+        registry,
+        "airtable",
+        name,
+        "appX",
+        "patX.secret",
         rates=(Budget("standard", 5, 1.0),),
         collections=collections,
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import requests
+from neighbours import syncs
 from neighbours.house import SYSTEM
 from outside.opened import Opened, open_door
 from psycopg.types.json import Jsonb
@@ -110,13 +111,12 @@ async def new_sync(
     ]
     fields.append(Field("fldName0000000001", "Name", "singleLineText", ColumnType.TEXT))
     kind = PROVIDERS[provider]
-    return await door.inside.office.registry.create_sync(
-        provider=provider,
-        name=name,
-        account=account,
+    return await syncs.new_sync(
+        door.inside.office.registry,
+        provider,
+        name,
+        account,
         schema_name=name,
-        credential_kind=kind.credential_kinds[0].name,
-        secret="pat-of-the-sync-itself",
         rates=tuple(Budget(b.name, 1_000_000, 1.0) for b in kind.budgets),
         collections=[
             Collection(

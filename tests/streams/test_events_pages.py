@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
+from neighbours.syncs import followed
 from staging import CONTACT, PROJECTS, TASKS, Stage, open_stage, put
 
 from httpproxy.store.streams import shapes
@@ -224,8 +225,10 @@ async def test_fields_are_told_by_the_names_that_they_have_now(stage: Stage):
         type(f)(f.id, "Title", f.type, f.column_type) if f.name == "Name" else f
         for f in collection.fields
     ]
-    await registry.follow(
-        stage.base, [type(collection)(TASKS, "Tasks", tuple(renamed), table_name="Tasks")]
+    await followed(
+        registry,
+        stage.base,
+        [type(collection)(TASKS, "Tasks", tuple(renamed), table_name="Tasks")],
     )
     (told,) = await stage.got("/v1/events")
     assert (told["data"]["Title"], told["changes"]) == ("x", {"Title": "y"})

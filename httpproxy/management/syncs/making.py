@@ -25,7 +25,7 @@ from httpproxy.management.syncs.documents import NewSync
 from httpproxy.office import Office
 from httpproxy.store.credentials.values import CredentialDraft
 from httpproxy.store.errors import NameTaken, StoreError
-from httpproxy.store.registry import Sync
+from httpproxy.store.registry import Sync, SyncDraft
 from httpproxy.store.roster import Roster, SyncFilter
 from providers.catalog import PROVIDERS
 from providers.record import JSON
@@ -46,12 +46,11 @@ def silently(provider: Provider) -> Provider:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """What opens the account: a credential that is stored, or one that is to be."""
+    """What opens the account: the id of a credential that is stored, or one that is to be."""
 
     account: str
     token: str
-    id: str | None
-    draft: CredentialDraft | None
+    credential: str | CredentialDraft
 
 
 class Making:
@@ -75,18 +74,19 @@ class Making:
             narrated(provider), opened.account, opened.token, spelled
         )
         return await self._office.registry.create_sync(
-            provider=provider.name,
-            name=name,
-            account=opened.account,
-            schema_name=new.schema_,
-            credential_id=opened.id,
-            draft=opened.draft,
-            rates=rates,
-            collections=found,
-            covers_all=new.collection_ids is None,
-            status=new.status,
-            external_id=new.external_id,
-            metadata=new.metadata,
+            SyncDraft(
+                provider=provider.name,
+                name=name,
+                account=opened.account,
+                credential=opened.credential,
+                rates=rates,
+                collections=found,
+                schema_name=new.schema_,
+                covers_all=new.collection_ids is None,
+                status=new.status,
+                external_id=new.external_id,
+                metadata=new.metadata,
+            )
         )
 
     async def _opened(self, provider: Provider, new: NewSync) -> _Opened:
@@ -98,7 +98,7 @@ class Making:
             except Declined as declined:
                 raise _within("credential", declined) from declined
             draft = replace(prepared.draft, implicit=True)
-            return _Opened(draft.account, draft.tokens.access_token, None, draft)
+            return _Opened(draft.account, draft.tokens.access_token, draft)
         stored = await self._office.registry.credentials.get(new.credential_id or "")
         if stored is None:
             detail = "There is no such credential; GET /v1/credentials lists them."
@@ -110,7 +110,7 @@ class Making:
             detail = f"The credential {stored.id} is for the account {stored.account}."
             raise Declined("bad_body", detail, "account")
         token = await self._office.tokens.current(stored.id)
-        return _Opened(stored.account, token, stored.id, None)
+        return _Opened(stored.account, token, stored.id)
 
     async def _require_free(self, name: str, external_id: str | None) -> None:
         """Tells a name that is taken before the API is asked for minutes. Raises NameTaken."""
