@@ -30,8 +30,8 @@ from httpproxy.gateway.connection import Limits
 from httpproxy.gateway.descriptors import room_for
 from httpproxy.gateway.server import Doorway, Gateway
 from httpproxy.management.services import make_services
+from httpproxy.mutations.carrying import Sender
 from httpproxy.mutations.run import Mutations
-from httpproxy.mutations.sending import Sender
 from httpproxy.office import Office, make_reading, request_ids, wall_clock
 from httpproxy.settings.reading import Settings
 from httpproxy.sharing.leasing import Leasing

@@ -10,12 +10,12 @@ what is sent, and whether a batch is divided.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
 from providers.http import Request, Response
-from providers.record import JSON, Collection, Field
+from providers.record import EMPTY, JSON, Collection, Field, Schema
 
 
 class MutationKind(StrEnum):
@@ -29,16 +29,32 @@ class MutationKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Aim:
+    """What is to become of records of one collection, whichever they are.
+
+    match     ids of the fields that an UPSERT finds records by
+    typecast  the API is to make of any value what the field can hold
+    """
+
+    collection: Collection
+    kind: MutationKind
+    match: tuple[str, ...] = ()
+    typecast: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """One record of a mutation. `place` is its number in what the caller gave.
 
     key     names the record; None where the API chooses (CREATE) or finds it (UPSERT)
     values  field id -> value, as the API takes it
+    more    what is asked for it beside its fields (`Mutations.members`), as the API takes it
     """
 
     place: int
     key: tuple[str, ...] | None
     values: Mapping[str, JSON]
+    more: Mapping[str, JSON] = field(default_factory=lambda: EMPTY)
 
     @property
     def record_id(self) -> str | None:
@@ -47,14 +63,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One request, and the records that it is about. `match`: ids of the fields that an
-    UPSERT finds them by."""
+    """One request, what it aims at, and the records that it is about."""
 
     request: Request
-    collection: Collection
-    kind: MutationKind
+    aim: Aim
     records: tuple[Wanted, ...]
-    match: tuple[str, ...] = ()
 
 
 class Status(StrEnum):
@@ -104,6 +117,14 @@ class Blame(StrEnum):
     CALLER = "caller"
 
 
+# What a member's value is in a request. Raises ValueError, whose words follow "takes".
+Reading = Callable[[JSON], JSON]
+
+
+def _no_members(_collection: Collection, _schema: Schema) -> Mapping[str, Reading]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Mutations:
     """How an API is asked to change records.
@@ -112,21 +133,24 @@ class Mutations:
     written     (field, value that its column takes) -> as a request spells it. Raises
                 ValueError if it cannot be spelled
     most_match  how many fields an UPSERT may find records by
-    compose     (collection, kind, records, match) -> batches, each of a size that the API
-                takes, with the records in their order
+    compose     (aim, records) -> batches, each of a size that the API takes, with the
+                records in their order
     outcomes    (batch, answer) -> what became of its records, in their order; of an answer
                 below 500
     blame       whose fault an answer between 300 and 499 is
+    typecasts   it has an option to make of any value what a field can hold
+    members     (collection, schema of the sync) -> what a record that is CREATED, or a pair
+                that is UPSERTED, can have beside its fields, by name
     """
 
     kinds: Callable[[Collection], frozenset[MutationKind]]
     written: Callable[[Field, JSON], JSON]
     most_match: int
-    compose: Callable[
-        [Collection, MutationKind, Sequence[Wanted], Sequence[Field]], tuple[Batch, ...]
-    ]
+    compose: Callable[[Aim, Sequence[Wanted]], tuple[Batch, ...]]
     outcomes: Callable[[Batch, Response], tuple[Outcome, ...]]
     blame: Callable[[Response], Blame]
+    typecasts: bool = False
+    members: Callable[[Collection, Schema], Mapping[str, Reading]] = _no_members
 
 
 # --- what providers share ---------------------------------------------------------------

@@ -15,13 +15,15 @@ from typing import Final
 import orjson
 
 from providers.drafting import Names, listing, quoted
-from providers.mutating import MutationKind, Mutations, Wanted
+from providers.mutating import Aim, MutationKind, Mutations, Wanted
 from providers.plain import public_names
-from providers.record import JSON, Collection, ColumnType, Field
+from providers.record import JSON, Collection, ColumnType, Field, Schema
 from providers.values import Misfit, fit
 
 MOST_FAULTS: Final = 100
 LONGEST_KEY: Final = 500  # characters of a record's id
+
+_NO_SCHEMA: Final = Schema(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,9 @@ class Faulty(ValueError):
 class Asked:
     """A mutation as its caller spelled it. `match`: names of the fields to find records by.
 
-    `columns`: names of columns -> field ids, as further spellings.
+    columns   names of columns -> field ids, as further spellings
+    schema    of the sync, with the collections that records can be associated with
+    typecast  the API is to make of any value what its field can hold
     """
 
     collection: Collection
@@ -52,10 +56,12 @@ class Asked:
     records: Sequence[JSON]
     match: Sequence[str] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
+    schema: Schema = _NO_SCHEMA
+    typecast: bool = False
 
 
-def wanted(asked: Asked, api: Mutations) -> tuple[tuple[Wanted, ...], tuple[Field, ...]]:
-    """What the API is to be asked for, and the fields of an UPSERT's match.
+def wanted(asked: Asked, api: Mutations) -> tuple[Aim, tuple[Wanted, ...]]:
+    """What the API is to be asked for.
 
     Raises Faulty, which names every member that is wrong, up to a hundred of them.
     """
@@ -71,12 +77,13 @@ class _Reader:
         self._names = Names("field")
         self._faults: list[Fault] = []
         self._known = _spellings(asked)
+        self._members = api.members(asked.collection, asked.schema)
         # An association is named by its two records, whatever is done to it.
         keyed = asked.kind in (MutationKind.UPDATE, MutationKind.DELETE)
         self._is_pair = len(asked.collection.key) > 1
         self._needs_key = keyed or self._is_pair
 
-    def read(self) -> tuple[tuple[Wanted, ...], tuple[Field, ...]]:
+    def read(self) -> tuple[Aim, tuple[Wanted, ...]]:
         """Everything that is asked for. Raises Faulty."""
         asked = self._asked
         kinds = self._api.kinds(asked.collection)
@@ -85,6 +92,7 @@ class _Reader:
             of = quoted(asked.collection.name)
             said = f"{of} takes no {asked.kind}; it takes: {there}."
             raise Faulty([Fault("kind", said)])
+        self._typecast()
         match = tuple(self._match())
         found = []
         for place, record in enumerate(asked.records):
@@ -95,7 +103,16 @@ class _Reader:
                 break
         if self._faults:
             raise Faulty(self._faults[:MOST_FAULTS])
-        return tuple(found), match
+        merged = tuple(each.id for each in match)
+        return Aim(asked.collection, asked.kind, merged, asked.typecast), tuple(found)
+
+    def _typecast(self) -> None:
+        if not self._asked.typecast:
+            return
+        if not self._api.typecasts:
+            self._fault("typecast", "is no option of this API: leave it out.")
+        elif self._asked.kind is MutationKind.DELETE:
+            self._fault("typecast", "is for values that are written: leave it out.")
 
     def _match(self) -> Iterator[Field]:
         asked, most = self._asked, self._api.most_match
@@ -120,12 +137,36 @@ class _Reader:
             return None
         given = dict(record)
         key = self._key(where, given)
+        more = self._more(where, given)
         values = self._values(where, given)
         for each in match:
             if values.get(each.id) in (None, ""):
                 told = "is what the record is found by: give it a value."
                 self._fault(f"{where}.{each.name}", told)
-        return Wanted(place, key, values)
+        return Wanted(place, key, values, more)
+
+    def _more(self, where: str, given: dict[str, JSON]) -> Mapping[str, JSON]:
+        """What is asked for beside the fields, taken out of `given`. A field that can be
+        written keeps its name."""
+        found: dict[str, JSON] = {}
+        for name, reading in self._members.items():
+            known = self._known.get(name)
+            if name not in given or (known is not None and known.writable):
+                continue
+            value, member = given.pop(name), f"{where}.{name}"
+            if not self._may_have_more:
+                self._fault(member, "is for records that are created: leave it out.")
+                continue
+            try:
+                found[name] = reading(value)
+            except ValueError as error:
+                self._fault(member, f"{quoted(name)} takes {error}.")
+        return found
+
+    @property
+    def _may_have_more(self) -> bool:
+        kind = self._asked.kind
+        return kind is MutationKind.CREATE or (self._is_pair and kind is MutationKind.UPSERT)
 
     def _key(self, where: str, given: dict[str, JSON]) -> tuple[str, ...] | None:
         """What names the record, taken out of `given`."""
@@ -197,7 +238,7 @@ class _Reader:
 
     def _value(self, member: str, known: Field, value: JSON) -> JSON:
         try:
-            spelled = self._api.written(known, fit(known.column_type, value))
+            spelled = self._spelled(known, value)
             orjson.dumps(spelled)
         except Misfit:
             said = _TAKES.get(known.column_type, "another value")
@@ -209,6 +250,16 @@ class _Reader:
             return spelled
         self._fault(member, f"{quoted(known.name)} takes {said}.")
         return None
+
+    def _spelled(self, known: Field, value: JSON) -> JSON:
+        """The value as the API takes it. Raises Misfit, ValueError."""
+        try:
+            fitting = fit(known.column_type, value)
+        except Misfit:
+            if not self._asked.typecast:
+                raise
+            return value  # what becomes of it is the API's to say
+        return self._api.written(known, fitting)
 
     def _fault(self, member: str, said: str) -> None:
         self._faults.append(Fault(member, said))

@@ -34,6 +34,7 @@ _KINDS: Final = ("create", "update", "upsert", "delete")
 @click.argument("collection")
 @click.option("--data", help="Records as JSON, one or a list; else from standard input.")
 @click.option("--match", multiple=True, help="For upsert: a field that finds the record.")
+@click.option("--typecast", is_flag=True, help="Airtable makes of values what fits.")
 @click.option("--idempotency-key", help="What makes a repeat of the command safe.")
 @click.option("--await", "awaited", multiple=True, help="Wait for replica:NAME.")
 @click.option(
@@ -58,6 +59,7 @@ def mutate(
         "collection_id": given["collection"],
         "data": _records(data),
         "match": list(given["match"]),
+        "typecast": given["typecast"],
         "await_consumer_ids": list(given["awaited"]),
         "await_consumers_timeout": given["await_timeout"],
         "dry_run": given["dry_run"],

@@ -47,6 +47,11 @@ class RecordsToChange(Model):
         description="For upsert: the fields by which records are found. HubSpot takes one,"
         " which must be unique; Airtable up to three.",
     )
+    typecast: bool = Field(
+        default=False,
+        description="Airtable makes of a value what its field can hold, and new options where"
+        " there are none. Other providers have nothing like it, and refuse it.",
+    )
     await_consumer_ids: Names = Field(
         default=[],
         max_length=20,

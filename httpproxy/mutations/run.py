@@ -1,9 +1,9 @@
 """Runs mutations: from what is asked for to what became of each record.
 
-    read     the sync's collection, the fields, the values: everything wrong is told at once
-    claim    the caller's idempotency key, for this mutation as a whole
-    send     its batches, through the exchange (`sending`)
-    await    who is to have the result before the answer
+    repeat   was it begun before, under its key? (`repeating`)
+    read     the collection, the fields, the values: everything wrong is told (`asking`)
+    send     its batches, through the exchange (`sending`, `carrying`)
+    await    who is to have the result before the answer (`awaiting`)
 
 What is wrong with a mutation is found before anything is sent. What was sent is told in any
 case: from then on nothing here is an error but what became of no record.
@@ -12,40 +12,28 @@ case: from then on nothing here is an error but what became of no record.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from httpproxy.exchange.directory.syncs import Directory, Live, tables_of
-from httpproxy.exchange.forwarding import idempotency
 from httpproxy.exchange.forwarding.dryrun import DryRun
-from httpproxy.exchange.problems import Rejected
-from httpproxy.management.models import Wrong
-from httpproxy.management.naming import collection_named, public_id_of
 from httpproxy.management.problems import Declined
-from httpproxy.mutations.documents import (
-    Kind,
-    Mutated,
-    RecordError,
-    RecordResult,
-    RecordsToChange,
-)
+from httpproxy.mutations import asking, awaiting, repeating, telling
+from httpproxy.mutations.asking import Understood
+from httpproxy.mutations.carrying import Sender, Task
+from httpproxy.mutations.documents import Kind, Mutated, RecordsToChange
 from httpproxy.mutations.previewing import preview
-from httpproxy.mutations.sending import Halt, Sender, Sending, Task, Told
-from httpproxy.store.errors import StoreError
+from httpproxy.mutations.repeating import Key
+from httpproxy.mutations.sending import Halt, Sending
+from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Registry, Sync
-from httpproxy.store.replicas import Replica, Replicas, position
-from providers.http import Headers, Request
-from providers.mutating import ApiError, Batch, MutationKind
-from providers.mutating import Mutations as ProviderMutations
-from providers.record import Collection, Field
-from providers.wanted import Asked, Faulty, wanted
+from httpproxy.store.replicas import Replicas
+from providers.http import Headers
 
 T = TypeVar("T")
 
-REPLICA: Final = "replica:"
-MOST_NAMED: Final = 5  # of what is wrong, in the sentence
 MANY: Final = 500  # records, of some 30 µs each
 
 
@@ -55,18 +43,6 @@ class Caller:
 
     request_id: str
     headers: Headers
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """A mutation that was understood."""
-
-    live: Live
-    collection: Collection
-    kind: Kind
-    batches: tuple[Batch, ...]
-    task: Task
-    waits: tuple[Replica, ...]
 
 
 class Mutations:
@@ -120,36 +96,30 @@ class Mutations:
         Raises Declined for what is wrong with the mutation, and for a key whose earlier
         call is not settled; Rejected if nothing was sent, for a reason of ours; OSError.
         """
-        key = _key_of(caller.headers)
-        work = await self._understood(sync, asked, kind, caller)
+        text = repeating.text_of(caller.headers)
+        waits = awaiting.named(self._replicas, asked.await_consumer_ids)
+        live = await self._live(sync)
+        task = Task(live, caller.request_id)
         if asked.dry_run:
-            return await self._previewed(work)
-        task = work.task if key is None else await self._claimed(work, key)
+            return await self._previewed(task, await self._understood(live, asked, kind))
+        if text is None:
+            aim, records = await self._understood(live, asked, kind)
+        else:
+            (aim, records), repeated = await self._claimed(live, asked, kind, text)
+            task = Task(live, caller.request_id, text, repeated)
+        provider, count = live.provider, len(records)
+        batches = await _aside(count, lambda: provider.mutations.compose(aim, records))
         sending = Sending(self._sender, task, self._halt)
         with self._counted():
-            await sending.send(work.batches)
-        count = len(asked.data)
-        results = await _aside(count, lambda: _results(work, sending.told, count))
-        awaited = await self._awaited(work, results, asked.await_consumers_timeout)
-        return _document(work).model_copy(update={"results": results, "awaited": awaited})
+            await sending.send(batches)
+        told = sending.told
+        results = await _aside(count, lambda: telling.results(provider, aim, told, count))
+        seconds = asked.await_consumers_timeout
+        awaited = await awaiting.have_it(waits, self._sender.claims, results, seconds)
+        members = {"results": results, "awaited": awaited}
+        return telling.document(task, aim).model_copy(update=members)
 
     # --- what is asked for ---------------------------------------------------------------
-
-    async def _understood(
-        self, sync: Sync, asked: RecordsToChange, kind: Kind, caller: Caller
-    ) -> _Work:
-        live = await self._live(sync)
-        tables = await tables_of(live, self._registry)
-        name = asked.collection_id
-        collection = collection_named(live.provider, tables.schema, name, "collection_id")
-        names = tables.tables[collection.id].names
-        columns = {column: field_id for field_id, column in names.items()}
-        spelled = Asked(collection, MutationKind(kind), asked.data, asked.match, columns)
-        waits = tuple(self._waited_for(asked.await_consumer_ids))
-        api = live.provider.mutations
-        batches, match = await _aside(len(asked.data), lambda: _composed(spelled, api))
-        task = Task(live, caller.request_id, match)
-        return _Work(live, collection, kind, batches, task, waits)
 
     async def _live(self, sync: Sync) -> Live:
         """The sync as this process knows it; one that was just made is heard of now."""
@@ -161,155 +131,45 @@ class Mutations:
             raise Declined("unknown_sync", f"The sync {sync.name!r} is gone.", "sync_id")
         return live
 
-    def _waited_for(self, ids: Sequence[str]) -> list[Replica]:
-        """Who is to have the result. Raises Declined."""
-        found = []
-        for at, id_ in enumerate(dict.fromkeys(ids)):
-            replica = self._replicas.get(id_.removeprefix(REPLICA))
-            if not id_.startswith(REPLICA) or replica is None:
-                there = ", ".join(f"{REPLICA}{name}" for name in sorted(self._replicas.names()))
-                raise Declined(
-                    "unknown_consumer",
-                    f"Nobody of this name can be awaited; there are: {there or 'none'}."
-                    " The setting `replicas` names them.",
-                    f"await_consumer_ids[{at}]",
-                )
-            found.append(replica)
-        return found
+    async def _understood(self, live: Live, asked: RecordsToChange, kind: Kind) -> Understood:
+        """What the API is to be asked for, by the schema as it is now. Raises Declined."""
+        tables = await tables_of(live, self._registry)
+        return await _read(live, tables, asked, kind)
 
-    async def _claimed(self, work: _Work, key: str) -> Task:
-        """The task with the caller's key, which stands for this very mutation from now on.
-
-        Raises Declined (422) if it stands for another.
-        """
-        mark = _mark_of(work.batches)
-        sync_id = work.live.sync.id
-        before = await self._sender.claims.claim(sync_id, f"mutation {key}", mark)
-        if before not in (None, mark):
-            raise Declined(
-                "idempotency_key_reused",
-                "This Idempotency-Key belongs to a mutation of other records or values, or the"
-                " fields have changed since. Nothing was sent; use a new key.",
-                "Idempotency-Key",
-            )
-        task = work.task
-        return Task(task.live, task.request_id, task.match, key, before is not None)
+    async def _claimed(
+        self, live: Live, asked: RecordsToChange, kind: Kind, text: str
+    ) -> tuple[Understood, bool]:
+        """The same, under the caller's key, which stands for this mutation from now on; and
+        whether it did before. Raises Declined."""
+        claims, count = self._sender.claims, len(asked.data)
+        mark = await _aside(count, lambda: repeating.mark_of(asked, kind))
+        key = Key(live.sync.id, text, mark)
+        tables = await tables_of(live, self._registry)
+        found = await repeating.before(claims, key, tables.schema)
+        if found is not None:
+            return found, True
+        understood = await _read(live, tables, asked, kind)
+        found = await repeating.claim(claims, key, understood, tables.schema)
+        return (understood, False) if found is None else (found, True)
 
     # --- what becomes of it --------------------------------------------------------------
 
-    async def _previewed(self, work: _Work) -> Mutated:
-        sending = Sending(self._sender, work.task)
-        told = await preview(work.batches, lambda batch: sending.shown(batch, self._dry_run))
-        return _document(work).model_copy(update={"dry_run": True, "preview": told})
+    async def _previewed(self, task: Task, understood: Understood) -> Mutated:
+        aim, records = understood
+        sending = Sending(self._sender, task)
+        batches = task.live.provider.mutations.compose(aim, records)
+        told = await preview(batches, lambda batch: sending.shown(batch, self._dry_run))
+        members = {"dry_run": True, "preview": told}
+        return telling.document(task, aim).model_copy(update=members)
 
-    async def _awaited(
-        self, work: _Work, results: Sequence[RecordResult], seconds: float
-    ) -> bool | None:
-        """Whether all who were to be awaited have what was committed; None for nobody."""
-        if not work.waits:
-            return None
-        if any(result.committed == "deferred" for result in results):
-            return False  # there is nothing yet that they could have
-        try:
-            reached = position(await self._sender.claims.position())
-        except (StoreError, ValueError):
-            return False
-        waits = (replica.reaches(reached, seconds) for replica in work.waits)
-        return all(each.reached for each in await asyncio.gather(*waits))
+
+async def _read(
+    live: Live, tables: SyncTables, asked: RecordsToChange, kind: Kind
+) -> Understood:
+    spelled = asking.spelled_by(live.provider, tables, asked, kind)
+    return await _aside(len(asked.data), lambda: asking.understood(spelled, live.provider))
 
 
 async def _aside(count: int, work: Callable[[], T]) -> T:
     """The work's result; with many records it is done in a thread, for others go on."""
     return await asyncio.to_thread(work) if count > MANY else work()
-
-
-def _composed(
-    asked: Asked, api: ProviderMutations
-) -> tuple[tuple[Batch, ...], tuple[Field, ...]]:
-    """The batches, and the fields that an upsert finds records by. Raises Declined."""
-    try:
-        records, match = wanted(asked, api)
-    except Faulty as faulty:
-        raise _declined(faulty) from faulty
-    return api.compose(asked.collection, asked.kind, records, match), match
-
-
-def _results(work: _Work, told: Mapping[int, Told], count: int) -> list[RecordResult]:
-    return [_result(work, place, told.get(place)) for place in range(count)]
-
-
-def _key_of(headers: Headers) -> str | None:
-    """The caller's idempotency key. Raises Declined."""
-    try:
-        claim = idempotency.claim_of(Request("", "", "", headers), lambda: b"")
-    except Rejected as rejected:
-        raise Declined("bad_parameter", rejected.detail, idempotency.HEADER) from rejected
-    return None if claim is None else claim.key
-
-
-def _mark_of(batches: Sequence[Batch]) -> bytes:
-    """Tells whether two mutations are the same: all that they ask the API for is."""
-    marks = (idempotency.fingerprint(batch.request) for batch in batches)
-    return idempotency.fingerprint(Request("", "", "", body=b"".join(marks)))
-
-
-def _declined(faulty: Faulty) -> Declined:
-    """Everything that is wrong, member by member; nothing was sent."""
-    wrongs = [Wrong(member=f.member, detail=f.said) for f in faulty.faults]
-    said = " ".join(f"{each.member}: {each.detail}" for each in wrongs[:MOST_NAMED])
-    more = len(wrongs) - MOST_NAMED
-    return Declined(
-        "bad_body",
-        f"{said} And {more} more." if more > 0 else said,
-        wrongs[0].member,
-        errors=[each.model_dump() for each in wrongs],
-    )
-
-
-def _document(work: _Work) -> Mutated:
-    return Mutated(
-        mutation_id=work.task.request_id,
-        sync_id=work.live.sync.id,
-        collection_id=public_id_of(work.live.provider, work.collection),
-        kind=work.kind,
-    )
-
-
-def _result(work: _Work, place: int, told: Told | None) -> RecordResult:
-    if told is None or told.outcome is None:
-        said = None if told is None else _said(told)
-        return RecordResult(index=place, status="not_sent", upstream_id=None, error=said)
-    outcome = told.outcome
-    data = None
-    if outcome.data is not None:
-        data = work.live.provider.plain(work.collection, outcome.data)
-    return RecordResult(
-        index=place,
-        status=outcome.status.value,
-        upstream_id=outcome.record_id,
-        created=outcome.created,
-        data=data,
-        error=_said(told),
-        committed=told.committed,
-    )
-
-
-def _said(told: Told) -> RecordError | None:
-    error: ApiError | None = told.error
-    if error is None:
-        return None
-    return RecordError(
-        status=error.status,
-        message=error.message,
-        code=told.code,
-        body=error.body,
-        together=error.together,
-    )
-
-
-def counted(results: Sequence[RecordResult]) -> Mapping[str, int]:
-    """How many records there are of each status, of those that there are."""
-    found: dict[str, int] = {}
-    for result in results:
-        found[result.status] = found.get(result.status, 0) + 1
-    return found

@@ -20,6 +20,7 @@ from providers.body import read_json
 from providers.http import Request, Response
 from providers.mutating import (
     OF_THE_CALLER,
+    Aim,
     ApiError,
     Batch,
     Blame,
@@ -31,7 +32,7 @@ from providers.mutating import (
     all_of,
     chunks,
 )
-from providers.record import JSON, Collection, Field
+from providers.record import JSON, Field
 from providers.spec import Unreadable
 
 _MOST_MERGED: Final = 3
@@ -52,34 +53,25 @@ def written(field: Field, value: JSON) -> JSON:
     return spelled
 
 
-def compose(
-    collection: Collection,
-    kind: MutationKind,
-    records: Sequence[Wanted],
-    match: Sequence[Field],
-) -> tuple[Batch, ...]:
-    """The requests that do it, ten records in each. `collection` is of `discover`."""
-    merged = tuple(each.id for each in match)
-    return tuple(
-        Batch(_request(collection, kind, chunk, merged), collection, kind, chunk, merged)
-        for chunk in chunks(records, BATCH)
-    )
+def compose(aim: Aim, records: Sequence[Wanted]) -> tuple[Batch, ...]:
+    """The requests that do it, ten records in each. The collection is of `discover`."""
+    return tuple(Batch(_request(aim, chunk), aim, chunk) for chunk in chunks(records, BATCH))
 
 
-def _request(
-    collection: Collection, kind: MutationKind, records: Sequence[Wanted], match: Sequence[str]
-) -> Request:
-    path = table_path(collection)
-    if kind is MutationKind.DELETE:
+def _request(aim: Aim, records: Sequence[Wanted]) -> Request:
+    path = table_path(aim.collection)
+    if aim.kind is MutationKind.DELETE:
         ids = (f"records%5B%5D={quote(each.record_id or '', safe='')}" for each in records)
         return request("DELETE", f"{path}?{'&'.join(ids)}")
     body: dict[str, JSON] = {
         "records": [_record(each) for each in records],
         "returnFieldsByFieldId": True,
     }
-    if kind is MutationKind.UPSERT:
-        body["performUpsert"] = {"fieldsToMergeOn": [*match]}
-    return json_request("POST" if kind is MutationKind.CREATE else "PATCH", path, body)
+    if aim.typecast:
+        body["typecast"] = True
+    if aim.kind is MutationKind.UPSERT:
+        body["performUpsert"] = {"fieldsToMergeOn": [*aim.match]}
+    return json_request("POST" if aim.kind is MutationKind.CREATE else "PATCH", path, body)
 
 
 def _record(each: Wanted) -> JSON:
@@ -100,7 +92,7 @@ def outcomes(batch: Batch, response: Response) -> tuple[Outcome, ...]:
         return all_of(batch, Outcome(Status.APPLIED))
     made = answer.get("createdRecords") if isinstance(answer, dict) else None
     return tuple(
-        _applied(batch.kind, one, record, made)
+        _applied(batch.aim.kind, one, record, made)
         for one, record in zip(batch.records, found, strict=True)
     )
 
@@ -138,4 +130,5 @@ MUTATIONS: Final = Mutations(
     compose=compose,
     outcomes=outcomes,
     blame=blame,
+    typecasts=True,
 )

@@ -9,7 +9,7 @@ first with whom it associates, and what two schemas rule out is not asked for.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Final
 
 from providers.http import Request, Response
@@ -19,6 +19,7 @@ from providers.hubspot.objects import (
     PAIR_PREFIX,
     STANDARD,
     ObjectType,
+    label_alias,
     object_collection,
     pair_collection,
     pair_id,
@@ -189,8 +190,11 @@ def _association_types(
             raise
         # Between two types there is a table even if its types may not be looked at.
         return frozenset() if origin.id != target.id and no.response.status == 403 else None
-    found = frozenset(
-        type_alias(origin.id, id_of(each.get("category")), id_of(each.get("typeId")))
-        for each in objects_of(body.get("results"))
-    )
-    return found or None
+    return frozenset(_aliases(origin, body)) or None
+
+
+def _aliases(origin: Collection, body: Mapping[str, JSON]) -> Iterator[str]:
+    for each in objects_of(body.get("results")):
+        category, type_id = id_of(each.get("category")), id_of(each.get("typeId"))
+        yield type_alias(origin.id, category, type_id)
+        yield label_alias(origin.id, category, type_id, id_of(each.get("label")))

@@ -5,23 +5,26 @@ of the rest input by input (207). Some batches it refuses whole all the same: up
 email, two inputs with one unique value. Results come in no certain order, so they are told
 apart by trace id, or by what they say.
 
-Associations are made by their default type, and taken away with all their labels.
+Associations are made by their default type or with labels, and taken away with all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Final
 
 from providers.http import Request, Response
 from providers.hubspot.batches import PAIRS, RECORDS
 from providers.hubspot.calls import error_body, post, segment
 from providers.hubspot.fields import to_property
+from providers.hubspot.linking import LABELS, members
 from providers.hubspot.objects import is_pair
 from providers.hubspot.plain import pair_data
 from providers.hubspot.shapes import id_of, object_of, objects_of, partly_failed
 from providers.mutating import (
     OF_THE_CALLER,
+    Aim,
     ApiError,
     Batch,
     Blame,
@@ -61,49 +64,51 @@ def written(field: Field, value: JSON) -> JSON:
     return to_property(field.column_type, value)
 
 
-def compose(
-    collection: Collection,
-    kind: MutationKind,
-    records: Sequence[Wanted],
-    match: Sequence[Field],
-) -> tuple[Batch, ...]:
+def compose(aim: Aim, records: Sequence[Wanted]) -> tuple[Batch, ...]:
     """The requests that do it, a hundred records in each, or two thousand associations."""
-    by = tuple(each.id for each in match)
-    make = _pairs_request if is_pair(collection) else _records_request
+    if is_pair(aim.collection):
+        return tuple(_pair_batches(aim, records))
     return tuple(
-        Batch(make(collection, kind, chunk, by), collection, kind, chunk, by)
-        for chunk in chunks(records, PAIRS if is_pair(collection) else RECORDS)
+        Batch(_records_request(aim, chunk), aim, chunk) for chunk in chunks(records, RECORDS)
     )
 
 
-def _records_request(
-    collection: Collection, kind: MutationKind, records: Sequence[Wanted], match: Sequence[str]
-) -> Request:
-    path = f"/crm/v3/objects/{segment(collection.id)}/batch/{_VERBS[kind]}"
-    return post(path, {"inputs": [_input(kind, each, match) for each in records]})
+def _records_request(aim: Aim, records: Sequence[Wanted]) -> Request:
+    path = f"/crm/v3/objects/{segment(aim.collection.id)}/batch/{_VERBS[aim.kind]}"
+    return post(path, {"inputs": [_input(aim, each) for each in records]})
 
 
-def _input(kind: MutationKind, each: Wanted, match: Sequence[str]) -> JSON:
-    if kind is MutationKind.DELETE:
+def _input(aim: Aim, each: Wanted) -> JSON:
+    if aim.kind is MutationKind.DELETE:
         return {"id": each.record_id}
     named: dict[str, JSON] = {} if each.key is None else {"id": each.key[0]}
     values = dict(each.values)
-    for name in match:
+    for name in aim.match:
         named = {"id": values.pop(name), "idProperty": name}
-    return {**named, "properties": values, _TRACE: str(each.place)}
+    return {**named, "properties": values, **each.more, _TRACE: str(each.place)}
 
 
-def _pairs_request(
-    collection: Collection, kind: MutationKind, records: Sequence[Wanted], _match: Sequence[str]
-) -> Request:
-    left, right = (segment(field.type) for field in collection.fields[:2])
+def _pair_batches(aim: Aim, records: Sequence[Wanted]) -> Iterator[Batch]:
+    """Batches of pairs: with labels they take another call than without."""
+    for labelled, group in groupby(records, lambda each: bool(each.more.get(LABELS))):
+        for chunk in chunks(group, PAIRS):
+            yield Batch(_pairs_request(aim, chunk, labelled=labelled), aim, chunk)
+
+
+def _pairs_request(aim: Aim, records: Sequence[Wanted], *, labelled: bool) -> Request:
+    left, right = (segment(field.type) for field in aim.collection.fields[:2])
     path = f"/crm/v4/associations/{left}/{right}/batch"
     keys = [each.key for each in records if each.key is not None]
-    if kind is MutationKind.DELETE:
+    if aim.kind is MutationKind.DELETE:
         gone: list[JSON] = [{"from": {"id": one}, "to": [{"id": other}]} for one, other in keys]
         return post(f"{path}/archive", {"inputs": gone})
-    made: list[JSON] = [{"from": {"id": one}, "to": {"id": other}} for one, other in keys]
-    return post(f"{path}/associate/default", {"inputs": made})
+    types = [{"types": each.more[LABELS]} if labelled else {} for each in records]
+    made: list[JSON] = [
+        {"from": {"id": one}, "to": {"id": other}, **type_}
+        for (one, other), type_ in zip(keys, types, strict=True)
+    ]
+    verb = "create" if labelled else "associate/default"
+    return post(f"{path}/{verb}", {"inputs": made})
 
 
 # --- answers ----------------------------------------------------------------------------
@@ -127,7 +132,7 @@ class _Answer:
         self._partly = partly
         self._results = list(objects_of(body.get("results")))
         self._errors = list(objects_of(body.get("errors")))
-        self._is_pair = is_pair(batch.collection)
+        self._is_pair = is_pair(batch.aim.collection)
         self._by_name = {name: r for r in self._results for name in self._names_of(r)}
         self._failed = {name: e for e in self._errors for name in _context(e, self._is_pair)}
         named = {id(error) for error in self._failed.values()}
@@ -153,8 +158,10 @@ class _Answer:
 
     def _applied(self, one: Wanted, result: dict[str, JSON]) -> Outcome:
         if self._is_pair:
-            return Outcome(Status.APPLIED, one.record_id, pair_data(one.key or ()))
-        created = result.get("new") if self._batch.kind is MutationKind.UPSERT else None
+            labels = result.get("labels")
+            told = pair_data(one.key or (), labels if isinstance(labels, list) else None)
+            return Outcome(Status.APPLIED, one.record_id, told)
+        created = result.get("new") if self._batch.aim.kind is MutationKind.UPSERT else None
         return Outcome(
             Status.APPLIED,
             id_of(result.get("id")) or one.record_id,
@@ -164,7 +171,7 @@ class _Answer:
 
     @property
     def _archives(self) -> bool:
-        return self._batch.kind is MutationKind.DELETE
+        return self._batch.aim.kind is MutationKind.DELETE
 
     @property
     def _tells_of_all(self) -> bool:
@@ -176,7 +183,7 @@ class _Answer:
         yield ("trace", str(one.place))
         if one.key is not None:
             yield one.key
-        for name in self._batch.match:
+        for name in self._batch.aim.match:
             yield (name, str(one.values.get(name)).lower())
 
     def _names_of(self, result: Mapping[str, JSON]) -> Iterator[tuple[str, ...]]:
@@ -186,10 +193,10 @@ class _Answer:
         if trace := id_of(result.get(_TRACE)):
             yield ("trace", trace)
             return
-        if self._batch.kind is not MutationKind.CREATE:
+        if self._batch.aim.kind is not MutationKind.CREATE:
             yield (id_of(result.get("id")),)
         properties = object_of(result.get("properties"))
-        for name in self._batch.match:
+        for name in self._batch.aim.match:
             yield (name, str(properties.get(name)).lower())
 
 
@@ -233,4 +240,5 @@ MUTATIONS: Final = Mutations(
     compose=compose,
     outcomes=outcomes,
     blame=blame,
+    members=members,
 )

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from providers.record import Collection, ColumnType, Field, Schema
+from providers.record import JSON, Collection, ColumnType, Field, Schema
 
 PAIR_PREFIX: Final = "associations_"
 
@@ -197,6 +197,30 @@ def type_alias(from_id: str, category: str, type_id: int | str) -> str:
     are discovered and become aliases of the pair.
     """
     return f"{from_id}>{category}:{type_id}"
+
+
+def label_alias(from_id: str, category: str, type_id: str, label: str) -> str:
+    """A type with its label, as seen from one end; the label of the plain type is "".
+
+    It follows the alias of the type (`type_alias`), so that what a label stands for is
+    known wherever the pair is.
+    """
+    return f"{type_alias(from_id, category, type_id)}>{label}"
+
+
+def types_from(pair: Collection, from_id: str) -> dict[str, dict[str, JSON]]:
+    """Label -> the association type, as a request spells it, from one end of a pair."""
+    found: dict[str, dict[str, JSON]] = {}
+    for alias in sorted(pair.aliases):
+        origin, _, rest = alias.partition(">")
+        spelled, arrow, label = rest.partition(">")
+        category, _, type_id = spelled.partition(":")
+        if origin == from_id and arrow and type_id.isdecimal():
+            found.setdefault(
+                label,
+                {"associationCategory": category, "associationTypeId": int(type_id)},
+            )
+    return found
 
 
 def _end(field_id: str, objects: Collection, column: str) -> Field:

@@ -8,8 +8,9 @@ from neighbours.airtable_house import open_airtable
 from neighbours.keyring import new_key
 from neighbours.walkthrough import Walk, steps
 
+from httpproxy.mutations.carrying import MOST_REPEATS
 from httpproxy.mutations.documents import LONGEST_WAIT, WAIT, Mutation
-from httpproxy.mutations.sending import MOST_DIVISIONS, MOST_REPEATS
+from httpproxy.mutations.sending import MOST_DIVISIONS
 
 PAGE = Path(__file__).parents[2] / "docs" / "mutations.md"
 

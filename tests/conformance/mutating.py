@@ -115,16 +115,15 @@ class Desk:
 
     def asked(self, kind: str, records: Sequence[Any], *match: str, of: str = "") -> Asked:
         collection = self.collection_of(of or self.ground.collection)
-        return Asked(collection, MutationKind(kind), records, match)
+        return Asked(collection, MutationKind(kind), records, match, schema=self.schema)
 
     def wanted(self, kind: str, records: Sequence[Any], *match: str) -> tuple[Wanted, ...]:
-        return wanted(self.asked(kind, records, *match), self.api)[0]
+        return wanted(self.asked(kind, records, *match), self.api)[1]
 
     def mutate(self, kind: str, records: Sequence[Any], *match: str, of: str = "") -> Mutated:
         """Sends a mutation, batch by batch; no batch is divided."""
         asked = self.asked(kind, records, *match, of=of)
-        read, by = wanted(asked, self.api)
-        batches = self.api.compose(asked.collection, asked.kind, read, by)
+        batches = self.api.compose(*wanted(asked, self.api))
         answers = [self.account.call(batch.request) for batch in batches]
         told = [
             outcome

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import psycopg
 import pytest
@@ -21,7 +22,7 @@ from httpproxy.mutations import run, sending
 from httpproxy.mutations.documents import RecordsToChange
 from httpproxy.mutations.run import Caller
 from httpproxy.store.errors import Unavailable
-from httpproxy.store.intents.claims import Claims
+from httpproxy.store.intents.claims import Claimed, Claims
 
 
 @pytest.fixture
@@ -210,6 +211,34 @@ async def test_records_that_are_not_there_are_told_from_those_that_are(here: Air
     assert here.at.rows() == {}
 
 
+async def test_with_typecast_an_option_is_made_and_rows_have_what_the_api_made(
+    here: Airtable,
+):
+    given = {
+        "Choice": "Blue",
+        "Amount": "12.5",
+        "Done": "checked",
+        "Tags": "b, new",
+    }
+    refused = await here.client.run("create", given)
+    assert (refused.status, await here.calls()) == (400, 0)
+    told = await here.client.run("create", given, "key", typecast=True)
+    assert told.status == 200, told.body
+    (record,) = told.each("upstream_id")
+    truth, row = here.at.truth(record)["fields"], here.at.rows()[record]
+    assert told.results[0]["data"] == {"id": record, "createdTime": ANY, **truth}
+    assert (row["choice"], row["amount"], row["tags"]) == ("Blue", 12.5, truth["Tags"])
+    # What the option is for is part of what a key stands for.
+    other = await here.client.run("create", {"Choice": "Blue"}, "key")
+    assert other.body["code"] == "idempotency_key_reused"
+    told = await here.client.run(
+        "upsert", {"Choice": "Green", "Name": "x"}, match=["Name"], typecast=True
+    )
+    assert here.at.rows()[told.each("upstream_id")[0]]["choice"] == "Green"
+    told = await here.client.run("delete", [record], typecast=True)
+    assert (told.status, told.body["member"]) == (400, "typecast")
+
+
 # --- what nobody knows ------------------------------------------------------------------------
 
 
@@ -392,10 +421,10 @@ async def test_if_the_database_goes_away_in_between_what_was_done_is_told(
     data[13] = {"Choice": "nope"}
     keep = Claims.claim
 
-    async def claim(self: Claims, sync_id: str, key: str, mark: bytes) -> bytes | None:
-        if mark == b"divided":
+    async def claim(self: Claims, sync_id: str, key: str, *what: bytes) -> Claimed | None:
+        if what == (b"divided",):
             raise Unavailable("the database is away")
-        return await keep(self, sync_id, key, mark)
+        return await keep(self, sync_id, key, *what)
 
     with monkeypatch.context() as patched:
         patched.setattr(Claims, "claim", claim)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from mutations.mutating_api import HubSpot, hubspot
+from psycopg.sql import SQL, Identifier
 
 from providers.hubspot.provider import HUBSPOT
 
@@ -117,3 +120,86 @@ async def test_associations_are_made_and_taken_away(here: HubSpot):
     assert told.status == 200, told.body
     assert not {(COMPANY, MARY), (OTHER, GRACE)} & here.at.pairs()
     assert (await pairs.run("update", given[:1])).body["member"] == "kind"
+
+
+async def test_a_new_record_is_associated_at_once_or_not_made(here: HubSpot):
+    data: list[dict[str, Any]] = [
+        {"firstname": "one", "associations": {"company": [COMPANY, int(OTHER)]}},
+        {"firstname": "two", "associations": {"hubspot:company": "1"}},
+        {"firstname": "three"},
+    ]
+    told = await here.client.run("create", data, "key")
+    assert told.status == 207, told.body
+    assert told.each("status") == ["applied", "failed", "applied"]
+    one, _, three = told.each("upstream_id")
+    assert {pair for pair in here.at.pairs() if pair[1] in (one, three)} == {
+        (COMPANY, one),
+        (OTHER, one),
+    }
+    assert (await here.client.run("create", data, "key")).results == told.results
+    assert (
+        "firstname"
+        in (await here.client.run("create", data, dry_run=True)).body["preview"]["changes"][0][
+            "new"
+        ]
+    )
+
+
+async def test_associations_that_cannot_be_are_told_before_anything_is_sent(here: HubSpot):
+    for given, said in (
+        ({"deal": ["1"]}, 'no "deal"; there are: "company"'),
+        ({"company": [True]}, "ids of their records"),
+        (["17"], "collections and ids"),
+    ):
+        told = await here.client.run("create", {"firstname": "x", "associations": given})
+        assert (told.status, told.body["member"]) == (400, "data[0].associations")
+        assert said in told.body["detail"]
+    told = await here.client.run("update", {"id": MARY, "associations": {"company": "1"}})
+    assert "for records that are created" in told.body["detail"]
+    told = await here.client.run("create", {"firstname": "x"}, typecast=True)
+    assert (told.status, told.body["member"]) == (400, "typecast")
+
+
+async def test_labels_are_written_by_their_names_and_kept_beside_those_there_are(here: HubSpot):
+    pairs = replace(here.client, collection="associations_company_contact")
+    key = f"{COMPANY}:{MARY}"
+    given = [{"id": key, "labels": ["Billing"]}, {"company_id": OTHER, "contact_id": GRACE}]
+    told = await pairs.run("create", given)
+    assert 'no "Billing"; there are: "Advised by", "Primary"' in told.body["detail"]
+    label = {"name": "billing", "label": "Billing", "inverseLabel": "Billed by"}
+    path = "/crm/v4/associations/company/contact/labels"
+    assert (await asyncio.to_thread(here.at.post, path, label)).ok
+    async with asyncio.timeout(60):
+        while (told := await pairs.run("create", given)).status == 400:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # until the new label is known
+    assert told.status == 200, told.body
+    assert told.results[0]["data"]["labels"] == ["Billing"]
+    assert told.results[1]["data"] == {"id": f"{OTHER}:{GRACE}", **given[1]}
+    assert labels_of(here)[COMPANY, MARY] == ["Billing"]
+    told = await pairs.run("upsert", {"id": key, "labels": ["Primary"]})
+    assert told.status == 200, told.body
+    assert told.results[0]["data"]["labels"] == ["Primary"]
+    token, path = (
+        HUBSPOT.sandbox.token,
+        f"/crm/v4/objects/company/{COMPANY}/associations/contact",
+    )
+    (types,) = (
+        each["associationTypes"]
+        for each in here.at.apis.ask(HUBSPOT.hosts[0], token, "GET", path)["results"]
+        if str(each["toObjectId"]) == MARY
+    )
+    assert {each["label"] for each in types} == {None, "Billing", "Primary"}
+    for wrong in (["Billed by"], "Billing", [1]):
+        told = await pairs.run("create", {"id": key, "labels": wrong})
+        assert (told.status, told.body["member"]) == (400, "data[0].labels")
+    assert (await pairs.run("delete", [key])).status == 200
+    assert (COMPANY, MARY) not in here.at.pairs()
+
+
+def labels_of(here: HubSpot) -> dict[tuple[str, str], list[str]]:
+    """The labels of each association, in its row."""
+    query = SQL("SELECT company_id, contact_id, labels FROM {}").format(
+        Identifier(here.at.sync.schema_name, "associations_company_contact")
+    )
+    with psycopg.connect(here.at.house.dsn) as connection:
+        return {(row[0], row[1]): row[2] for row in connection.execute(query)}

@@ -7,7 +7,8 @@ from typing import Final, cast
 from httpproxy.api.operations import Answer, Ask, Operation
 from httpproxy.management.problems import Declined
 from httpproxy.mutations.documents import Kind, Mutated, Mutation, RecordsToChange
-from httpproxy.mutations.run import Caller, counted
+from httpproxy.mutations.run import Caller
+from httpproxy.mutations.telling import counted
 
 _KINDS: Final[tuple[Kind, ...]] = ("create", "update", "upsert", "delete")
 _PROBLEMS: Final = (

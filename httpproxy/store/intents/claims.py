@@ -6,6 +6,7 @@ which request, is kept here: in the same table, so that a key is forgotten like 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from httpproxy.store.database import Database
@@ -14,15 +15,25 @@ from httpproxy.store.queries import load
 _SQL: Final = load("intents/claims.sql")
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a key stands for: the fingerprint tells others from it, `body` is its claimer's."""
+
+    fingerprint: bytes
+    body: bytes
+
+
 class Claims:
     """Claims keys. Raises Unavailable when the database is away."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, sync_id: str, key: str, fingerprint: bytes) -> bytes | None:
+    async def claim(
+        self, sync_id: str, key: str, fingerprint: bytes, body: bytes = b""
+    ) -> Claimed | None:
         """None if the key is claimed by this call; else what it was claimed with before."""
-        named = {"sync_id": sync_id, "key": key, "fingerprint": fingerprint}
+        named = {"sync_id": sync_id, "key": key, "fingerprint": fingerprint, "body": body}
         while True:
             async with self._database.connection() as connection:
                 done = await connection.execute(_SQL["claim"], named)
@@ -32,12 +43,14 @@ class Claims:
             if found is not None:  # else it was forgotten a moment ago
                 return found
 
-    async def claimed(self, sync_id: str, key: str) -> bytes | None:
+    async def claimed(self, sync_id: str, key: str) -> Claimed | None:
         """What the key was claimed with, None if nobody has."""
         named = {"sync_id": sync_id, "key": key}
         async with self._database.connection() as connection:
             row = await (await connection.execute(_SQL["claimed"], named)).fetchone()
-        return None if row is None else bytes(row["fingerprint"])
+        if row is None:
+            return None
+        return Claimed(bytes(row["fingerprint"]), bytes(row["body"] or b""))
 
     async def position(self) -> str:
         """A token (as of a receipt) that stands at or behind every commit so far."""
