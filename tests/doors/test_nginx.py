@@ -7,14 +7,16 @@ tables of exchanges, which run behind nginx too, see both together.
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import orjson
 import pytest
 import pytest_asyncio
 from neighbours import h2
+from neighbours.deadends import refusing
 from neighbours.nginx import ADDRESS, CONSOLE_NAME, PROXY_NAME, Nginx, open_nginx
 from neighbours.problem import assert_problem, by_nginx
 from neighbours.rawclient import Answer, connect, request_bytes
@@ -47,8 +49,17 @@ async def hasty(
     recorder: Recorder, console: Recorder, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Nginx]:
     """nginx with less patience, and two gateways, one of which is down."""
-    with socket.create_server((ADDRESS, 0)) as reserved:
-        nobody = reserved.getsockname()[1]
+    with refusing() as nowhere:
+        async with _hasty(
+            recorder, console, tmp_path_factory.mktemp("hasty"), nowhere.rpartition(":")[2]
+        ) as running:
+            yield running
+
+
+@asynccontextmanager
+async def _hasty(
+    recorder: Recorder, console: Recorder, folder: Path, nobody: str
+) -> AsyncIterator[Nginx]:
     server = f"server {ADDRESS}:{recorder.port} max_fails=2 fail_timeout=5s;"
     changes = {
         server: f"{server.replace('max_fails=2', 'max_fails=0')}\n"
@@ -64,7 +75,6 @@ async def hasty(
         "limit_conn connections 256;": "limit_conn connections 3;",
         "allow 127.0.0.1; ": "allow 192.0.2.1; ",
     }
-    folder = tmp_path_factory.mktemp("hasty")
     async with open_nginx(folder, recorder.port, console.port, changes) as running:
         yield running
 

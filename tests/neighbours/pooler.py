@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,7 @@ import psycopg
 
 from httpproxy.store.embedded.cluster import environment
 from httpproxy.store.embedded.premises import _new_servant
+from neighbours.ports import free_port
 
 SETTINGS = """
 [databases]
@@ -46,9 +46,7 @@ def open_pooler(dsn: str) -> Iterator[str]:
     binary = program()
     assert binary is not None, "pgbouncer is not installed: apt-get install pgbouncer"
     at = urlsplit(dsn)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     # It refuses to run as root, and so it runs as whoever the server runs as.
     folder = Path(tempfile.mkdtemp(prefix="httpproxy-pooler-"))
     servant = _new_servant()
@@ -72,7 +70,7 @@ def open_pooler(dsn: str) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(5)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

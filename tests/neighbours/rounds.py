@@ -1,4 +1,5 @@
-"""Times that a machine which stands still for a moment may spoil, measured in rounds.
+"""Waiting for what others do; and times that a machine which stands still for a moment may
+spoil, measured in rounds.
 
 What the code waits for, it waits for in every round; what the machine adds, it adds to some.
 So a bound on time holds if one round keeps to it, and is broken if none does.
@@ -6,6 +7,7 @@ So a bound on time holds if one round keeps to it, and is broken if none does.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -32,3 +34,10 @@ async def least_time(work: Callable[[], Awaitable[object]], below: float) -> flo
         return time.monotonic() - began
 
     return await least(timed, below)
+
+
+async def until(holds: Callable[[], Awaitable[object]]) -> None:
+    """Waits, a minute at most, until what others do has come about."""
+    async with asyncio.timeout(60):
+        while not await holds():  # noqa: ASYNC110 - those others tell nobody
+            await asyncio.sleep(0.02)

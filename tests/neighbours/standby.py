@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from httpproxy.store.embedded import cluster
 from httpproxy.store.embedded.binaries import Binaries, find_binaries
 from httpproxy.store.embedded.premises import Servant, existing, within_reach
 from httpproxy.store.embedded.server import EmbeddedPostgres
+from neighbours.ports import free_port
 
 QUICK = {"fsync": "off", "full_page_writes": "off"}
 
@@ -68,13 +68,6 @@ class Pair:
         self.control("promote", "-w")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _run(servant: Servant, *command: str | Path, password: str = "") -> None:
     subprocess.run(
         command,
@@ -98,7 +91,7 @@ def open_pair(folder: Path) -> Iterator[Pair]:
         home = folder / "standby"
         home.mkdir()
         servant.hand_over(home, 0o700)
-        data, port = home / "data", _free_port()
+        data, port = home / "data", free_port()
         at = urlsplit(primary.dsn)  # without the password: a command line is public
         named = f"postgresql://{at.username}@127.0.0.1:{at.port}{at.path}"
         backup = [binaries.folder / "pg_basebackup", "-D", data, "-d", named, "-R", "--no-sync"]

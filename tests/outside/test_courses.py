@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from time import perf_counter
+from time import thread_time
 
 import pytest
 
@@ -94,13 +94,13 @@ def test_statuses_are_counted_by_class(status: int, class_: str):
 def test_watching_a_write_costs_microseconds():
     watch, times = Watch(), []
     for _ in range(5):
-        began = perf_counter()
+        began = thread_time()
         for _ in range(1000):
             course = _call(watch)
             for phase in range(1, len(PHASES)):
                 course.enter(phase)
             watch.answered(course, "PATCH", 200, "applied")
-        times.append((perf_counter() - began) / 1000)
+        times.append((thread_time() - began) / 1000)
     assert min(times) < 150e-6  # 3 by measure; the rest is for a busy machine and coverage
 
 

@@ -245,8 +245,10 @@ async def test_one_scrape_shows_all_workers(
             two.readiness.serve()
             for _ in range(2):
                 a_call(two.inside.watch)
+            # Long enough for a sibling that is there, and no longer than needed.
+            patience = 3.0 if frozen else 60.0
+            monkeypatch.setattr("httpproxy.api.siblings.PATIENCE", patience)
             if frozen:
-                monkeypatch.setattr("httpproxy.api.siblings.PATIENCE", 0.2)
                 await stack.enter_async_context(_silent(Path(folder) / "3.sock"))
             ready = await one.ask("/readyz")
             text = (await one.ask("/metrics")).text

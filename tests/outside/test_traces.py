@@ -153,7 +153,7 @@ async def test_a_collector_that_is_away_costs_the_calls_nothing(database_dsn, tm
             answer = await change(house.door(await add_sync(house, "airtable")))
             began = time.monotonic()
     assert answer.head.start == "HTTP/1.1 200 OK"
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
     assert house.service.watch.tally.spans["lost"] > 0
 
 

@@ -21,7 +21,7 @@ from httpproxy.workers.fleet import Fleet, Place, WorkersFailed, gateway_sockets
 # Says that it is ready, and leaves when it is dismissed.
 GOOD = "import os, sys; fd = int(sys.argv[1]); os.write(fd, b'ready'); os.read(fd, 1)"
 BAD = "raise SystemExit(3)"
-STUCK = "import time; time.sleep(60)"
+STUCK = "import time; time.sleep(600)"
 
 
 class _Scripts:
@@ -108,7 +108,7 @@ async def test_one_that_cannot_be_replaced_stays_and_the_others_are_left_alone(
         await fleet.roll()
         assert _pids(fleet) == before
         assert scripts.started == 4
-        monkeypatch.setattr(fleets, "START_SECONDS", 10.0)
+        monkeypatch.setattr(fleets, "START_SECONDS", 60.0)
         scripts.script = GOOD
         await fleet.roll()
         assert not set(_pids(fleet)) & set(before)

@@ -13,9 +13,9 @@ from httpproxy.tasks import Tasks
 async def test_what_waits_is_cancelled_at_the_end():
     began = time.monotonic()
     async with Tasks() as tasks:
-        tasks.start(asyncio.sleep(60), "waiting")
+        tasks.start(asyncio.sleep(600), "waiting")
         await asyncio.sleep(0)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 async def test_a_task_that_fails_ends_the_service():
@@ -36,11 +36,11 @@ async def test_a_cancellation_that_gets_lost_is_said_again():
             await asyncio.sleep(60)
         except asyncio.CancelledError:  # as a driver may, in a connection that breaks
             lost.append("the first")
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
 
     began = time.monotonic()
     async with Tasks() as tasks:
         tasks.start(hard_of_hearing(), "hard of hearing")
         await asyncio.sleep(0)
     assert lost == ["the first"]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60

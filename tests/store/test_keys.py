@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from itertools import count
 
 import psycopg
 import pytest
+from neighbours.rounds import least_time
 
 from httpproxy.store.database import Database
 from httpproxy.store.errors import Forgotten, NameTaken
@@ -58,10 +60,14 @@ async def test_a_key_that_another_process_has_made_opens_at_once(
 ) -> None:
     _, first = await keys.create("first", ["read"])
     assert await keys.verify(first.reveal()) is not None
-    _, second = await Keys(database, time.monotonic).create("second", ["read"])
-    began = time.monotonic()
-    assert await keys.verify(second.reveal()) is not None
-    assert time.monotonic() - began < FRESH / 2
+    others = Keys(database, time.monotonic)
+    number = count(2)
+
+    async def another_is_known() -> None:
+        _, made = await others.create(f"number {next(number)}", ["read"])
+        assert await keys.verify(made.reveal()) is not None
+
+    assert await least_time(another_is_known, FRESH / 2) < FRESH / 2
 
 
 async def test_guessing_costs_the_database_a_read_now_and_then(database: Database) -> None:
