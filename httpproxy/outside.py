@@ -25,6 +25,7 @@ from httpproxy.api.metrics.standing import StandingReader
 from httpproxy.api.readiness import Readiness
 from httpproxy.api.server import Outside, open_api
 from httpproxy.api.siblings import Siblings
+from httpproxy.exchange.tokens.access import Tokens
 from httpproxy.office import Office, request_ids
 from httpproxy.settings.reading import Settings, SettingsError
 from httpproxy.sharing.leasing import Leasing
@@ -133,7 +134,13 @@ def _parts(inside: Inside) -> tuple[Part, ...]:
         lambda: of_limiter(inside.office.limiter),
         lambda: of_commits(inside.committer),
         lambda: _of_leasing(inside.leasing),
+        lambda: _of_refreshes(inside.office.tokens),
     )
+
+
+def _of_refreshes(tokens: Tokens) -> Iterator[Sample]:
+    for outcome, number in tokens.refreshes.items():
+        yield Sample("token_refreshes", outcome, number)
 
 
 def _of_leasing(leasing: Leasing | None) -> Iterator[Sample]:

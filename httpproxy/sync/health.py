@@ -186,11 +186,21 @@ def _wrong(state: CollectionState, sync: str) -> tuple[str, str]:
         return state.trouble.error, state.trouble.remedy
     held, table = _held(state), state.table_name
     if held is None:
-        return "", ""
+        return _unrefreshed(state)
     lacking = f"the last listing lacks {held.missing:,} of {held.rows:,} rows"
     agree = f"if they are really gone: `httpproxy sync resume {sync} --delete-missing {table}`"
     anew = f"to list them anew: `httpproxy sync resync {sync} {table}`"
     return f"{lacking}; nothing was deleted", f"{agree}; {anew}"
+
+
+def _unrefreshed(state: CollectionState) -> tuple[str, str]:
+    """What will be wrong when the token that there is has ended."""
+    found = state.unrefreshed
+    if found is None or state.removed:
+        return "", ""
+    anew = f"store new tokens in the credential {found.credential_id}"
+    remedy = anew if found.spent else f"nothing, if it passes; should it stay, {anew}"
+    return f"its credential's tokens were not refreshed: {found.why}", remedy
 
 
 def _since(state: CollectionState) -> float | None:

@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from httpproxy.store.sync.states import CollectionState, Compared, Held, Run, RunKind, Trouble
+from httpproxy.store.sync.states import (
+    CollectionState,
+    Compared,
+    Held,
+    Run,
+    RunKind,
+    Trouble,
+    Unrefreshed,
+)
 from httpproxy.sync.health import Phase, health, overall, phase
 
 NOW = 1_800_000_000.0
@@ -98,6 +106,23 @@ def test_what_is_wrong_is_in_the_apis_own_words_with_what_to_do():
     assert (found.failures, found.since) == (3, TROUBLE.since)
     well = health(LIVE, "crm", "active", NOW)
     assert (well.error, well.remedy, well.failures, well.since) == ("", "", 0, None)
+
+
+def test_tokens_that_are_not_refreshed_are_told_before_any_call_fails():
+    unrefreshed = Unrefreshed("cred_1", "503 busy. It is tried again by itself.", spent=False)
+    found = health(replace(LIVE, unrefreshed=unrefreshed), "crm", "active", NOW)
+    assert (found.phase, found.settled) == (Phase.LIVE, True)
+    assert found.error == f"its credential's tokens were not refreshed: {unrefreshed.why}"
+    assert found.remedy.startswith("nothing, if it passes; should it stay, store new tokens in")
+    spent = replace(LIVE, unrefreshed=replace(unrefreshed, spent=True))
+    assert health(spent, "crm", "active", NOW).remedy == (
+        "store new tokens in the credential cred_1"
+    )
+    for more, said in (
+        ({"trouble": TROUBLE}, TROUBLE.error),
+        ({"removed": True}, ""),
+    ):
+        assert health(replace(spent, **more), "crm", "active", NOW).error == said
 
 
 def test_a_held_sweep_names_both_ways_to_go_on():

@@ -120,6 +120,12 @@ FAMILIES: Final = (
         "status",
     ),
     _histogram("api_request_seconds", "How long the operations took.", "operation"),
+    _counter(
+        "token_refreshes",
+        "Refreshes of stored tokens; `outcome` is refreshed, failed (tried again) or spent.",
+        "provider",
+        "outcome",
+    ),
     _gauge("replica_waiters", "Requests that wait for a replica.", "replica"),
     _gauge("stream_readers", "Readers that listen to events or records."),
     _shared("standing_age_seconds", "gauge", "How old the answers of the database below are."),
@@ -144,6 +150,14 @@ FAMILIES: Final = (
         "stream_lag_seconds",
         "gauge",
         "For how long the oldest event waits that no stream tells yet.",
+    ),
+    _shared(
+        "credentials_unrefreshed", "gauge", "Credentials whose last refresh came to nothing."
+    ),
+    _shared(
+        "credentials_expiring",
+        "gauge",
+        "Credentials of active syncs whose token ends within five minutes, or has ended.",
     ),
     _shared("collections_left_out", "gauge", "Collections beyond the 500 shown."),
 )

@@ -68,6 +68,8 @@ class StandingReader:
 
 def _of_standing(standing: Standing) -> Iterator[Sample]:
     yield Sample("processes", (), standing.processes)
+    yield Sample("credentials_unrefreshed", (), standing.unrefreshed)
+    yield Sample("credentials_expiring", (), standing.expiring)
     yield Sample("stream_lag_seconds", (), standing.stream_lag)
     yield Sample("collections_left_out", (), standing.left_out)
     for status, number in standing.syncs.items():

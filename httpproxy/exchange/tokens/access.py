@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -127,6 +127,11 @@ class Tokens:
             return response
         again = await self.replaced(credential_id, token)
         return response if again is None else await send(again)
+
+    @property
+    def refreshes(self) -> Mapping[tuple[str, str], int]:
+        """How often this process refreshed: by provider and outcome, as of Refresher."""
+        return self._refresher.outcomes
 
     def forget(self, credential_id: str | None) -> None:
         """The credential may have changed: it is read anew."""

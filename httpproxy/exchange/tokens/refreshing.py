@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -108,7 +109,8 @@ class _Failure(Exception):
 class Refresher:
     """Refreshes credentials under the name `holder`, which no other process has.
 
-    `clock` is monotonic, in seconds.
+    `clock` is monotonic, in seconds. `outcomes` counts by provider what became of refreshes:
+    "refreshed", "failed" (to be tried again), "spent" (the refresh token is of no use).
     """
 
     refreshes: Refreshes
@@ -117,6 +119,7 @@ class Refresher:
     holder: str
     clock: Callable[[], float]
     lease_seconds: float = LEASE_SECONDS
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     _failures: dict[str, int] = field(default_factory=dict)
 
     async def refresh(self, stored: StoredTokens, use: Callable[[Grant], None]) -> Grant | None:
@@ -141,6 +144,7 @@ class Refresher:
         self._failures.pop(stored.credential_id, None)
         use(grant)
         await self._store(lease, grant, began)
+        self.outcomes[stored.provider, "refreshed"] += 1
         return grant
 
     async def _request(self, stored: StoredTokens) -> tuple[OAuth, Request]:
@@ -175,6 +179,7 @@ class Refresher:
         id_ = lease.credential_id
         trouble = failure.words(stored)
         self._failures[id_] = self._failures.get(id_, 0) + 1
+        self.outcomes[stored.provider, "spent" if failure.spent else "failed"] += 1
         retry_in = None if failure.spent else pause_after(self._failures[id_])
         log.warning("credential %s: its tokens were not refreshed: %s", id_, trouble)
         try:

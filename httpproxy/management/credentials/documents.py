@@ -32,7 +32,9 @@ class CredentialDocument(Model):
     implicit: bool = Field(description="Made along with a sync: it goes with the last one.")
     expires_at: Moment | None = Field(description="The access token's; null: unknown or never.")
     refreshed_at: Moment | None
-    trouble: str | None = Field(description="Why it cannot be used, if it cannot.")
+    trouble: str | None = Field(
+        description="Why its tokens were not refreshed; until they end, they serve."
+    )
     created_at: Moment
     updated_at: Moment
 

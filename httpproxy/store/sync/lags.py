@@ -1,4 +1,4 @@
-"""How far the tables lie behind their APIs, for metrics: all syncs in two short queries."""
+"""How far the tables lie behind their APIs, for metrics: all syncs in a few short queries."""
 
 from __future__ import annotations
 
@@ -33,13 +33,17 @@ class Standing:
 
     `syncs` counts by status; `processes` are those that serve this database. `stream_lag`:
     for how many seconds the oldest event that no stream tells yet has been committed.
+    `unrefreshed` credentials were not refreshed at the last try; `expiring` ones are used by
+    active syncs, and their tokens end within minutes or have ended.
     """
 
     lags: tuple[Lag, ...]
     left_out: int
     syncs: Mapping[str, int]
     processes: int
-    stream_lag: float = 0.0
+    stream_lag: float
+    unrefreshed: int
+    expiring: int
 
 
 class Lags:
@@ -56,6 +60,7 @@ class Lags:
             ).fetchall()
             counted = await (await connection.execute(_SQL["count_syncs"])).fetchall()
             waits = await _stream_lag(connection)
+            (tokens,) = await (await connection.execute(_SQL["count_tokens"])).fetchall()
         total = rows[0].pop("collections") if rows else 0
         for row in rows[1:]:
             del row["collections"]
@@ -67,6 +72,7 @@ class Lags:
             counts,
             processes,
             waits,
+            **tokens,
         )
 
     async def stream_lag(self) -> float:

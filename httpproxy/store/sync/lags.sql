@@ -26,6 +26,16 @@ SELECT coalesce(extract(epoch FROM now() - min(inserted_at)), 0)::float8 AS lag
 FROM httpproxy.event WHERE transaction >= pg_snapshot_xmin(pg_current_snapshot())
     AND seq >= (SELECT max(first_seq) FROM httpproxy.event_era)
 
+-- name: count_tokens
+-- Credentials whose last refresh came to nothing, and those of active syncs whose token ends
+-- in five minutes: it should have been refreshed by then (exchange/tokens/lifetimes.py).
+SELECT count(*) FILTER (WHERE c.trouble IS NOT NULL) AS unrefreshed,
+    count(*) FILTER (WHERE c.expires_at < now() + interval '5 minutes' AND EXISTS (
+        SELECT FROM httpproxy.sync s
+        WHERE s.credential_id = c.id AND s.status = 'active')) AS expiring
+FROM httpproxy.credential c
+WHERE c.trouble IS NOT NULL OR c.expires_at < now() + interval '5 minutes'
+
 -- name: count_syncs
 -- How many syncs there are of each status, and how many serving processes.
 SELECT status, count(*) AS number FROM httpproxy.sync GROUP BY status

@@ -87,6 +87,16 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Unrefreshed:
+    """Why the tokens of a sync's credential were not refreshed at the last try; `spent`: nor
+    will they be, until there are others."""
+
+    credential_id: str
+    why: str
+    spent: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
     """How many rows were compared with the API, and how many differed."""
 
@@ -109,6 +119,7 @@ class CollectionState:
     requests       to the API, by class
     wants_thorough the operator asked for a resync
     removed        gone upstream
+    unrefreshed    what is wrong with the tokens of its sync's credential
     """
 
     sync_id: str
@@ -131,6 +142,7 @@ class CollectionState:
     truth: Compared
     wants_thorough: bool
     removed: bool
+    unrefreshed: Unrefreshed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +227,7 @@ def state_of(row: Row) -> CollectionState:
         Compared(row["checked"], row["drifted"], row["checked_at"]),
         row["wants_thorough"],
         row["removed"],
+        _unrefreshed(row),
     )
 
 
@@ -228,3 +241,9 @@ def _trouble(row: Row) -> Trouble | None:
     if row["error"] is None:
         return None
     return Trouble(row["error"], row["remedy"], row["failed_at"], row["failures"])
+
+
+def _unrefreshed(row: Row) -> Unrefreshed | None:
+    if row["unrefreshed"] is None:
+        return None
+    return Unrefreshed(row["credential_id"], row["unrefreshed"], row["spent"])

@@ -25,10 +25,11 @@ SELECT c.id AS number, c.sync_id, c.upstream_id, c.name, c.table_name,
     coalesce(p.checked, 0) AS checked, coalesce(p.drifted, 0) AS drifted,
     extract(epoch FROM p.checked_at)::float8 AS checked_at,
     w.mark AS whole_mark, extract(epoch FROM w.since)::float8 AS whole_since,
-    d.dirty, q.requests,
+    d.dirty, q.requests, k.id AS credential_id, k.trouble AS unrefreshed, k.spent,
     coalesce(CASE WHEN t.guessed > 10000 THEN t.guessed ELSE m.counted END, 0) AS rows
 FROM httpproxy.collection c
 JOIN httpproxy.sync s ON s.id = c.sync_id
+LEFT JOIN httpproxy.credential k ON k.id = s.credential_id
 LEFT JOIN httpproxy.progress p ON p.collection = c.id
 LEFT JOIN httpproxy.run r ON r.collection = c.id
 LEFT JOIN httpproxy.dirty w ON w.collection = c.id AND w.record_id = ''
@@ -44,11 +45,11 @@ CROSS JOIN LATERAL (
 ) q
 -- As the planner does: rows per page when it was last looked at, times the pages of now.
 LEFT JOIN LATERAL (
-    SELECT (k.reltuples / k.relpages * (pg_relation_size(k.oid)
+    SELECT (t.reltuples / t.relpages * (pg_relation_size(t.oid)
         / current_setting('block_size')::integer))::bigint AS guessed
-    FROM pg_class k
-    WHERE %(counted)s AND k.oid = to_regclass(pg_catalog.format('%%I.%%I', s.schema_name, c.table_name))
-        AND k.relpages > 0 AND k.reltuples > 0
+    FROM pg_class t
+    WHERE %(counted)s AND t.oid = to_regclass(pg_catalog.format('%%I.%%I', s.schema_name, c.table_name))
+        AND t.relpages > 0 AND t.reltuples > 0
 ) t ON true
 LEFT JOIN LATERAL (
     SELECT count(*) AS counted FROM (
