@@ -41,9 +41,9 @@ class Standing:
     left_out: int
     syncs: Mapping[str, int]
     processes: int
-    stream_lag: float
-    unrefreshed: int
-    expiring: int
+    stream_lag: float = 0.0
+    unrefreshed: int = 0
+    expiring: int = 0
 
 
 class Lags:
