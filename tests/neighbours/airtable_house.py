@@ -149,7 +149,9 @@ async def open_airtable(
             f"/v0/meta/bases/{kit.account}/tables",
             {"name": TABLE, "fields": FIELDS},
         )
-        found = await office.conversations.discover(PROVIDER, kit.account, kit.token, [TABLE, *tables])
+        found = await office.conversations.discover(
+            PROVIDER, kit.account, kit.token, [TABLE, *tables]
+        )
         sync = await new_sync(
             office.registry,
             "airtable",

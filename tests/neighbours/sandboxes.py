@@ -28,22 +28,24 @@ UNLIMITED: dict[str, JSON] = {
 
 @dataclass
 class Hold:
-    """The answers to `count` calls of a method whose target has `path`: applied, and kept
-    back until they are let go."""
+    """The answers to `count` calls of a method whose target has `path`, after so many that
+    pass: applied, and kept back until they are let go."""
 
     method: str
     path: str
     count: int
+    after: int = 0
     held: int = 0
     _reached: asyncio.Event = field(default_factory=asyncio.Event)
     _let_go: asyncio.Event = field(default_factory=asyncio.Event)
 
     def fits(self, call: Request) -> bool:
-        return (
-            self.held < self.count
-            and call.method == self.method
-            and re.search(self.path, call.target) is not None
-        )
+        if self.held >= self.count or call.method != self.method:
+            return False
+        if re.search(self.path, call.target) is None:
+            return False
+        self.after -= 1
+        return self.after < 0
 
     async def wait(self) -> None:
         """The call's own part: it is here, and stays."""
@@ -91,9 +93,9 @@ class Sandboxes:
     def upstreams(self) -> Mapping[str, str]:
         return self.server.upstreams
 
-    def hold(self, method: str, path: str = "", count: int = 1) -> Hold:
-        """Keeps back the answers to the next such calls."""
-        self.server.holds.append(Hold(method, path, count))
+    def hold(self, method: str, path: str = "", count: int = 1, after: int = 0) -> Hold:
+        """Keeps back the answers to the next such calls; `after` so many that pass."""
+        self.server.holds.append(Hold(method, path, count, after))
         return self.server.holds[-1]
 
     def ask(self, host: str, token: str, method: str, target: str, body: Any = None) -> Any:
