@@ -52,7 +52,7 @@ from httpproxy.sync.engine import Engine, Jobs
 from httpproxy.sync.listening import Listening
 from httpproxy.sync.listing import Listing
 from httpproxy.sync.ownership import Ownership
-from httpproxy.sync.plan import Pace
+from httpproxy.sync.plan import SweepPolicy
 from httpproxy.sync.rereading import Rereading
 from httpproxy.sync.troubles import Troubles
 from httpproxy.sync.truth import Meter, Truth
@@ -216,7 +216,7 @@ def make_engine(core: Core, loader: Loader) -> Engine:
     reading = make_reading(office, core.committer, loader)
     troubles = Troubles(office.progress, time.monotonic)
     shared = (reading, office.progress, office.registry)
-    pace = Pace(
+    policy = SweepPolicy(
         settings.sweep_interval, settings.mass_delete_share, settings.mass_delete_minimum
     )
     jobs = Jobs(
@@ -227,7 +227,7 @@ def make_engine(core: Core, loader: Loader) -> Engine:
             *shared, core.rediscovery, troubles, wall_clock, settings.sync_interval
         ),
         rereading=Rereading(*shared, troubles),
-        listing=Listing(*shared, core.rediscovery, troubles, pace, wall_clock),
+        listing=Listing(*shared, core.rediscovery, troubles, policy, wall_clock),
         rediscovery=core.rediscovery,
         meter=Meter(
             Truth(reading, office.comparing, office.registry),

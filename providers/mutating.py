@@ -2,8 +2,8 @@
 
 A mutation says what is to become of some records of one collection, in a form that is the
 same for every provider. `providers.wanted` makes of it what an API can be asked for, or says
-what is wrong with it; the provider (`Mutations`) makes requests of that, and tells from the
-answers what became of each record. Nothing here does I/O: who sends the requests decides
+what is wrong with it; the provider (`MutationDialect`) makes requests of that, and tells from
+the answers what became of each record. Nothing here does I/O: who sends the requests decides
 what is sent, and whether a batch is divided.
 """
 
@@ -48,7 +48,8 @@ class Wanted:
 
     key     names the record; None where the API chooses (CREATE) or finds it (UPSERT)
     values  field id -> value, as the API takes it
-    more    what is asked for it beside its fields (`Mutations.members`), as the API takes it
+    more    what is asked for it beside its fields (`MutationDialect.members`), as the API takes
+            it
     """
 
     place: int
@@ -126,7 +127,7 @@ def _no_members(_collection: Collection, _schema: Schema) -> Mapping[str, Readin
 
 
 @dataclass(frozen=True, slots=True)
-class Mutations:
+class MutationDialect:
     """How an API is asked to change records.
 
     kinds       what can be done to the records of a collection

@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 
 from providers.credentials import AppKeys, CredentialKind, Grant, Inspection
 from providers.http import Request, Response
-from providers.mutating import Mutations
+from providers.mutating import MutationDialect
 from providers.record import JSON, Change, Collection, Field, Image, Schema
 from providers.selection import Without
 
@@ -350,7 +350,7 @@ class Provider:
     pause: Callable[[Response], float | None]
     without: Callable[[Collection, Sequence[Field]], Without]
     refusal: Callable[[int, str, str, str], dict[str, JSON]]
-    mutations: Mutations
+    mutations: MutationDialect
     sandbox: SandboxKit
     token_hosts: tuple[str, ...] = ()
     omits_empty: bool = False

@@ -15,7 +15,7 @@ from typing import Final
 import orjson
 
 from providers.drafting import Names, listing, quoted
-from providers.mutating import Aim, MutationKind, Mutations, Wanted
+from providers.mutating import Aim, MutationDialect, MutationKind, Wanted
 from providers.plain import public_names
 from providers.record import JSON, Collection, ColumnType, Field, Schema
 from providers.values import Misfit, fit
@@ -60,7 +60,7 @@ class Asked:
     typecast: bool = False
 
 
-def wanted(asked: Asked, api: Mutations) -> tuple[Aim, tuple[Wanted, ...]]:
+def wanted(asked: Asked, api: MutationDialect) -> tuple[Aim, tuple[Wanted, ...]]:
     """What the API is to be asked for.
 
     Raises Faulty, which names every member that is wrong, up to a hundred of them.
@@ -71,7 +71,7 @@ def wanted(asked: Asked, api: Mutations) -> tuple[Aim, tuple[Wanted, ...]]:
 class _Reader:
     """Reads one mutation; what is wrong gathers in `_faults`."""
 
-    def __init__(self, asked: Asked, api: Mutations) -> None:
+    def __init__(self, asked: Asked, api: MutationDialect) -> None:
         self._asked = asked
         self._api = api
         self._names = Names("field")

@@ -84,7 +84,7 @@ class Outside:
     siblings: Siblings = field(default_factory=Siblings)
 
 
-class Api:
+class Handlers:
     """The handlers."""
 
     def __init__(self, outside: Outside) -> None:
@@ -243,7 +243,7 @@ async def open_api(
     Open it before the gateway, so that it closes after it: a process that drains says so.
     Raises OSError if the port is taken.
     """
-    api = Api(outside)
+    api = Handlers(outside)
     runner = web.AppRunner(api.application(), shutdown_timeout=CLOSING_SECONDS)
     async with Tasks() as tasks, outside.siblings.answering(api.answers()):
         tasks.start(outside.readiness.keep(), "readiness")

@@ -16,7 +16,7 @@ from httpproxy.management.models import Model, Text
 from httpproxy.management.naming import public_id, spelling_of
 from httpproxy.management.problems import Declined
 from httpproxy.office import Office
-from httpproxy.store.layouts.drift import Difference, Place, Stage, What
+from httpproxy.store.layouts.drift import Difference, Location, Stage, What
 from httpproxy.store.layouts.following import Followed
 from httpproxy.store.registry import Sync
 from providers.catalog import PROVIDERS
@@ -108,7 +108,7 @@ class SchemaApplied(Model):
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class SchemaComparison:
     """A sync's tables beside what the API says now. Nothing is changed yet."""
 
     sync: Sync
@@ -125,19 +125,19 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SchemaPlan:
     """What is about to be done: types that are accepted, columns that are dropped."""
 
-    draft: Draft
+    comparison: SchemaComparison
     accepted: Sequence[Difference]
-    drops: Sequence[Place]
+    drops: Sequence[Location]
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class AppliedPlan:
     """What came of a plan."""
 
-    plan: Plan
+    plan: SchemaPlan
     followed: Followed
 
 
@@ -148,7 +148,7 @@ class Schemas:
     def __init__(self, office: Office) -> None:
         self._office = office
 
-    async def draft(self, sync: Sync, additions: Sequence[str] = ()) -> Draft:
+    async def compare(self, sync: Sync, additions: Sequence[str] = ()) -> SchemaComparison:
         """Asks the API what it has now. `additions`: collections to be taken in."""
         provider, following = PROVIDERS[sync.provider], self._office.registry.following
         token = await self._office.conversations.token_of(sync)
@@ -164,35 +164,38 @@ class Schemas:
         now = await discover(
             ask, known, takes_new=sync.covers_all, tells_new=True, adding=adding
         )
-        return Draft(sync, now, await following.compare(sync.id, now.found, gone=now.gone))
+        return SchemaComparison(
+            sync, now, await following.compare(sync.id, now.found, gone=now.gone)
+        )
 
-    async def apply(self, plan: Plan) -> Applied:
+    async def apply(self, plan: SchemaPlan) -> AppliedPlan:
         """Brings the tables to the API's schema, with what the plan accepts and drops."""
-        sync, following = plan.draft.sync, self._office.registry.following
+        sync, following = plan.comparison.sync, self._office.registry.following
         consent: dict[str, set[str]] = {}
         for each in plan.accepted:
-            consent.setdefault(each.place.collection, set()).add(each.place.field or "")
-        now = plan.draft.discovered
+            consent.setdefault(each.location.collection, set()).add(each.location.field or "")
+        now = plan.comparison.discovered
         followed = await following.follow(sync.id, now.found, gone=now.gone, accepted=consent)
-        for place in plan.drops:
-            await following.drop_column(sync.id, place.collection, place.field or "")
-        return Applied(plan, followed)
+        for location in plan.drops:
+            await following.drop_column(sync.id, location.collection, location.field or "")
+        return AppliedPlan(plan, followed)
 
 
-def plan(draft: Draft, wish: SchemaWish) -> Plan:
-    """What a wish means for a draft. Raises Declined for what is not there to be accepted."""
-    drops = [_dropped(draft, text, f"drop[{n}]") for n, text in enumerate(wish.drop)]
-    return Plan(draft, _accepted(draft, wish), drops)
+def plan(comparison: SchemaComparison, wish: SchemaWish) -> SchemaPlan:
+    """What a wish means for what was compared. Raises Declined for what is not there to be
+    accepted."""
+    drops = [_dropped(comparison, text, f"drop[{n}]") for n, text in enumerate(wish.drop)]
+    return SchemaPlan(comparison, _accepted(comparison, wish), drops)
 
 
-def spelled(place: Place) -> str:
+def spelled(location: Location) -> str:
     """TABLE.COLUMN."""
-    return f"{place.table}.{place.column}"
+    return f"{location.table}.{location.column}"
 
 
-def _accepted(draft: Draft, wish: SchemaWish) -> list[Difference]:
+def _accepted(comparison: SchemaComparison, wish: SchemaWish) -> list[Difference]:
     """The types that are accepted: all that can be, or those that are named."""
-    waiting = {spelled(each.place): each for each in draft.at(Stage.WAITING)}
+    waiting = {spelled(each.location): each for each in comparison.at(Stage.WAITING)}
     if wish.all:
         return [each for each in waiting.values() if not each.dependents]
     for n, text in enumerate(wish.columns):
@@ -207,10 +210,10 @@ def _accepted(draft: Draft, wish: SchemaWish) -> list[Difference]:
     return [waiting[text] for text in dict.fromkeys(wish.columns)]
 
 
-def _dropped(draft: Draft, text: str, member: str) -> Place:
+def _dropped(comparison: SchemaComparison, text: str, member: str) -> Location:
     gone = {
-        spelled(each.place): each.place
-        for each in draft.differences
+        spelled(each.location): each.location
+        for each in comparison.differences
         if each.what is What.FIELD_GONE
     }
     if text not in gone:
@@ -220,28 +223,28 @@ def _dropped(draft: Draft, text: str, member: str) -> Place:
     return gone[text]
 
 
-def schema_document(draft: Draft) -> SchemaDocument:
-    """A draft, told."""
+def schema_document(comparison: SchemaComparison) -> SchemaDocument:
+    """A comparison, told."""
     return SchemaDocument(
-        sync=draft.sync.name,
-        schema=draft.sync.schema_name,
-        open=draft.open,
-        differences=[_told(draft, each) for each in draft.differences],
+        sync=comparison.sync.name,
+        schema=comparison.sync.schema_name,
+        open=comparison.open,
+        differences=[_told(comparison, each) for each in comparison.differences],
         refused=[
             RefusedCollection(collection=name, error=no.said, remedy=no.remedy)
-            for name, no in draft.discovered.refused.items()
+            for name, no in comparison.discovered.refused.items()
         ],
-        not_synced=list(draft.discovered.uncovered),
+        not_synced=list(comparison.discovered.uncovered),
     )
 
 
-def applied_document(applied: Applied) -> SchemaApplied:
+def applied_document(applied: AppliedPlan) -> SchemaApplied:
     """What was done, told."""
     planned, followed = applied.plan, applied.followed
     return SchemaApplied(
         changed=followed.changed or bool(planned.drops),
-        accepted=[_told(planned.draft, each) for each in planned.accepted],
-        dropped=[spelled(place) for place in planned.drops],
+        accepted=[_told(planned.comparison, each) for each in planned.accepted],
+        dropped=[spelled(location) for location in planned.drops],
         refused=[
             RefusedColumn(table=each.table, column=each.column, why=each.why)
             for each in followed.refused
@@ -249,16 +252,16 @@ def applied_document(applied: Applied) -> SchemaApplied:
     )
 
 
-def _told(draft: Draft, each: Difference) -> SchemaDifference:
-    provider, counts = PROVIDERS[draft.sync.provider], each.counts
-    names = {found.id: found.name for found in draft.discovered.found}
-    upstream_id = each.place.collection
-    name = names.get(upstream_id, each.place.table)
+def _told(comparison: SchemaComparison, each: Difference) -> SchemaDifference:
+    provider, counts = PROVIDERS[comparison.sync.provider], each.counts
+    names = {found.id: found.name for found in comparison.discovered.found}
+    upstream_id = each.location.collection
+    name = names.get(upstream_id, each.location.table)
     return SchemaDifference(
         what=each.what,
         stage=each.stage,
-        table=each.place.table,
-        column=each.place.column,
+        table=each.location.table,
+        column=each.location.column,
         collection=upstream_id,
         collection_id=public_id(provider, upstream_id, name),
         field=each.named,

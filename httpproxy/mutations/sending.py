@@ -25,7 +25,7 @@ from httpproxy.management.problems import Declined
 from httpproxy.mutations.carrying import Carrier, Sender, Task, key_of
 from httpproxy.store.errors import Unavailable
 from httpproxy.telemetry.course import Course
-from providers.mutating import ApiError, Batch, Blame, Mutations, Outcome, Status, Wanted
+from providers.mutating import ApiError, Batch, Blame, MutationDialect, Outcome, Status, Wanted
 from providers.record import JSON
 
 MOST_DIVISIONS: Final = 100  # of one mutation; a batch of ten with one bad record takes four
@@ -74,7 +74,7 @@ class Sending:
         self._carrier = Carrier(self.sender, self.task)
 
     @property
-    def _api(self) -> Mutations:
+    def _api(self) -> MutationDialect:
         return self.task.live.provider.mutations
 
     async def send(self, batches: Iterable[Batch]) -> None:

@@ -28,9 +28,9 @@ from httpproxy.store.sync.progress import Progress
 from httpproxy.store.sync.states import CollectionState, Run
 from httpproxy.sync import plan
 from httpproxy.sync.listening import feeds_of
-from httpproxy.sync.plan import Pace
+from httpproxy.sync.plan import SweepPolicy
 from httpproxy.sync.reading import Began, Reading
-from httpproxy.sync.troubles import ELSEWHERE, Attempt, Troubles
+from httpproxy.sync.troubles import ELSEWHERE, JobAttempt, Troubles
 from httpproxy.upstream.lane import Priority
 from providers.spec import ListingExpired, Page
 
@@ -74,7 +74,7 @@ class Listing:
     registry: Registry
     rediscovery: Rediscovery
     troubles: Troubles
-    pace: Pace
+    policy: SweepPolicy
     wall_clock: Callable[[], float]
 
     async def carry_on(self, live: Live, collection: str) -> float | None:
@@ -109,7 +109,7 @@ class Listing:
             return HELD
         if state.run is not None:
             return state.run
-        wanted = plan.wanted(state, self.pace, self.wall_clock())
+        wanted = plan.wanted(state, self.policy, self.wall_clock())
         if isinstance(wanted, plan.NewRun) and self._feed_is_closed(course, state):
             return FEED_FIRST
         return wanted
@@ -119,7 +119,7 @@ class Listing:
         course: _Course,
         state: CollectionState,
         next_: Run | plan.NewRun,
-        attempt: Attempt,
+        attempt: JobAttempt,
     ) -> float | None:
         if isinstance(next_, Run):
             run = replace(next_, fence=course.live.fence)
@@ -208,7 +208,7 @@ class Listing:
 
     async def _finish(self, course: _Course, run: Run, *, approved: bool) -> None:
         missing = await self.progress.missing(course.table, run)
-        if missing.missing and not approved and plan.mass_delete(missing, self.pace):
+        if missing.missing and not approved and plan.mass_delete(missing, self.policy):
             await self.progress.hold(course.table, run, missing)
             log.error(
                 "%s: the listing lacks %d of %d rows: nothing is deleted. Have a look, then"

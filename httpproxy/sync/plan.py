@@ -24,7 +24,7 @@ LONGEST_PAUSE: Final = 900.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class SweepPolicy:
     """How often a collection is listed without a reason, and what counts as too much.
 
     `share` of its rows, and more than `minimum` rows, missing in a listing hold a sweep.
@@ -44,7 +44,7 @@ class NewRun:
     why: str
 
 
-def wanted(state: CollectionState, pace: Pace, now: float) -> NewRun | float | None:
+def wanted(state: CollectionState, policy: SweepPolicy, now: float) -> NewRun | float | None:
     """The run to begin now, or the seconds until the next one; None: not of itself."""
     if state.removed or (state.held is not None and not state.held.approved):
         return None
@@ -54,16 +54,16 @@ def wanted(state: CollectionState, pace: Pace, now: float) -> NewRun | float | N
         return NewRun(RunKind.SWEEP, True, "a resync was asked for")
     last = state.listed_at or state.backfilled_at
     if state.whole_mark is not None:
-        pause = min(max(REST, state.rows * REST_PER_ROW), pace.sweep_interval)
+        pause = min(max(REST, state.rows * REST_PER_ROW), policy.sweep_interval)
         rest = last + pause - now
         return rest if rest > 0 else NewRun(RunKind.SWEEP, False, "it is marked dirty")
-    due = last + pace.sweep_interval - now
+    due = last + policy.sweep_interval - now
     return due if due > 0 else NewRun(RunKind.SWEEP, False, "it is time")
 
 
-def mass_delete(missing: Missing, pace: Pace) -> bool:
+def mass_delete(missing: Missing, policy: SweepPolicy) -> bool:
     """Whether a listing lacks so many of the rows that it may be wrong itself."""
-    return missing.missing > max(pace.share * missing.rows, pace.minimum)
+    return missing.missing > max(policy.share * missing.rows, policy.minimum)
 
 
 def backoff(failures: int) -> float:

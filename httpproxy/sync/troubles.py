@@ -37,7 +37,7 @@ class Words(NamedTuple):
 
 
 @dataclass(slots=True)
-class Attempt:
+class JobAttempt:
     """One try of a job, for whoever makes it to say how it went.
 
     pause     how long to leave it alone, None if nothing was raised
@@ -79,10 +79,10 @@ class Troubles:
     @asynccontextmanager
     async def noting(
         self, live: Live, job: str, tables: Iterable[Table]
-    ) -> AsyncIterator[Attempt]:
+    ) -> AsyncIterator[JobAttempt]:
         """Whatever goes wrong in the block is noted for these tables, and goes no further."""
         ids = [table.collection.id for table in tables]
-        attempt = Attempt()
+        attempt = JobAttempt()
         try:
             yield attempt
         except Forgotten:  # the sync or the collection is gone: nobody's trouble

@@ -24,8 +24,8 @@ from providers.mutating import (
     ApiError,
     Batch,
     Blame,
+    MutationDialect,
     MutationKind,
-    Mutations,
     Outcome,
     Status,
     Wanted,
@@ -123,7 +123,7 @@ def blame(response: Response) -> Blame:
     return Blame.CALLER if response.status in OF_THE_CALLER else Blame.RECORDS
 
 
-MUTATIONS: Final = Mutations(
+MUTATIONS: Final = MutationDialect(
     kinds=lambda _: _KINDS,
     written=written,
     most_match=_MOST_MERGED,

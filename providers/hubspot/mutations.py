@@ -28,8 +28,8 @@ from providers.mutating import (
     ApiError,
     Batch,
     Blame,
+    MutationDialect,
     MutationKind,
-    Mutations,
     Outcome,
     Status,
     Wanted,
@@ -233,7 +233,7 @@ def blame(response: Response) -> Blame:
     return Blame.CALLER if response.status in _OF_THE_CALLER else Blame.RECORDS
 
 
-MUTATIONS: Final = Mutations(
+MUTATIONS: Final = MutationDialect(
     kinds=kinds,
     written=written,
     most_match=1,

@@ -28,10 +28,10 @@ from httpproxy.store.sync.progress import Progress
 from httpproxy.sync import rereading
 from httpproxy.sync.listening import Listening
 from httpproxy.sync.listing import Listing
-from httpproxy.sync.plan import Pace
+from httpproxy.sync.plan import SweepPolicy
 from httpproxy.sync.reading import Began, Reading
 from httpproxy.sync.rereading import Rereading
-from httpproxy.sync.troubles import Attempt, Resting
+from httpproxy.sync.troubles import JobAttempt, Resting
 from httpproxy.sync.usage import Usage
 from providers.record import Change, Dirty, Image
 from providers.spec import Budget
@@ -107,8 +107,8 @@ class Calm:
         return Resting()
 
     @asynccontextmanager
-    async def noting(self, *_: Any) -> AsyncIterator[Attempt]:
-        yield Attempt()
+    async def noting(self, *_: Any) -> AsyncIterator[JobAttempt]:
+        yield JobAttempt()
 
 
 @dataclass(frozen=True)
@@ -227,13 +227,13 @@ async def _process(stack: AsyncExitStack, dsn: str, shared: tuple[Any, ...]) -> 
     loader = await stack.enter_async_context(Loader(dsn, committer))
     ids = (f"read {n}" for n in count(1))
     reading = Noted(api, committer, loader, Usage(), lambda: next(ids), api.now)
-    pace = Pace(0.0, 1.0, 0)
+    policy = SweepPolicy(0.0, 1.0, 0)
     return Process(
         committer,
         Settlement(api, committer),
         reading,
         Rereading(reading, progress, registry, Calm()),
-        Listing(reading, progress, registry, SimpleNamespace(), Calm(), pace, api.now),
+        Listing(reading, progress, registry, SimpleNamespace(), Calm(), policy, api.now),
         Listening(reading, progress, registry, SimpleNamespace(), Calm(), api.now, 0.0),
     )
 

@@ -24,7 +24,7 @@ from httpproxy.api.metrics.standing import StandingReader
 from httpproxy.api.served import Served
 from httpproxy.api.siblings import Siblings
 from httpproxy.store.errors import Unavailable
-from httpproxy.store.sync.lags import Lag, Standing
+from httpproxy.store.sync.lags import Lag, Overview
 from httpproxy.telemetry.course import PERMIT, SEND
 from httpproxy.telemetry.watch import Watch
 from httpproxy.upstream.lane import Priority
@@ -179,7 +179,7 @@ async def test_every_family_is_served_by_somebody(database_dsn):
     waiter.cancel()
     limiter.close()
     lag = Lag("s", "t", 1.0, 2.0, 0, 5, 1, held=True)
-    known = StandingReader(_Lags([Standing((lag,), 0, {"active": 1}, 1)]), _count, lambda: 9.0)
+    known = StandingReader(_Lags([Overview((lag,), 0, {"active": 1}, 1)]), _count, lambda: 9.0)
     samples += await known.samples()
     answered = Served()
     answered.note("get_syncs", 200, 0.01)
@@ -200,7 +200,7 @@ class _Lags:
     def __init__(self, answers: list) -> None:
         self.answers = answers
 
-    async def read(self, limit: int) -> Standing:
+    async def read(self, limit: int) -> Overview:
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -209,7 +209,7 @@ class _Lags:
 
 async def test_the_database_is_asked_at_most_every_five_seconds_and_old_answers_are_forgotten():
     now = [100.0]
-    lags = _Lags([Standing((), 0, {}, 1), Unavailable("away"), LookupError("odd")])
+    lags = _Lags([Overview((), 0, {}, 1), Unavailable("away"), LookupError("odd")])
     reader = StandingReader(lags, None, lambda: now[0])
 
     async def processes() -> list[float]:

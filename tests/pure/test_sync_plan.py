@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from httpproxy.store.sync.states import CollectionState, Compared, Held, Missing, RunKind
-from httpproxy.sync.plan import NewRun, Pace, backoff, mass_delete, wanted
+from httpproxy.sync.plan import NewRun, SweepPolicy, backoff, mass_delete, wanted
 
 HOUR = 3600.0
-PACE = Pace(6 * HOUR, 0.2, 10)
+PACE = SweepPolicy(6 * HOUR, 0.2, 10)
 NEW = CollectionState(
     sync_id="sync_a", number=1, collection="tblA", name="A", table_name="a", run=None,
     held=None, trouble=None, backfilled_at=None, listed_at=None, heard_at=None,

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final
 
 from httpproxy.api.metrics.samples import Sample
-from httpproxy.store.sync.lags import Lags, Standing
+from httpproxy.store.sync.lags import Lags, Overview
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class StandingReader:
     ) -> None:
         self._lags, self._count_intents = lags, count_intents
         self._clock = clock
-        self._known: tuple[Standing, Mapping[str, float]] | None = None
+        self._known: tuple[Overview, Mapping[str, float]] | None = None
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
@@ -66,7 +66,7 @@ class StandingReader:
             self._known, self._read_at = (standing, intents), self._clock()
 
 
-def _of_standing(standing: Standing) -> Iterator[Sample]:
+def _of_standing(standing: Overview) -> Iterator[Sample]:
     yield Sample("processes", (), standing.processes)
     yield Sample("credentials_unrefreshed", (), standing.unrefreshed)
     yield Sample("credentials_expiring", (), standing.expiring)

@@ -76,16 +76,16 @@ async def verify(ask: Ask) -> Answer:
 
 async def differences(ask: Ask) -> Answer:
     """Asks the API, changes nothing."""
-    draft = await ask.house.services.schemas.draft(await _sync(ask))
-    return Answer(schema_document(draft))
+    comparison = await ask.house.services.schemas.compare(await _sync(ask))
+    return Answer(schema_document(comparison))
 
 
 async def apply(ask: Ask) -> Answer:
     """What follows by itself follows at once."""
     wish: SchemaWish = ask.body
     schemas = ask.house.services.schemas
-    draft = await schemas.draft(await _sync(ask), wish.add)
-    return Answer(applied_document(await schemas.apply(schema.plan(draft, wish))))
+    comparison = await schemas.compare(await _sync(ask), wish.add)
+    return Answer(applied_document(await schemas.apply(schema.plan(comparison, wish))))
 
 
 OPERATIONS: Final = (

@@ -43,22 +43,22 @@ def columns(invocation: Invocation, name: str, table: str | None, wants_json: bo
 
 @click.command()
 @click.argument("name")
-@click.argument("place", metavar="TABLE.FIELD")
+@click.argument("location", metavar="TABLE.FIELD")
 @click.pass_obj
-def select(invocation: Invocation, name: str, place: str) -> None:
+def select(invocation: Invocation, name: str, location: str) -> None:
     """Give a field of the sync NAME a column again; its records are read anew."""
     settings = invocation.settings()
-    column = run(settings, _choose(settings, name, place, {"selected": True}))
-    told = f"{column.table}.{column.name}" if column.name else place
+    column = run(settings, _choose(settings, name, location, {"selected": True}))
+    told = f"{column.table}.{column.name}" if column.name else location
     click.echo(f"{told} is selected; `httpproxy serve` reads its records anew")
 
 
 @click.command()
 @click.argument("name")
-@click.argument("place", metavar="TABLE.COLUMN")
+@click.argument("location", metavar="TABLE.COLUMN")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def deselect(invocation: Invocation, name: str, place: str, yes: bool) -> None:
+def deselect(invocation: Invocation, name: str, location: str, yes: bool) -> None:
     """Drop a column of the sync NAME, and keep nothing of its field from now on.
 
     Neither rows nor events nor `_extra` hold its values then. Calls are passed on as they
@@ -68,25 +68,25 @@ def deselect(invocation: Invocation, name: str, place: str, yes: bool) -> None:
     if not yes:
         if not sys.stdin.isatty():
             raise Failure("nobody is there to be asked: add --yes to deselect", USAGE)
-        click.confirm(f"drop {place} with its values?", abort=True)
-    column = run(settings, _choose(settings, name, place, {"selected": False}))
+        click.confirm(f"drop {location} with its values?", abort=True)
+    column = run(settings, _choose(settings, name, location, {"selected": False}))
     click.echo(f"{column.table}: nothing of {_clean(column.field_name)} is kept any more")
 
 
 @click.command()
 @click.argument("name")
-@click.argument("place", metavar="TABLE.COLUMN")
+@click.argument("location", metavar="TABLE.COLUMN")
 @click.argument("new_name")
 @click.pass_obj
-def rename(invocation: Invocation, name: str, place: str, new_name: str) -> None:
+def rename(invocation: Invocation, name: str, location: str, new_name: str) -> None:
     """Call a column of the sync NAME something else, whatever its field is called.
 
     The name stays until `httpproxy schema unlock` gives the column its field's name again.
     """
     settings = invocation.settings()
-    column = run(settings, _choose(settings, name, place, {"name": new_name}))
-    click.echo(f"{place} is called {new_name} from now on" if column.name else
-               f"{place} will be called {new_name} when it is selected")  # fmt: skip
+    column = run(settings, _choose(settings, name, location, {"name": new_name}))
+    click.echo(f"{location} is called {new_name} from now on" if column.name else
+               f"{location} will be called {new_name} when it is selected")  # fmt: skip
 
 
 async def _listed(settings: Settings, name: str, table: str | None) -> list[ColumnDocument]:
@@ -103,11 +103,11 @@ async def _listed(settings: Settings, name: str, table: str | None) -> list[Colu
 
 
 async def _choose(
-    settings: Settings, name: str, place: str, said: dict[str, Any]
+    settings: Settings, name: str, location: str, said: dict[str, Any]
 ) -> ColumnDocument:
-    table, _, field = place.partition(".")
+    table, _, field = location.partition(".")
     if not field:
-        raise Failure(f"{place!r} is not TABLE.COLUMN", USAGE)
+        raise Failure(f"{location!r} is not TABLE.COLUMN", USAGE)
     async with _open(settings, name) as (sync, columns_, layouts):
         collection = table_named(layouts, table).table.collection.id
         return await columns_.change(sync, collection, field, _wanted(said))

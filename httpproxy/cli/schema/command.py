@@ -16,7 +16,7 @@ from httpproxy.cli.output import as_json, json_option
 from httpproxy.cli.running import run
 from httpproxy.cli.schema import applying, choosing, locking
 from httpproxy.cli.schema.differences import as_text
-from httpproxy.management.schema import Draft, SchemaWish, schema_document
+from httpproxy.management.schema import SchemaComparison, SchemaWish, schema_document
 from httpproxy.settings.reading import Settings
 
 
@@ -47,12 +47,12 @@ def diff(invocation: Invocation, name: str, wants_json: bool, exit_code: bool) -
       -  gone upstream  =  stays as it is
     """
     settings = invocation.settings()
-    draft = run(settings, _draft(settings, name))
+    comparison = run(settings, _compared(settings, name))
     if wants_json:
-        as_json(schema_document(draft).model_dump(mode="json", by_alias=True))
+        as_json(schema_document(comparison).model_dump(mode="json", by_alias=True))
     else:
-        click.echo("\n".join(as_text(draft)))
-    return DIFFERS if exit_code and draft.open else 0
+        click.echo("\n".join(as_text(comparison)))
+    return DIFFERS if exit_code and comparison.open else 0
 
 
 @schema.command()
@@ -108,37 +108,37 @@ def apply(
 
 @schema.command()
 @click.argument("name")
-@click.argument("place", metavar="TABLE[.COLUMN]")
+@click.argument("location", metavar="TABLE[.COLUMN]")
 @click.pass_obj
-def lock(invocation: Invocation, name: str, place: str) -> None:
+def lock(invocation: Invocation, name: str, location: str) -> None:
     """Let a column keep its name when its field is renamed, or all of a TABLE's.
 
     Your queries go on working; the values are the field's, whatever its name.
     """
     settings = invocation.settings()
-    run(settings, locking.lock(settings, name, place, locked=True))
-    click.echo(f"{place} keeps its name" + ("" if "." in place else "s"))
+    run(settings, locking.lock(settings, name, location, locked=True))
+    click.echo(f"{location} keeps its name" + ("" if "." in location else "s"))
 
 
 @schema.command()
 @click.argument("name")
-@click.argument("place", metavar="TABLE[.COLUMN]")
+@click.argument("location", metavar="TABLE[.COLUMN]")
 @click.pass_obj
-def unlock(invocation: Invocation, name: str, place: str) -> None:
+def unlock(invocation: Invocation, name: str, location: str) -> None:
     """Let a column, or all of a TABLE's, take the names of their fields again, now.
 
     A name of your own ends if it is unlocked by itself; it stays if its table is.
     """
     settings = invocation.settings()
-    run(settings, locking.lock(settings, name, place, locked=False))
-    click.echo(f"{place} has the names of the API's fields" if "." not in place else
-               f"{place} has the name of its field")  # fmt: skip
+    run(settings, locking.lock(settings, name, location, locked=False))
+    click.echo(f"{location} has the names of the API's fields" if "." not in location else
+               f"{location} has the name of its field")  # fmt: skip
 
 
 for _command in (choosing.columns, choosing.select, choosing.deselect, choosing.rename):
     schema.add_command(_command)
 
 
-async def _draft(settings: Settings, name: str) -> Draft:
+async def _compared(settings: Settings, name: str) -> SchemaComparison:
     async with open_desk(settings) as desk:
-        return await desk.services.schemas.draft(await desk.sync(name))
+        return await desk.services.schemas.compare(await desk.sync(name))

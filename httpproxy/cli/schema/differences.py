@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Final
 
-from httpproxy.management.schema import Draft
+from httpproxy.management.schema import SchemaComparison
 from httpproxy.store.layouts.drift import Difference, Stage, What
 
 # + comes, ~ changes, ! waits, - is gone, = stays
@@ -28,30 +28,30 @@ _SIGNS: Final[Mapping[What, str]] = {
 _WIDTH: Final = 24
 
 
-def as_text(draft: Draft) -> Iterator[str]:
+def as_text(comparison: SchemaComparison) -> Iterator[str]:
     """The differences, table by table, and what to do about them: line by line."""
-    by_table = sorted(draft.differences, key=lambda each: each.place.table)
-    for table, group in groupby(by_table, key=lambda each: each.place.table):
-        yield _clean(f"{draft.sync.schema_name}.{table}")
+    by_table = sorted(comparison.differences, key=lambda each: each.location.table)
+    for table, group in groupby(by_table, key=lambda each: each.location.table):
+        yield _clean(f"{comparison.sync.schema_name}.{table}")
         for each in group:
             sign = "!" if each.stage is Stage.WAITING else _SIGNS[each.what]
-            yield _clean(f"  {sign} {(each.place.column or ''):{_WIDTH}} {_said(each)}")
+            yield _clean(f"  {sign} {(each.location.column or ''):{_WIDTH}} {_said(each)}")
             if each.counts is not None:
                 yield f"    {'':{_WIDTH}} {_counted(each)}"
         yield ""
-    for name, no in draft.discovered.refused.items():
+    for name, no in comparison.discovered.refused.items():
         yield _clean(f"the API refuses to describe {name}: {no}")
-    if draft.discovered.uncovered:
-        names = ", ".join(draft.discovered.uncovered)
+    if comparison.discovered.uncovered:
+        names = ", ".join(comparison.discovered.uncovered)
         yield _clean(f"not synced: {names}")
-        yield f"  -> `httpproxy schema apply {draft.sync.name} --add NAME` adds one"
-    yield from _verdict(draft)
+        yield f"  -> `httpproxy schema apply {comparison.sync.name} --add NAME` adds one"
+    yield from _verdict(comparison)
 
 
-def _verdict(draft: Draft) -> Iterator[str]:
-    name = draft.sync.name
-    automatic, waiting = draft.at(Stage.AUTOMATIC), draft.at(Stage.WAITING)
-    if not draft.open:
+def _verdict(comparison: SchemaComparison) -> Iterator[str]:
+    name = comparison.sync.name
+    automatic, waiting = comparison.at(Stage.AUTOMATIC), comparison.at(Stage.WAITING)
+    if not comparison.open:
         yield f"{name}: the tables are as the API has them"
         return
     if automatic:
@@ -59,7 +59,7 @@ def _verdict(draft: Draft) -> Iterator[str]:
     ready = [each for each in waiting if not each.dependents]
     if ready:
         yield f"{_many(len(ready), 'type')} for your word (!)"
-        column = f"{ready[0].place.table}.{ready[0].place.column}"
+        column = f"{ready[0].location.table}.{ready[0].location.column}"
         yield f"  -> `httpproxy schema apply {name} --column {column}`, or without --column all"
     if len(waiting) > len(ready):
         shown = _many(len(waiting) - len(ready), "type")
@@ -73,7 +73,7 @@ def _many(count: int, what: str) -> str:
 
 def _said(each: Difference) -> str:
     change = f"{each.was} -> {each.becomes}" if each.was and each.becomes else ""
-    named = f' "{each.named}"' if each.named and each.named != each.place.column else ""
+    named = f' "{each.named}"' if each.named and each.named != each.location.column else ""
     parts = {
         What.NEW_COLUMN: f"{each.becomes}, of the new field{named}",
         What.COLUMN_RENAMED: f"{change}: the field is{named} now",

@@ -54,7 +54,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """Where a difference is. `table` and `column` are SQL names (a table that is to be
     made has the collection's name), `collection` and `field` the provider's ids."""
 
@@ -71,7 +71,7 @@ class Difference:
 
     what: What
     stage: Stage
-    place: Place
+    location: Location
     named: str | None = None
     was: str | None = None
     becomes: str | None = None
@@ -82,8 +82,8 @@ class Difference:
 
 def new_table(collection: Collection) -> Difference:
     """A collection that has no table yet."""
-    place = Place(collection.name, collection.id)
-    return Difference(What.NEW_TABLE, Stage.AUTOMATIC, place)
+    location = Location(collection.name, collection.id)
+    return Difference(What.NEW_TABLE, Stage.AUTOMATIC, location)
 
 
 def gone_table(layout: Layout) -> Difference:
@@ -91,7 +91,7 @@ def gone_table(layout: Layout) -> Difference:
     return Difference(
         What.TABLE_GONE,
         Stage.KEPT if layout.removed else Stage.AUTOMATIC,
-        _place(layout),
+        _location(layout),
         reason="the table stays with its rows and is no longer synced",
     )
 
@@ -115,30 +115,30 @@ def of_table(
             yield Difference(
                 What.FIELD_GONE,
                 Stage.KEPT if kept.removed else Stage.AUTOMATIC,
-                _place(layout, Column(kept.field, kept.column)),
+                _location(layout, Column(kept.field, kept.column)),
                 kept.field.name,
                 was=kept.field.column_type,
                 reason="the column stays with its values and is no longer written",
             )
 
 
-def _place(layout: Layout, column: Column | None = None) -> Place:
+def _location(layout: Layout, column: Column | None = None) -> Location:
     table = layout.table
     if column is None:
-        return Place(table.name, table.collection.id)
-    return Place(table.name, table.collection.id, column.name, column.field.id)
+        return Location(table.name, table.collection.id)
+    return Location(table.name, table.collection.id, column.name, column.field.id)
 
 
 def _of_names(layout: Layout, found: Collection) -> Iterator[Difference]:
-    table, before, place = layout.table.name, layout.table.collection, _place(layout)
+    table, before, location = layout.table.name, layout.table.collection, _location(layout)
     renamed = found.name != before.name
     if layout.removed:
-        yield Difference(What.TABLE_BACK, Stage.AUTOMATIC, place)
+        yield Difference(What.TABLE_BACK, Stage.AUTOMATIC, location)
     if renamed or not is_named_after(table, found.table_name or found.name, found.id):
         yield Difference(
             What.TABLE_RENAMED,
             Stage.AUTOMATIC if renamed else Stage.KEPT,
-            place,
+            location,
             was=before.name if renamed else None,
             becomes=found.name,
             reason="the table keeps its name in SQL",
@@ -154,19 +154,19 @@ def _of_columns(layout: Layout, plan: Plan) -> Iterator[Difference]:
             yield _without_column(layout, kept)
             continue
         column = Column(kept.field, kept.column)
-        place, named = _place(layout, column), kept.field.name
+        location, named = _location(layout, column), kept.field.name
         if column.name in added:
             type_ = kept.field.column_type
-            yield Difference(What.NEW_COLUMN, Stage.AUTOMATIC, place, named, becomes=type_)
+            yield Difference(What.NEW_COLUMN, Stage.AUTOMATIC, location, named, becomes=type_)
         elif kept.field.id in removed:
-            yield Difference(What.FIELD_BACK, Stage.AUTOMATIC, place, named)
+            yield Difference(What.FIELD_BACK, Stage.AUTOMATIC, location, named)
         if column.name in before:
             old = before[column.name]
             yield Difference(
-                What.COLUMN_RENAMED, Stage.AUTOMATIC, place, named, old, column.name
+                What.COLUMN_RENAMED, Stage.AUTOMATIC, location, named, old, column.name
             )
         if kept.locked and not _has_its_name(column):
-            yield Difference(What.NAME_LOCKED, Stage.KEPT, place, named)
+            yield Difference(What.NAME_LOCKED, Stage.KEPT, location, named)
 
 
 def _without_column(layout: Layout, kept: Kept) -> Difference:
@@ -174,8 +174,8 @@ def _without_column(layout: Layout, kept: Kept) -> Difference:
         what, reason = What.TABLE_FULL, "the table has no room for it: values are in _extra"
     else:
         what, reason = What.DESELECTED, "it is not selected, and nothing of it is kept"
-    place = Place(layout.table.name, layout.table.collection.id, field=kept.field.id)
-    return Difference(what, Stage.KEPT, place, kept.field.name, reason=reason)
+    location = Location(layout.table.name, layout.table.collection.id, field=kept.field.id)
+    return Difference(what, Stage.KEPT, location, kept.field.name, reason=reason)
 
 
 def _has_its_name(column: Column) -> bool:
@@ -198,7 +198,7 @@ def _retyped(
     return Difference(
         What.COLUMN_RETYPED if why is None else What.COLUMN_WIDER,
         Stage.AUTOMATIC if why is not None and not tried and not dependents else Stage.WAITING,
-        _place(layout, column),
+        _location(layout, column),
         column.field.name,
         old,
         retype.to,

@@ -28,7 +28,7 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Overview:
     """The collections that are farthest behind, and how many more there are.
 
     `syncs` counts by status; `processes` are those that serve this database. `stream_lag`:
@@ -52,7 +52,7 @@ class Lags:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def read(self, limit: int) -> Standing:
+    async def read(self, limit: int) -> Overview:
         """The `limit` collections that are farthest behind, and the numbers of syncs."""
         async with self._database.connection() as connection:
             rows = await (
@@ -66,7 +66,7 @@ class Lags:
             del row["collections"]
         counts = {row["status"]: row["number"] for row in counted}
         processes = counts.pop("processes")
-        return Standing(
+        return Overview(
             tuple(Lag(**row) for row in rows),
             total - len(rows),
             counts,
@@ -76,7 +76,7 @@ class Lags:
         )
 
     async def stream_lag(self) -> float:
-        """Of the streams alone: see Standing."""
+        """Of the streams alone: see Overview."""
         async with self._database.connection() as connection:
             return await _stream_lag(connection)
 
