@@ -166,7 +166,9 @@ def make_mutations(core: Core, carrying: Carrying, replicas: Replicas) -> Mutati
     office = core.office
     claims = Claims(office.database)
     sender = Sender(carrying.writes, carrying.standin, claims, core.watch)
-    return Mutations(sender, carrying.dry_run, core.directory, office.registry, replicas)
+    return Mutations(
+        sender, carrying.dry_run, core.directory, office.registry, replicas, office.database
+    )
 
 
 def make_house(core: Core, carrying: Carrying, replicas: Replicas) -> House:

@@ -8,9 +8,9 @@ from typing import Final
 
 from httpproxy.management.problems import Declined
 from httpproxy.mutations.documents import RecordResult
+from httpproxy.store.database import Database
 from httpproxy.store.errors import StoreError
-from httpproxy.store.intents.claims import Claims
-from httpproxy.store.replicas import Replica, Replicas, position
+from httpproxy.store.replicas import Replica, Replicas, committed
 
 REPLICA: Final = "replica:"
 
@@ -33,7 +33,10 @@ def named(replicas: Replicas, ids: Sequence[str]) -> tuple[Replica, ...]:
 
 
 async def have_it(
-    waits: Sequence[Replica], claims: Claims, results: Sequence[RecordResult], seconds: float
+    waits: Sequence[Replica],
+    database: Database,
+    results: Sequence[RecordResult],
+    seconds: float,
 ) -> bool | None:
     """Whether all who were to be awaited have what was committed; None for nobody."""
     if not waits:
@@ -41,7 +44,7 @@ async def have_it(
     if any(result.committed == "deferred" for result in results):
         return False  # there is nothing yet that they could have
     try:
-        reached = position(await claims.position())
+        reached = await committed(database)
     except (StoreError, ValueError):
         return False
     found = await asyncio.gather(*(replica.reaches(reached, seconds) for replica in waits))

@@ -27,6 +27,7 @@ from httpproxy.mutations.documents import Kind, Mutated, RecordsToChange
 from httpproxy.mutations.previewing import preview
 from httpproxy.mutations.repeating import Key
 from httpproxy.mutations.sending import Halt, Sending
+from httpproxy.store.database import Database
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.store.replicas import Replicas
@@ -55,12 +56,14 @@ class Mutations:
         directory: Directory,
         registry: Registry,
         replicas: Replicas,
+        database: Database,
     ) -> None:
         self._sender = sender
         self._dry_run = dry_run
         self._directory = directory
         self._registry = registry
         self._replicas = replicas
+        self._database = database
         self._halt = Halt()
         self._under_way = 0
         self._idle = asyncio.Event()
@@ -115,7 +118,7 @@ class Mutations:
         told = sending.told
         results = await _aside(count, lambda: telling.results(provider, aim, told, count))
         seconds = asked.await_consumers_timeout
-        awaited = await awaiting.have_it(waits, self._sender.claims, results, seconds)
+        awaited = await awaiting.have_it(waits, self._database, results, seconds)
         members = {"results": results, "awaited": awaited}
         return telling.document(task, aim).model_copy(update=members)
 

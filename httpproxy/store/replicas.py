@@ -19,7 +19,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from httpproxy.store.database import connect_parameters
+from httpproxy.store.database import Database, connect_parameters
 from httpproxy.store.queries import load
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,14 @@ def position(token: str) -> int:
     if found is None:
         raise ValueError("a token is two hexadecimal numbers with a slash, such as 0/16B3748")
     return (int(found[1], 16) << 32) | int(found[2], 16)
+
+
+async def committed(database: Database) -> int:
+    """A position at or behind every commit so far. Raises Unavailable, and ValueError if the
+    database does not say."""
+    async with database.connection() as connection:
+        row = await (await connection.execute(_SQL["committed"])).fetchone()
+    return position("" if row is None else str(row["token"]))
 
 
 @dataclass(frozen=True, slots=True)

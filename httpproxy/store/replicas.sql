@@ -1,4 +1,9 @@
--- What is asked of a replica.
+-- How far servers have come.
+
+-- name: committed
+-- How far the primary's log has come: who has replayed so much has every commit so far.
+SELECT CASE current_setting('synchronous_commit') WHEN 'off'
+    THEN pg_current_wal_insert_lsn() ELSE pg_current_wal_lsn() END::text AS token
 
 -- name: position
 -- How far this server has come: what a standby has replayed; a primary shows

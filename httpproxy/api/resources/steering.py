@@ -69,8 +69,8 @@ async def verify(ask: Ask) -> Answer:
     sync, steering = await _sync(ask), ask.house.services.steering
     there = await steering.health(sync)
     wanted = chosen(there, wish.collection_ids or (), sync, "collection_ids")
-    async with steering.comparing(sync, share=1) as comparing:
-        looked = [one for each in wanted for one in await comparing.look(each, wish)]
+    async with steering.verifying(sync, share=1) as verifying:
+        looked = [one for each in wanted for one in await verifying.look(each, wish)]
     return Answer([compared(sync, each) for each in looked])
 
 

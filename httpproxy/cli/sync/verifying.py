@@ -81,10 +81,10 @@ async def _verified(settings: Settings, name: str, wish: Verify) -> list[Looked]
         there = await steering.health(sync)
         tables = chosen(there, wish.collection_ids or (), sync, "collection_ids")
         looked: list[Looked] = []
-        async with steering.comparing(sync, share=_SHARE) as comparing:
+        async with steering.verifying(sync, share=_SHARE) as verifying:
             for table in tables:
                 click.echo(f"comparing {table.table} …", err=True)
-                looked += await comparing.look(table, wish)
+                looked += await verifying.look(table, wish)
         return looked
 
 

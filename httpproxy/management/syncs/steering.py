@@ -157,7 +157,7 @@ class Steering:
         return [each for each in named if each.id not in gone]
 
     @asynccontextmanager
-    async def comparing(self, sync: Sync, *, share: int) -> AsyncIterator[Comparing]:
+    async def verifying(self, sync: Sync, *, share: int) -> AsyncIterator[Verifying]:
         """Opens what compares rows of a sync with the API, at a `share`-th of its rate.
 
         A process that shares its limits with the others may take all of it (1).
@@ -167,14 +167,14 @@ class Steering:
             reading = make_reading(office, committer, loader)
             live = _live(office, sync, share)
             try:
-                yield Comparing(Truth(reading, office.comparing, office.registry), live)
+                yield Verifying(Truth(reading, office.comparing, office.registry), live)
             finally:
                 live.allotment.give_back()
                 await office.progress.count_requests(reading.usage.drain())
 
 
 @dataclass(frozen=True, slots=True)
-class Comparing:
+class Verifying:
     """Compares rows of one sync; its requests are counted as the sync's."""
 
     truth: Truth

@@ -26,8 +26,8 @@ import psycopg
 
 from httpproxy.store.commits.batch import Applied, Commit, Pending, Queue, mark, pending
 from httpproxy.store.commits.rescue import Rescue
-from httpproxy.store.commits.troubles import Trouble, trouble_of
-from httpproxy.store.commits.writer import UNREADABLE, Outcome, Writer, open_writer
+from httpproxy.store.commits.troubles import DatabaseTrouble, trouble_of
+from httpproxy.store.commits.writer import UNREADABLE, BatchOutcome, Writer, open_writer
 from httpproxy.store.errors import Unavailable, is_away
 from providers.record import Image
 
@@ -236,7 +236,7 @@ class Committer:
                 await self._rescue.look_up(writer, batch[0])
                 outcome = await writer.transact(batch, self._rescue.layout)
         except (psycopg.Error, *UNREADABLE) as error:
-            if trouble_of(error) is Trouble.AWAY:
+            if trouble_of(error) is DatabaseTrouble.AWAY:
                 self._lose(batch)
                 raise
             await self._apply_alone(writer, batch)
@@ -261,7 +261,7 @@ class Committer:
             else:
                 self._settle([item], outcome)
 
-    def _settle(self, batch: Sequence[Pending], outcome: Outcome) -> None:
+    def _settle(self, batch: Sequence[Pending], outcome: BatchOutcome) -> None:
         self._clock = max(self._clock, outcome.tick)
         self._moved = self._now()
         self.made, self.batches = self.made + len(batch), self.batches + 1
@@ -287,15 +287,15 @@ class Committer:
                 await writer.end([item])
             except psycopg.Error as error:
                 trouble = trouble_of(error)
-                if trouble is Trouble.AWAY:
+                if trouble is DatabaseTrouble.AWAY:
                     raise
-                if trouble is Trouble.BUSY:
+                if trouble is DatabaseTrouble.BUSY:
                     return  # somebody holds a row of these: later
                 log.exception("request %s: overlaps are not marked", item.commit.request_id)
             del self._unheard[0]
 
 
-def _overlaps(item: Pending, outcome: Outcome) -> tuple[Image, ...]:
+def _overlaps(item: Pending, outcome: BatchOutcome) -> tuple[Image, ...]:
     tables = item.commit.tables.tables
     return tuple(
         image

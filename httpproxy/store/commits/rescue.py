@@ -18,8 +18,8 @@ from psycopg.rows import dict_row
 
 from httpproxy.store.commits import misfits
 from httpproxy.store.commits.batch import Applied, Pending, Place, mark
-from httpproxy.store.commits.troubles import Trouble, trouble_of
-from httpproxy.store.commits.writer import REFUSED, UNREADABLE, Outcome, Writer
+from httpproxy.store.commits.troubles import DatabaseTrouble, trouble_of
+from httpproxy.store.commits.writer import REFUSED, UNREADABLE, BatchOutcome, Writer
 from httpproxy.store.database import connect_parameters
 from httpproxy.store.errors import Forgotten, SetAside
 from httpproxy.store.layouts import layout
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 _TRIES: Final = 4  # a commit may need a layout, then a repair, then a value set aside
 # What our own read brought would be refused again at once: it is for the operator to act.
 _LATER: Final = 900.0  # seconds
-_NOTHING_DONE: Final = Outcome(0, frozenset())
+_NOTHING_DONE: Final = BatchOutcome(0, frozenset())
 _NOT_FOUND: Final = "a record was named by a value that no row, or more than one, holds"
 
 
@@ -53,7 +53,7 @@ class Rescue:
         learnt = self._learnt.get(table.number)
         return table if learnt is None or learnt.version <= table.version else learnt
 
-    async def transact(self, writer: Writer, item: Pending) -> Outcome | None:
+    async def transact(self, writer: Writer, item: Pending) -> BatchOutcome | None:
         """Commits one item, whatever it takes; None if it is to be tried again later.
 
         Raises psycopg.Error if the database is away.
@@ -73,17 +73,17 @@ class Rescue:
                 await self._end(writer, item)
                 return _NOTHING_DONE
             trouble = trouble_of(last)
-            if trouble is Trouble.AWAY:
+            if trouble is DatabaseTrouble.AWAY:
                 raise last
-            if trouble is Trouble.BUSY:
+            if trouble is DatabaseTrouble.BUSY:
                 return None
-            if trouble is Trouble.REFUSED:
+            if trouble is DatabaseTrouble.REFUSED:
                 break
         if len(item.images) > 1:
             return await self._each(writer, item)
         return await self._quarantine(writer, item, last)
 
-    async def give_up(self, writer: Writer, item: Pending) -> Outcome:
+    async def give_up(self, writer: Writer, item: Pending) -> BatchOutcome:
         """Sets aside a commit over which the connection was lost again and again."""
         why = ConnectionError("the connection to the database was lost over it every time")
         return await self._quarantine(writer, item, why) or _NOTHING_DONE
@@ -91,7 +91,7 @@ class Rescue:
     async def _improve(self, writer: Writer, item: Pending, error: Exception) -> bool:
         """Does what may help against the last error. True if another process had changed
         the layout: that happens any number of times."""
-        if trouble_of(error) is Trouble.LAYOUT:
+        if trouble_of(error) is DatabaseTrouble.LAYOUT:
             return await self._learn(writer, item)
         await self._set_aside(writer, item)
         return False
@@ -150,7 +150,7 @@ class Rescue:
         self.misfits += count
         return fitting
 
-    async def _each(self, writer: Writer, item: Pending) -> Outcome | None:
+    async def _each(self, writer: Writer, item: Pending) -> BatchOutcome | None:
         """Image by image: one of them is what the table refuses. The intent is that of all."""
         whole = replace(item.commit, intent=None, answer=None)
         tick, overlaps, refused, token = 0, frozenset[Place](), 0, ""
@@ -166,20 +166,20 @@ class Rescue:
             token = outcome.token or token
         if not overlaps:
             await self._end(writer, item)
-        return Outcome(tick, overlaps, token)
+        return BatchOutcome(tick, overlaps, token)
 
     async def _end(self, writer: Writer, item: Pending) -> None:
         """Ends the item's intent. One that cannot be ended now is looked after later."""
         try:
             await writer.end([item])
         except psycopg.Error as error:
-            if trouble_of(error) is Trouble.AWAY:
+            if trouble_of(error) is DatabaseTrouble.AWAY:
                 raise
             log.warning("request %s: its intent is left", item.commit.request_id)
 
     async def _quarantine(
         self, writer: Writer, item: Pending, why: Exception | None
-    ) -> Outcome | None:
+    ) -> BatchOutcome | None:
         """Keeps an image that the table refuses where the operator can see it."""
         request_id, state = item.commit.request_id, None
         whose = {"request_id": request_id, "sync_id": item.commit.sync_id}
@@ -198,7 +198,7 @@ class Rescue:
                 else:
                     await writer.mark([mark(number, image.key, REFUSED)])
         except psycopg.Error as error:
-            if trouble_of(error) is Trouble.AWAY:
+            if trouble_of(error) is DatabaseTrouble.AWAY:
                 raise
             log.exception("request %s: cannot even be set aside", request_id, extra=whose)
             return None

@@ -18,7 +18,7 @@ import psycopg
 from httpproxy.store.errors import is_away
 
 
-class Trouble(Enum):
+class DatabaseTrouble(Enum):
     """See the module."""
 
     AWAY = auto()
@@ -29,32 +29,32 @@ class Trouble(Enum):
 
 
 # The longest prefix of the SQLSTATE counts.
-_STATES: Final[Mapping[str, Trouble]] = {
-    "HPL01": Trouble.LAYOUT,  # require_layout of migration 0001
-    "42703": Trouble.LAYOUT,  # undefined column
-    "42P01": Trouble.LAYOUT,  # undefined table
-    "42P10": Trouble.LAYOUT,  # the primary key is gone
-    "42804": Trouble.LAYOUT,  # a column has another type
-    "3F000": Trouble.LAYOUT,  # undefined schema
-    "0A000": Trouble.LAYOUT,  # a prepared statement of a table that changed
-    "22": Trouble.VALUE,  # data exception
-    "54001": Trouble.VALUE,  # nested too deep
-    "55P03": Trouble.BUSY,  # lock not available
-    "57014": Trouble.BUSY,  # cancelled, by a timeout or by hand
-    "40": Trouble.BUSY,  # deadlock, serialization
-    "53": Trouble.BUSY,  # disk full, out of memory
+_STATES: Final[Mapping[str, DatabaseTrouble]] = {
+    "HPL01": DatabaseTrouble.LAYOUT,  # require_layout of migration 0001
+    "42703": DatabaseTrouble.LAYOUT,  # undefined column
+    "42P01": DatabaseTrouble.LAYOUT,  # undefined table
+    "42P10": DatabaseTrouble.LAYOUT,  # the primary key is gone
+    "42804": DatabaseTrouble.LAYOUT,  # a column has another type
+    "3F000": DatabaseTrouble.LAYOUT,  # undefined schema
+    "0A000": DatabaseTrouble.LAYOUT,  # a prepared statement of a table that changed
+    "22": DatabaseTrouble.VALUE,  # data exception
+    "54001": DatabaseTrouble.VALUE,  # nested too deep
+    "55P03": DatabaseTrouble.BUSY,  # lock not available
+    "57014": DatabaseTrouble.BUSY,  # cancelled, by a timeout or by hand
+    "40": DatabaseTrouble.BUSY,  # deadlock, serialization
+    "53": DatabaseTrouble.BUSY,  # disk full, out of memory
 }
 
 
-def trouble_of(error: Exception) -> Trouble:
+def trouble_of(error: Exception) -> DatabaseTrouble:
     """What the error of a commit means."""
     if not isinstance(error, psycopg.Error):
-        return Trouble.VALUE  # it could not even be encoded
+        return DatabaseTrouble.VALUE  # it could not even be encoded
     if is_away(error):
-        return Trouble.AWAY
+        return DatabaseTrouble.AWAY
     state = error.sqlstate or ""
     for length in (5, 2):
         found = _STATES.get(state[:length])
         if found is not None:
             return found
-    return Trouble.REFUSED
+    return DatabaseTrouble.REFUSED

@@ -50,7 +50,7 @@ Statement = tuple[bytes, Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BatchOutcome:
     """What became of a batch: the clock, the places of its overlaps, where the log is."""
 
     tick: int
@@ -101,7 +101,7 @@ class Writer:
         parameters = (*place, kept, *why, request_id)
         await self._execute(SQL["quarantine"], parameters)
 
-    async def transact(self, items: Sequence[Pending], layouts: Layouts) -> Outcome:
+    async def transact(self, items: Sequence[Pending], layouts: Layouts) -> BatchOutcome:
         """Commits a batch. Raises psycopg.Error, or what encoding a value raises."""
         careful = any(item.careful for item in items)
         guard = _jsonb(batch.guard_rows(items), careful)
@@ -118,10 +118,10 @@ class Writer:
         tick = self._seen = rows[0][0]
         refused = {(number, record) for _, number, record in rows if number is not None}
         if not refused:
-            return Outcome(tick, frozenset(), token)
+            return BatchOutcome(tick, frozenset(), token)
         overlaps = frozenset(await self._judge(items, refused, tick, layouts))
         await self.end([item for item in items if _was_judged(item, refused, overlaps)])
-        return Outcome(tick, overlaps, token)
+        return BatchOutcome(tick, overlaps, token)
 
     async def end(self, items: Sequence[Pending]) -> None:
         """Ends the intents of commits, and keeps their answers."""

@@ -51,9 +51,3 @@ class Claims:
         if row is None:
             return None
         return Claimed(bytes(row["fingerprint"]), bytes(row["body"] or b""))
-
-    async def position(self) -> str:
-        """A token (as of a receipt) that stands at or behind every commit so far."""
-        async with self._database.connection() as connection:
-            row = await (await connection.execute(_SQL["position"])).fetchone()
-        return "" if row is None else str(row["token"])

@@ -10,8 +10,3 @@ ON CONFLICT (sync_id, key) DO NOTHING
 -- name: claimed
 -- What a key stands for.
 SELECT fingerprint, body FROM httpproxy.idempotency WHERE sync_id = %(sync_id)s AND key = %(key)s
-
--- name: position
--- How far the log has come: who has replayed so much has every commit so far.
-SELECT CASE current_setting('synchronous_commit') WHEN 'off'
-    THEN pg_current_wal_insert_lsn() ELSE pg_current_wal_lsn() END::text AS token

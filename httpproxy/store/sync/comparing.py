@@ -18,7 +18,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from psycopg.types.json import set_json_loads
 
 from httpproxy.store.commits import misfits
-from httpproxy.store.commits.troubles import Trouble, trouble_of
+from httpproxy.store.commits.troubles import DatabaseTrouble, trouble_of
 from httpproxy.store.database import Connection, Database
 from httpproxy.store.errors import Stale
 from httpproxy.store.layouts.statements import TYPES, compose, parts_of
@@ -174,6 +174,6 @@ async def ask(connection: Connection, statement: bytes, *parameters: Any) -> lis
         await cursor.execute(statement, parameters)
         return await cursor.fetchall() if cursor.description else []
     except psycopg.Error as error:
-        if trouble_of(error) is Trouble.LAYOUT:
+        if trouble_of(error) is DatabaseTrouble.LAYOUT:
             raise Stale("the table has another layout now") from error
         raise
