@@ -66,6 +66,7 @@ _INVENTED: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _NEVER_FRAMED: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # by aiohttp itself
 _RESENT: Final = _NEVER_FRAMED | {"PUT", "DELETE"}
 _HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
+_CODINGS: Final = frozenset({"chunked", "identity"})  # of transfers, that are undone
 
 
 class SlowParser(Exception):
@@ -231,6 +232,8 @@ class UpstreamClient:
         try:
             if not 200 <= status <= 599:
                 raise UpgradeAnswered if status == 101 else Malformed  # noqa: TRY301  the handler closes
+            if headers.get("Transfer-Encoding", "chunked").strip().lower() not in _CODINGS:
+                raise Malformed  # noqa: TRY301  what only chunks were taken off is no answer
             length = answer.content_length
             if length is not None and length <= self._limit:
                 body = await answer.read()

@@ -86,24 +86,28 @@ def _spelled_alike(fields: CIMultiDict[str]) -> CIMultiDict[str]:
 
 
 def readable(text: str) -> str:
-    """Text of an answer's head whose bytes were not all UTF-8, in characters.
+    """Text of an answer's head in characters that can be written again.
 
-    aiohttp keeps such bytes as lone surrogates, and drops them when writing. Read as
-    ISO-8859-1, the charset that HTTP fields once had, they survive as characters.
+    aiohttp keeps bytes that are not UTF-8 as lone surrogates, and drops them when writing.
+    Read as ISO-8859-1, the charset that HTTP fields once had, they survive as characters.
+    Control characters, which it writes to nobody, become spaces (RFC 9110 section 5.5).
     """
-    return text.encode("utf-8", "surrogateescape").decode("latin-1")
+    if _stray(text):
+        text = text.encode("utf-8", "surrogateescape").decode("latin-1")
+    return _CONTROL.sub(" ", text)
 
 
 def has_stray_bytes(headers: Headers, reason: str) -> bool:
-    """Whether an answer's head has bytes that were not UTF-8."""
-    if reason.isascii() and "".join(headers.values()).isascii():
+    """Whether an answer's head has bytes that were not UTF-8, or control characters."""
+    text = "".join((reason, *headers.values()))
+    if text.isascii() and text.isprintable():
         return False
-    return any(_stray(text) for text in (reason, *headers.values()))
+    return _stray(text) or _CONTROL.search(text) is not None
 
 
 def with_readable(headers: Headers) -> CIMultiDict[str]:
-    """The fields, with `readable` values where there were stray bytes."""
-    return CIMultiDict((n, readable(v) if _stray(v) else v) for n, v in headers.items())
+    """The fields, with `readable` values."""
+    return CIMultiDict((name, readable(value)) for name, value in headers.items())
 
 
 def _stray(text: str) -> bool:

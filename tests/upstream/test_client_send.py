@@ -261,11 +261,25 @@ async def test_bytes_that_are_not_utf8_in_an_answers_head_stay_readable_and_are_
     assert client.stray_heads == 1
 
 
+async def test_control_characters_in_an_answers_head_become_spaces(client, upstream):
+    upstream.replies.append(
+        raw(
+            b"HTTP/1.1 200 O\x7fK\r\nX-Bell: caf\xc3\xa9\x07x\r\nX-Both: \xe9\x01\r\n"
+            b"Content-Length: 0\r\n\r\n"
+        )
+    )
+    response = await client.send(call())
+    assert response.reason == "O K"
+    assert response.headers["X-Bell"] == "café x"
+    assert response.headers["X-Both"] == "é "
+    assert client.stray_heads == 1
+
+
 async def test_an_utf8_head_is_left_alone(client, upstream):
     upstream.replies.append(
-        raw(b"HTTP/1.1 200 OK\r\nX-Utf8: caf\xc3\xa9\r\nContent-Length: 0\r\n\r\n")
+        raw(b"HTTP/1.1 200 OK\r\nX-Utf8: caf\xc3\xa9\ta\r\nContent-Length: 0\r\n\r\n")
     )
-    assert (await client.send(call())).headers["X-Utf8"] == "café"
+    assert (await client.send(call())).headers["X-Utf8"] == "café\ta"
     assert client.stray_heads == 0
 
 

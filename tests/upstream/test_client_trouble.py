@@ -106,6 +106,15 @@ TROUBLES = [
         "http_protocol_error",
     ),
     (
+        "a coding under the chunks",
+        raw(
+            HEAD + b"Connection: close\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            b"6\r\nhidden\r\n0\r\n\r\n",
+        ),
+        errors.Malformed,
+        "http_protocol_error",
+    ),
+    (
         "two lengths",
         raw(HEAD + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"),
         errors.Malformed,
