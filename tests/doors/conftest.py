@@ -115,11 +115,14 @@ def open_door(database_dsn: str, tmp_path: Path) -> OpenDoor:
 
     @asynccontextmanager
     async def opened(
-        upstream: str, *, allowed_requests: int = 1_000_000, **settings: Any
+        upstream: str,
+        *,
+        allowed_requests: int = 1_000_000,
+        interval: float = 1.0,
+        **settings: Any,
     ) -> AsyncIterator[Door]:
         async with open_house(database_dsn, tmp_path, upstream, **settings) as house:
-            yield house.door(
-                await add_sync(house, "airtable", allowed_requests=allowed_requests)
-            )
+            rate = {"allowed_requests": allowed_requests, "interval": interval}
+            yield house.door(await add_sync(house, "airtable", **rate))
 
     return opened

@@ -9,7 +9,7 @@ from cases import AIRTABLE, JSON_TYPE, RECORD, TASKS
 from neighbours.door import Door
 from neighbours.problem import assert_problem
 from neighbours.rawclient import Answer, connect, request_bytes
-from neighbours.recorder import Recorder, http
+from neighbours.recorder import Recorder, Reply, http
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -85,8 +85,15 @@ async def test_calls_that_come_while_a_token_is_asked_for_wait_for_the_one_answe
 async def test_all_calls_that_wait_for_one_answer_about_a_token_get_the_same_refusal(
     hub: Door, upstream: Recorder
 ) -> None:
-    upstream.by_target["/oauth/"] = http(403, JSON_TYPE, body=b"{}")
-    answers = await asyncio.gather(*[write(hub, "pat-na1-undecided") for _ in range(6)])
+    all_wait = asyncio.Event()
+    refusal = http(403, JSON_TYPE, body=b"{}")
+    upstream.by_target["/oauth/"] = Reply((all_wait, *refusal.parts))
+    asking = [asyncio.ensure_future(write(hub, "pat-na1-undecided")) for _ in range(6)]
+    await upstream.has(seen=1)
+    for _ in range(50):  # turns of the loop that they share with the gateway
+        await asyncio.sleep(0.01)
+    all_wait.set()
+    answers = await asyncio.gather(*asking)
     assert {answer.status for answer in answers} == {502}
     assert {assert_problem(answer)["code"] for answer in answers} == {"account_unknown"}
     assert len(upstream.seen) == 1

@@ -176,7 +176,7 @@ async def test_a_request_that_never_ends_is_never_forwarded(
 async def test_a_body_that_does_not_come_whole_is_refused_and_never_forwarded(
     rest: bytes, door: Door, upstream: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(incoming, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(incoming, "BODY_SECONDS", 60.0 if rest else 0.3)
     whole = request_bytes("POST", door.root(AIRTABLE) + TASKS, body=PAYLOAD, chunked=True)
     async with door.connect() as client:
         await client.send(whole[:-20])
@@ -192,12 +192,15 @@ async def test_a_body_that_does_not_come_whole_is_refused_and_never_forwarded(
 async def test_a_client_that_goes_away_does_not_stop_its_write(
     either: Door, upstream: Recorder
 ) -> None:
-    upstream.replies.append(Reply((0.3, *http(200, body=RECORD).parts)))
+    gone = asyncio.Event()
+    upstream.replies.append(Reply((gone, *http(200, body=RECORD).parts)))
     async with either.connect() as client:
         await client.send(request_bytes("POST", either.root(AIRTABLE) + TASKS, body=PAYLOAD))
-        await asyncio.sleep(0.15)
-        assert len(upstream.seen) == 1
-    await asyncio.sleep(0.4)
+        await upstream.has(seen=1)
+    await asyncio.sleep(0.2)  # until it is noticed that the client has gone
+    gone.set()
+    await upstream.has(answered=1)
+    await asyncio.sleep(0.2)  # and until the answer, which has left, is read
     assert len(upstream.seen) == 1
     async with either.connect() as client:
         request = request_bytes("GET", either.root(AIRTABLE) + TASKS)

@@ -42,7 +42,7 @@ async def door(
     at = urlsplit(database_dsn)
     through = at._replace(netloc=at.netloc.replace(f":{at.port}", f":{cable.port}")).geturl()
     assert through != database_dsn
-    async with open_house(through, tmp_path, api.url, commit_timeout=0.5) as house:
+    async with open_house(through, tmp_path, api.url, commit_timeout=3.0) as house:
         yield house.door(await add_sync(house, "airtable"))
 
 
@@ -73,10 +73,9 @@ async def test_a_write_is_not_sent_while_the_database_is_away_and_reads_go_on(
     assert (await ask(door, "GET")).body == RECORD
     assert [seen.method for seen in api.seen] == ["POST", "GET"]
     cable.mend()
-    for _ in range(50):
-        if (await ask(door)).status == 200:
-            break
-        await asyncio.sleep(0.1)
+    async with asyncio.timeout(60):
+        while (await ask(door)).status != 200:  # noqa: ASYNC110 - it comes back by itself
+            await asyncio.sleep(0.1)
     assert (await ask(door)).get("Httpproxy-Commit").startswith("applied; rows=")
 
 
@@ -85,7 +84,7 @@ async def test_who_prefers_to_go_on_has_writes_sent_and_committed_later(
 ) -> None:
     at = urlsplit(database_dsn)
     through = at._replace(netloc=at.netloc.replace(f":{at.port}", f":{cable.port}")).geturl()
-    forward = {"commit_timeout": 0.3, "on_database_down": "forward"}
+    forward = {"commit_timeout": 3.0, "on_database_down": "forward"}
     async with open_house(through, tmp_path, api.url, **forward) as house:
         door = house.door(await add_sync(house, "airtable"))
         assert (await ask(door)).get("Httpproxy-Commit").startswith("applied")
@@ -115,7 +114,7 @@ async def test_who_prefers_to_go_on_waits_for_no_database_that_is_known_to_be_aw
 ) -> None:
     at = urlsplit(database_dsn)
     through = at._replace(netloc=at.netloc.replace(f":{at.port}", f":{cable.port}")).geturl()
-    forward = {"commit_timeout": 5.0, "on_database_down": "forward"}
+    forward = {"commit_timeout": 60.0, "on_database_down": "forward"}
     async with open_house(through, tmp_path, api.url, **forward) as house:
         door = house.door(await add_sync(house, "airtable"))
         await ask(door)
@@ -127,7 +126,7 @@ async def test_who_prefers_to_go_on_waits_for_no_database_that_is_known_to_be_aw
         began = asyncio.get_running_loop().time()
         answer = await ask(door)
         assert answer.get("Httpproxy-Commit").startswith("deferred; ")
-        assert asyncio.get_running_loop().time() - began < 2.0
+        assert asyncio.get_running_loop().time() - began < 30.0
         cable.mend()
 
 
@@ -136,19 +135,20 @@ async def test_what_the_api_accepted_is_answered_as_its_own_and_committed_later(
 ) -> None:
     await ask(door)  # the tables of the sync are known from here on
     changed = RECORD.replace(b'"x"', b'"after"')
-    api.replies.append(Reply((0.4, *http(200, JSON_TYPE, body=changed).parts)))
+    away = asyncio.Event()
+    api.replies.append(Reply((away, *http(200, JSON_TYPE, body=changed).parts)))
     under_way = asyncio.ensure_future(ask(door))
-    await asyncio.sleep(0.2)
+    await api.has(seen=2)
     cable.cut()
+    away.set()
     answer = await under_way
     assert (answer.status, answer.body) == (200, changed)
     assert answer.get("Httpproxy-Commit").startswith("deferred; ")
     assert 'details="commit-deferred"' in answer.get("Proxy-Status")
     assert (await asyncio.to_thread(found, database_dsn))[RECORD_ID]["name"] == "x"
     cable.mend()
-    for _ in range(80):
-        if (await asyncio.to_thread(found, database_dsn))[RECORD_ID]["name"] == "after":
-            break
-        await asyncio.sleep(0.1)
+    async with asyncio.timeout(60):
+        while (await asyncio.to_thread(found, database_dsn))[RECORD_ID]["name"] != "after":  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
     assert (await asyncio.to_thread(found, database_dsn))[RECORD_ID]["name"] == "after"
     assert len(api.seen) == 2, "nothing was sent again"

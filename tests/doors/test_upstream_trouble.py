@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from answers import UNSOUND
 from cases import AIRTABLE, JSON_TYPE, PAYLOAD, TASKS
@@ -12,6 +10,7 @@ from neighbours.door import Door
 from neighbours.problem import assert_problem
 from neighbours.rawclient import Answer, request_bytes
 from neighbours.recorder import DROP, HANG, RESET, End, Recorder, Reply, http, raw
+from neighbours.rounds import least_time
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -102,9 +101,12 @@ async def test_nobody_listening_is_502_not_sent(open_door) -> None:
 async def test_no_connection_in_time_is_504_not_sent(open_door) -> None:
     with blackhole() as url:
         async with open_door(url, connect_timeout=0.4) as door:
-            began = time.monotonic()
+
+            async def tried() -> None:
+                assert (await ask(door)).status == 504
+
+            assert await least_time(tried, 3.0) < 3.0
             answer = await ask(door)
-    assert time.monotonic() - began < 3
     assert answer.status == 504
     problem = assert_problem(answer)
     assert (problem["sent"], problem["retry_safe"]) == ("no", True)
@@ -120,7 +122,7 @@ async def test_no_answer_in_time_is_504_and_not_safe_to_repeat(
     reply: Reply, open_door, upstream: Recorder
 ) -> None:
     upstream.usual = reply
-    async with open_door(upstream.url, upstream_timeout=0.5) as door:
+    async with open_door(upstream.url, upstream_timeout=2.0) as door:
         answer = await ask(door)
     assert answer.status == 504
     problem = assert_problem(answer)
@@ -131,7 +133,8 @@ async def test_no_answer_in_time_is_504_and_not_safe_to_repeat(
 
 
 async def test_a_rate_limit_without_room_is_504_not_sent(open_door, upstream: Recorder) -> None:
-    async with open_door(upstream.url, permit_timeout=0.3, allowed_requests=2) as door:
+    rate = {"allowed_requests": 2, "interval": 600.0}
+    async with open_door(upstream.url, permit_timeout=30.0, **rate) as door:
         answers = [await ask(door) for _ in range(3)]
     assert [a.status for a in answers] == [200, 200, 504]
     problem = assert_problem(answers[2])

@@ -104,7 +104,7 @@ class RawClient:
         await self.send(data)
         return await self.answer(data.split(b" ", 1)[0].decode("latin-1"))
 
-    async def rest(self, patience: float = 2.0) -> bytes | None:
+    async def rest(self, patience: float = PATIENCE) -> bytes | None:
         """What else comes until the peer closes; None if it keeps the line open."""
         try:
             return await asyncio.wait_for(self.reader.read(), patience)

@@ -5,7 +5,8 @@
         ...
         assert upstream.seen[0].target == "/v0/app/T"
 
-A `Reply` is bytes and pauses in order, then what becomes of the connection. With no
+A `Reply` is bytes and pauses in order, then what becomes of the connection; an event is a
+pause until a test sets it. With no
 reply queued, `upstream.usual` answers; `upstream.by_target` comes before both, for a
 request whose target begins with its key.
 """
@@ -35,12 +36,12 @@ class End(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Bytes to send and seconds to wait, in order, then the end.
+    """Bytes to send and seconds or events to wait for, in order, then the end.
 
     `early` answers as soon as the head is there, without reading the body.
     """
 
-    parts: tuple[bytes | float, ...] = ()
+    parts: tuple[bytes | float | asyncio.Event, ...] = ()
     end: End = End.KEEP
     early: bool = False
 
@@ -122,6 +123,7 @@ class Recorder:
     by_target: dict[str, Reply] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
     connections: int = 0
+    answered: int = 0  # requests whose replies have left
 
     async def __aenter__(self) -> Self:
         self._writers: set[asyncio.StreamWriter] = set()
@@ -141,10 +143,17 @@ class Recorder:
 
     def forget(self) -> None:
         """Back to a fresh recorder; connections stay."""
+        self.answered = 0
         self.seen.clear()
         self.replies.clear()
         self.by_target.clear()
         self.usual = Recorder().usual
+
+    async def has(self, seen: int = 0, answered: int = 0) -> None:
+        """Returns once so many requests are here, and so many have their replies."""
+        async with asyncio.timeout(60):
+            while len(self.seen) < seen or self.answered < answered:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.01)
 
     def targets(self) -> list[str]:
         return [seen.target for seen in self.seen]
@@ -174,8 +183,11 @@ class Recorder:
             if isinstance(part, bytes):
                 writer.write(part)
                 await writer.drain()
+            elif isinstance(part, asyncio.Event):
+                await part.wait()
             else:
                 await asyncio.sleep(part)
+        self.answered += 1
         return await _finish(reader, writer, reply.end)
 
     def _reply_to(self, head: Head) -> Reply:
