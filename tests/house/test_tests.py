@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from functools import cache
 
 import pytest
 from source import functions, named, python_files, tree
@@ -13,7 +14,8 @@ TESTS = [file for file in FILES if file.name.startswith("test_")]
 LEFT_OUT = {"skip", "skipif", "xfail", "importorskip"}
 
 
-def _called(node: ast.AST) -> set[str]:
+@cache
+def _called(node: ast.AST) -> frozenset[str]:
     """Names of the functions and methods that are called somewhere inside."""
     found = set()
     for call in ast.walk(node):
@@ -22,7 +24,7 @@ def _called(node: ast.AST) -> set[str]:
                 found.add(call.func.id)
             elif isinstance(call.func, ast.Attribute):
                 found.add(call.func.attr)
-    return found
+    return frozenset(found)
 
 
 def _asserts_itself(node: ast.AST) -> bool:
@@ -30,8 +32,10 @@ def _asserts_itself(node: ast.AST) -> bool:
     return bool(expecting) or any(isinstance(n, ast.Assert) for n in ast.walk(node))
 
 
+@cache
 def _asserting_names() -> set[str]:
-    """Every function of the tests that asserts, itself or by what it calls."""
+    """Every function of the tests that asserts, itself or by what it calls. Seconds: not
+    at import, which every test process does."""
     known = [function for file in FILES for function in functions(file)]
     asserting = {function.name for function in known if _asserts_itself(function)}
     while True:
@@ -41,9 +45,6 @@ def _asserting_names() -> set[str]:
         asserting |= more
 
 
-ASSERTING = _asserting_names()
-
-
 @pytest.mark.parametrize("file", TESTS, ids=named)
 def test_every_test_asserts_something(file):
     idle = [
@@ -51,7 +52,7 @@ def test_every_test_asserts_something(file):
         for function in functions(file)
         if function.name.startswith("test_")
         and not _asserts_itself(function)
-        and not _called(function) & ASSERTING
+        and not _called(function) & _asserting_names()
     ]
     assert not idle
 
