@@ -40,6 +40,7 @@ from providers.spec import Exchange
 from providers.values import Misfit
 
 PARTIAL = "the answer holds only some properties"
+ARCHIVED = "it was archived, by an answer that tells nothing of it"
 
 
 # --- images -----------------------------------------------------------------------------
@@ -148,6 +149,10 @@ def _record_change(collection: Collection, record: dict[str, JSON]) -> Change:
 def _gone_change(collection: Collection, image: Image | None) -> Change:
     if image is None:
         return Change(dirty=(Dirty(collection.id, None, "a record that we cannot name left"),))
+    if image.kind is ImageKind.ARCHIVE and image.key:
+        # Its row stays, and no feed will tell of it: neither the version that it has now, nor
+        # what others did to it just before.
+        return Change(images=(image,), dirty=(Dirty(collection.id, image.key, ARCHIVED),))
     return Change(images=(image,))
 
 

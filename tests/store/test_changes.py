@@ -122,6 +122,9 @@ async def test_a_record_is_deleted_once_whoever_says_so_and_created_when_it_is_b
         (gone, ("deleted", {"$id": "rec1", "f_name": "2"})),
         (archived, None),
         (image("rec1", ImageKind.MERGE, name="4", archived=False), ("created", None)),
+        (gone, ("deleted", {"$id": "rec1", "f_name": "4"})),
+        (deletion(), None),  # its row goes as well
+        (live, ("created", None)),
         (image("rec2", archived=True), ("deleted", {})),
         (image("rec2", archived=False), ("created", None)),
     ):

@@ -130,10 +130,11 @@ def parts_of(table: Table) -> dict[str, Composable]:
 
 
 def _telling(table: Table) -> dict[str, Composable]:
-    """Which event an upsert is, NULL for none, and what a row held that it archives."""
+    """Which event an upsert is, NULL for none; what a row held that it archives; and whether
+    a row is archived."""
     if table.archived_column is None:
         told = SQL("CASE WHEN t._found THEN 'updated' ELSE 'created' END")
-        return {"event": told, "held": SQL("NULL::text")}
+        return {"event": told, "held": SQL("NULL::text"), "is_archived": SQL("false")}
     event = SQL(
         "CASE WHEN n.{0} THEN CASE WHEN t.{0} IS NOT TRUE THEN 'deleted' END"
         " WHEN t._found AND t.{0} IS NOT TRUE THEN 'updated' ELSE 'created' END"
@@ -146,6 +147,7 @@ def _telling(table: Table) -> dict[str, Composable]:
     return {
         "event": event.format(archived),
         "held": held.format(archived, archived, _contents(table, table.archived_column)),
+        "is_archived": SQL("t.{} IS TRUE").format(archived),
     }
 
 

@@ -47,7 +47,8 @@ FROM _built WHERE (_existed IS NULL OR _was IS NOT NULL) AND _event IS NOT NULL
 ORDER BY _r
 
 -- name: delete
--- Removes the rows of records that are gone upstream, with an event each.
+-- Removes the rows of records that are gone upstream, with an event each; one that was archived
+-- was told as deleted then.
 WITH _given AS MATERIALIZED (
     SELECT g.*, m.transaction
     FROM jsonb_to_recordset($1) AS g(
@@ -60,14 +61,14 @@ WITH _given AS MATERIALIZED (
         AND m.end_seq = currval('httpproxy.clock')
 ), _gone AS (
     DELETE FROM {table} t USING _given g WHERE {is_row} AND {is_near}
-    RETURNING g.r, g.u, g.a, g.o, g.q, g.transaction,
+    RETURNING g.r, g.u, g.a, g.o, g.q, g.transaction, {is_archived} AS told,
         '{{' || pg_catalog.array_to_string(ARRAY[{contents}], ',') || '}}' AS was
 )
 INSERT INTO httpproxy.event
     (sync_id, collection_id, upstream_id, upstream_updated_at, event, data, origin, request_id,
     transaction, changes)
 SELECT {sync_id}, {collection_id}, r, u, 'deleted', a, o, q, transaction, was::jsonb
-FROM _gone ORDER BY r
+FROM _gone WHERE NOT told ORDER BY r
 
 -- name: archive
 -- Marks rows as archived, with an event for each one that was not.

@@ -138,7 +138,7 @@ def test_an_archive_marks_the_paths_record():
     for _ in range(2):
         change = portal.write("DELETE", f"{V3}/contacts/{MARY}", schema=SCHEMA)
         assert (only(change).kind, only(change).key) == (ImageKind.ARCHIVE, (MARY,))
-        assert not change.dirty
+        assert reasons(change) == {("0-1", (MARY,))}  # its row stays, with another version
 
 
 def test_a_path_that_no_text_of_postgres_can_hold_is_made_one_that_it_can():
