@@ -15,7 +15,8 @@ import orjson
 
 from providers.http import Request, Response
 from providers.record import JSON
-from providers.spec import Provider, Sandbox
+from providers.sandbox import Sandbox
+from providers.spec import Provider
 
 _FORMAT: Final = 1
 Switches = Mapping[str, JSON]

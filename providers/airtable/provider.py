@@ -30,8 +30,9 @@ from providers.credentials import AppKeys, Grant
 from providers.http import Request, Response, headers, with_bearer
 from providers.record import JSON
 from providers.routing import Router
+from providers.sandbox import Example, SampleGrant, SandboxKit
 from providers.selection import without
-from providers.spec import Budget, Example, Provider, SampleGrant, SandboxKit
+from providers.spec import Budget, Provider
 
 # Five requests a second for each base, whoever asks. A new sync gets three of them: what
 # goes past this proxy, at the same base, is not seen here.

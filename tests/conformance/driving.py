@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from providers.http import Request, Response
 from providers.record import Change, Collection, Schema
 from providers.routing import Router
-from providers.spec import Conversation, Exchange, Provider, Sandbox
+from providers.sandbox import Sandbox
+from providers.spec import Conversation, Exchange, Provider
 
 T = TypeVar("T")
 MIDDAY = 1_795_262_400.0  # 2026-11-21 12:00 UTC

@@ -15,7 +15,7 @@ from providers.hubspot.sandbox.server import HubSpotSandbox
 from providers.hubspot.sandbox.state import Portal, Token, World, stamp
 from providers.hubspot.sandbox.switches import Switches
 from providers.record import JSON
-from providers.spec import Example, SampleGrant, SandboxKit
+from providers.sandbox import Example, SampleGrant, SandboxKit
 
 HOST: Final = "api.hubapi.com"
 PORTAL: Final = 48_000_001
