@@ -2,6 +2,7 @@
 
 registry   syncs, collections and their tables, for who serves them; start here
 roster     the same syncs, for their users: lists, and what is changed of one
+deletion   what goes with a sync
 credentials   what opens accounts
 streams    what was committed, from a cursor on
 sync       how far each sync is, how it fares, whose it is

@@ -186,7 +186,8 @@ async def test_every_family_is_served_by_somebody(database_dsn):
     samples += answered.samples()
     served = {f"httpproxy_{sample.family}" for sample in samples}
     of_the_process = {"build_info", "ready", "check_failing", "loop_lag_seconds"}
-    elsewhere = {"replica_waiters", "leasing_calls", "stream_readers"} | of_the_process
+    of_parts = {"replica_waiters", "leasing_calls", "stream_readers", "token_refreshes"}
+    elsewhere = of_parts | of_the_process
     assert {f.name for f in FAMILIES} - served == {f"httpproxy_{name}" for name in elsewhere}
 
 
