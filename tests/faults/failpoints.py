@@ -51,7 +51,7 @@ POINTS: Final = (
     Point("before permit", f"{_WRITES}._permit"),
     Point("after permit", f"{_WRITES}._permit", after=True),
     Point("before intent", f"{_INTENTS}.begin"),
-    Point("while the intent is written", "httpproxy.store.intents.wire:Wire.run", seconds=1e-3),
+    Point("while the intent is written", "httpproxy.store.wire:Wire.run", seconds=1e-3),
     Point("after intent", f"{_INTENTS}.begin", after=True),
     Point("before send", f"{_CLIENT}.send"),
     # The loop's transport writes at the end of its turn, hence the moment later.
@@ -61,7 +61,7 @@ POINTS: Final = (
     Point("before commit", f"{_COMMITTER}.commit"),
     Point("in commit, before it is sent", f"{_WRITER}.pipeline"),
     Point("in commit, while Postgres works", f"{_WRITER}.pipeline", seconds=0.001),
-    Point("in commit, sent and not heard", "psycopg._pipeline:BasePipeline._fetch_gen"),
+    Point("sent to Postgres and not heard", "httpproxy.store.wire:Wire._flush", after=True),
     Point("after commit", f"{_WRITER}.transact", after=True),
     Point("before the answer", "httpproxy.gateway.server:relayed"),
     Point("after the answer", "httpproxy.gateway.answer:Answer.write_eof", after=True),

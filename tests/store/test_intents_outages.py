@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 import psycopg
 import pytest
@@ -19,7 +20,7 @@ from httpproxy.store.errors import Unavailable
 from httpproxy.store.intents import pen
 from httpproxy.store.intents.book import Intents
 from httpproxy.store.intents.ledger import Ledger
-from httpproxy.store.intents.wire import Wire, open_wire
+from httpproxy.store.wire import Statement, Wire, open_wire
 from tests.store.intending import (
     ANSWER,
     KILL,
@@ -41,6 +42,8 @@ def server() -> Iterator[EmbeddedPostgres]:
         yield server
     shutil.rmtree(folder)
 
+
+NOTHING: Final = "SELECT"  # a statement that settles nothing
 
 VICTIM = """
 import asyncio, sys
@@ -162,9 +165,9 @@ def lose_answers(monkeypatch: pytest.MonkeyPatch, times: int) -> list[str]:
     """The connection is lost right after a group was written; nobody hears of it."""
     run, lost = Wire.run, []
 
-    async def run_and_lose(self: Wire, steps: Sequence[tuple[str, Sequence[bytes]]]) -> object:
-        results = await run(self, steps)
-        if any(name == "begin" for name, _ in steps) and len(lost) < times:
+    async def run_and_lose(self: Wire, statements: Sequence[Statement]) -> object:
+        results = await run(self, statements)
+        if any(b"httpproxy.intent (" in text for text, *_ in statements) and len(lost) < times:
             lost.append("begin")
             raise psycopg.OperationalError("lost")
         return results
@@ -335,7 +338,7 @@ async def test_a_lost_connection_leaves_the_next_owner_of_its_descriptor_alone(
 
     async with await asyncio.start_server(echo, "127.0.0.1") as server:
         port = server.sockets[0].getsockname()[1]
-        wire = await open_wire(database_dsn)
+        wire = await open_wire(database_dsn, NOTHING, NOTHING)
         number = wire._pgconn.socket
         await ask(database_dsn, KILL)
 
@@ -380,9 +383,12 @@ async def test_behind_a_pooler_nothing_is_prepared_and_settings_go_with_each_gro
     database_dsn: str,
 ) -> None:
     connection = await psycopg.AsyncConnection.connect(database_dsn, autocommit=True)
-    wire = Wire(connection, pooled=True)
-    await wire.prepare()
-    assert len(await wire.run([("ping", ())])) == 1
+    wire = Wire(connection, b"SELECT set_config('lock_timeout', '250ms', true)")
+    shown = [
+        Statement(b"SHOW lock_timeout"),
+        Statement(b"SELECT name FROM pg_prepared_statements"),
+    ]
+    assert await wire.run(shown) == [[(b"250ms",)], []]
     await wire.close()
     connection = await psycopg.AsyncConnection.connect(database_dsn, autocommit=True)
     assert not await settle(connection, "SET lock_timeout = '250ms'"), "this one is direct"

@@ -17,6 +17,7 @@ from httpproxy.store.sharing.epochs import Epochs
 from httpproxy.store.streams.places import Event, Place, Wanted
 from httpproxy.store.streams.stream import LOOKS, EventStream
 from httpproxy.store.sync.lags import Lags
+from httpproxy.store.wire import Statement
 from tests.store.world import TASKS, World, deletion, image, make_sync
 
 ALL = Wanted()
@@ -147,8 +148,8 @@ async def test_a_record_is_told_in_the_order_of_its_versions_whoever_began_first
     await world.apply(committer, image("a", name="1"))
     writer = await open_writer(world.dsn)
     try:
-        await writer.alone(b"BEGIN", ())
-        await writer.alone(b"SELECT pg_current_xact_id()", ())
+        await writer.alone(Statement(b"BEGIN"))
+        await writer.alone(Statement(b"SELECT pg_current_xact_id()"))
         await world.apply(committer, image("a", name="2"))
         await world.apply(committer, image("a", name="3"))
         late = world.commit(image("a", name="4"), image("b", name="1"), start=committer.clock())

@@ -61,7 +61,7 @@ async def test_two_processes_behind_a_pooler(database_dsn: str, tmp_path: Path) 
 async def test_a_pooler_gives_itself_away(database_dsn: str) -> None:
     with open_pooler(database_dsn) as dsn:
         pooled, direct = await open_writer(dsn), await open_writer(database_dsn)
-        assert pooled._pooled
-        assert not direct._pooled
+        assert pooled.pooled
+        assert not direct.pooled
         await pooled.close()
         await direct.close()

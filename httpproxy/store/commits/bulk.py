@@ -21,26 +21,25 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import psycopg
-from psycopg.types.json import Jsonb
 
 from httpproxy.store.commits.batch import SUSPECT, Applied, Commit, mark_rows
 from httpproxy.store.commits.commit import Committer
-from httpproxy.store.commits.encoding import encoded, encoded_with_care
+from httpproxy.store.commits.encoding import encoded
 from httpproxy.store.commits.pages import PageLayout, compiled, rows
-from httpproxy.store.commits.writer import SQL, UNREADABLE, Writer, open_writer
+from httpproxy.store.commits.writer import UNREADABLE, Writer, marked, open_writer
 from httpproxy.store.errors import Unavailable, is_away
+from httpproxy.store.intents.columns import text
 from httpproxy.store.layouts.tables import Table, is_deleted
-from providers.record import JSON, Change, Image, ImageKind
+from httpproxy.store.wire import Statement
+from providers.record import Change, Image, ImageKind
 
 log = logging.getLogger(__name__)
 
 CONNECTIONS: Final = 2  # one page is prepared while another is written
 _LAYOUTS_KEPT: Final = 500
-
-Statement = tuple[bytes, Sequence[Any]]
 
 
 class Loader:
@@ -119,8 +118,7 @@ class Loader:
                 if len(statements) > 1:
                     answers = await writer.pipeline(statements)
                 else:
-                    answers = [await writer.alone(*statements[0])]
-                found = [await answer.fetchall() for answer in answers[:pages]]
+                    answers = [await writer.alone(statements[0])]
             except BaseException as error:
                 # Cancelled on the way, it is in a state that nobody knows.
                 if isinstance(error, psycopg.Error) and not is_away(error):
@@ -129,8 +127,9 @@ class Loader:
                     await writer.close()
                 raise
             self._idle.append(writer)
-        self._committer.saw(max(answer[0][0] for answer in found))
-        return [{record for _, record in answer if record is not None} for answer in found]
+        found = answers[:pages]
+        self._committer.saw(max(int(answer[0][0] or 0) for answer in found))
+        return [{record.decode() for _, record in rows if record is not None} for rows in found]
 
     async def _connect(self) -> Writer:
         writer = await open_writer(self._dsn)
@@ -144,9 +143,11 @@ class Loader:
     def _statement(self, commit: Commit, table: Table, images: Sequence[Image]) -> Statement:
         """What loads a table's images. Raises UNREADABLE."""
         layout = self._layout(table)
-        page = Jsonb(encoded(rows(table, layout, images)), dumps=_as_is)
-        named = (commit.read_at, commit.origin, commit.request_id)
-        return layout.statement, (page, *named, commit.start, self._committer.clock())
+        page = encoded(rows(table, layout, images))
+        read_at = None if commit.read_at is None else repr(commit.read_at).encode()
+        named = (read_at, text(commit.origin), text(commit.request_id))
+        clock = (b"%d" % commit.start, b"%d" % self._committer.clock())
+        return Statement(layout.statement, (page, *named, *clock))
 
     def _layout(self, table: Table) -> PageLayout:
         known = self._layouts.get(table.number)
@@ -181,15 +182,10 @@ def _sorted_out(commit: Commit) -> tuple[list[tuple[Table, list[Image]]], list[I
 
 def _marks(commit: Commit) -> Statement:
     tables = commit.tables.tables
-    marks: JSON = [
-        *mark_rows(
+    return marked(
+        mark_rows(
             (tables[dirty.collection].number, dirty)
             for dirty in commit.change.dirty
             if dirty.collection in tables
         )
-    ]
-    return SQL["mark"], (Jsonb(encoded_with_care(marks), dumps=_as_is),)
-
-
-def _as_is(text: bytes) -> bytes:
-    return text
+    )

@@ -126,9 +126,10 @@ SET reason = excluded.reason, mark = nextval('httpproxy.clock'),
 
 -- name: mark_for_later
 -- A record to be read again, but not before some time has passed, unless it is marked for
--- another reason. $1: collection, $2: record id, $3: key, $4: why, $5: seconds.
+-- another reason. $1: collection, $2: record id, $3: key, as JSON, $4: why, $5: seconds.
 INSERT INTO httpproxy.dirty (collection, record_id, key, reason, since)
-SELECT c.id, $2, $3::text[], $4, now() + make_interval(secs => $5)
+SELECT c.id, $2, ARRAY(SELECT jsonb_array_elements_text($3)), $4,
+    now() + make_interval(secs => $5)
 FROM httpproxy.collection c WHERE c.id = $1::integer FOR KEY SHARE
 ON CONFLICT (collection, record_id) DO UPDATE
 SET reason = excluded.reason, mark = nextval('httpproxy.clock'), since = excluded.since

@@ -5,8 +5,7 @@
               it ends the intents of those that do
     answer    kept for idempotency keys
     upsert    per table; likewise delete and archive: rows and events
-    COMMIT    said, and not left to the end of the pipeline: psycopg cannot take an error
-              there, such as that of a deferred constraint
+    COMMIT
     token     where the log is now
 
 All of it leaves in one go and costs one round trip. A second one follows only for
@@ -21,32 +20,26 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor
-from psycopg.rows import TupleRow
-from psycopg.types.json import Jsonb
 
 from httpproxy.store.commits import batch
 from httpproxy.store.commits.batch import Layouts, Pending, Place, Step
 from httpproxy.store.commits.encoding import encoded, encoded_with_care
-from httpproxy.store.database import connect_parameters, settle
-from httpproxy.store.intents.columns import head_of
+from httpproxy.store.intents.columns import BYTEA, array, head_of, numbers, text
 from httpproxy.store.layouts.statements import Statements, find_match
 from httpproxy.store.layouts.tables import Row, Table
 from httpproxy.store.queries import load
+from httpproxy.store.wire import Rows, Statement, Wire, open_wire
 from providers.record import Image
 
 _TEXTS: Final = load("commits/commit.sql")
 SQL: Final = {name: text.encode() for name, text in _TEXTS.items()}
-SESSION: Final = _TEXTS["settle_session"]
 _ANSWER: Final = load("intents/intents.sql")["answer"].encode()
 UNREADABLE: Final = (TypeError, ValueError, RecursionError)  # of encoding a value
 REFUSED: Final = "the table refused it"  # why a record is to be read again
 _STATEMENTS_KEPT: Final = 2000
-_PREPARED: Final = 500
-_NETWORK_PATIENCE_MS: Final = 10_000
-
-
-Statement = tuple[bytes, Sequence[Any]]
+_BEGIN: Final = Statement(SQL["begin"])
+_COMMIT: Final = Statement(SQL["end"])
+_TOKEN: Final = Statement(SQL["token"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,64 +52,68 @@ class BatchOutcome:
 
 
 class Writer:
-    """One connection and what is prepared on it. Made by `open_writer`.
+    """One connection and the statements that go over it. Made by `open_writer`."""
 
-    `pooled`: it is shared with others, transaction by transaction, so that each brings its
-    own settings.
-    """
-
-    def __init__(self, connection: AsyncConnection[TupleRow], *, pooled: bool) -> None:
-        self._connection, self._pooled = connection, pooled
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
         self._statements: dict[int, tuple[int, Statements]] = {}
         self._seen = 0  # the clock
 
+    @property
+    def pooled(self) -> bool:
+        """Whether the connection is shared with others, transaction by transaction."""
+        return self._wire.pooled
+
     async def close(self) -> None:
-        await self._connection.close()
+        await self._wire.close()
 
     async def forward_clock(self, seen: int) -> int:
         """A new value of the clock, beyond what has been seen."""
-        rows = await (await self._execute(SQL["forward_clock"], [seen])).fetchall()
-        self._seen = rows[0][0]
+        rows = await self.alone(Statement(SQL["forward_clock"], [_number(seen)]))
+        self._seen = int(rows[0][0] or 0)
         return self._seen
 
     async def ping(self) -> None:
         """Raises psycopg.Error if the database is away."""
-        await self._connection.execute(SQL["ping"])
+        await self.alone(Statement(SQL["ping"]))
 
     async def mark(self, marks: list[Row]) -> None:
         """Remembers what is to be read again (`batch.mark`)."""
         if marks:
-            await self._execute(SQL["mark"], [_jsonb(marks, careful=True)])
+            await self.alone(marked(marks))
 
     async def mark_for_later(self, place: Place, key: Sequence[str], seconds: float) -> None:
         """Remembers a record that the table refused; it is read again after `seconds`."""
-        parameters = (*place, list(key), REFUSED, seconds)
-        await self._execute(SQL["mark_for_later"], parameters)
+        number, record = place
+        keys = encoded_with_care(list(key))
+        parameters = (_number(number), text(record), keys, text(REFUSED), b"%f" % seconds)
+        await self.alone(Statement(SQL["mark_for_later"], parameters))
 
     async def quarantine(
         self, place: Place, image: Row, why: tuple[str | None, str], request_id: str
     ) -> None:
         """Keeps an image that a table refuses; `why` is a SQLSTATE and a message."""
-        kept = _jsonb(image, careful=True)
-        parameters = (*place, kept, *why, request_id)
-        await self._execute(SQL["quarantine"], parameters)
+        number, record = place
+        state, message = why
+        told = (None if state is None else text(state), text(message), text(request_id))
+        parameters = (_number(number), text(record), encoded_with_care(image), *told)
+        await self.alone(Statement(SQL["quarantine"], parameters))
 
     async def transact(self, items: Sequence[Pending], layouts: Layouts) -> BatchOutcome:
         """Commits a batch. Raises psycopg.Error, or what encoding a value raises."""
         careful = any(item.careful for item in items)
         guard = _jsonb(batch.guard_rows(items), careful)
-        written: list[Statement] = [
-            self._prepared(step, careful) for step in batch.steps(items, layouts)
-        ]
+        written = [self._prepared(step, careful) for step in batch.steps(items, layouts)]
         marks = batch.marks(items, layouts)
         if marks:
-            written.append((SQL["mark"], (_jsonb(marks, careful=True),)))
+            written.append(marked(marks))
         written += _answers(items)
-        guarded = (SQL["guard"], (guard, _ids(batch.ending(items)), self._seen))
-        answers = await self.pipeline([guarded, *written], [(SQL["token"], ())])
-        rows, token = await answers[0].fetchall(), (await answers[-1].fetchall())[0][0]
-        tick = self._seen = rows[0][0]
-        refused = {(number, record) for _, number, record in rows if number is not None}
+        parameters = (guard, _ids(batch.ending(items)), _number(self._seen))
+        guarded = Statement(SQL["guard"], parameters)
+        answers = await self.pipeline([guarded, *written], [_TOKEN])
+        rows, token = answers[0], _text(answers[-1][0][0])
+        tick = self._seen = int(rows[0][0] or 0)
+        refused = {(int(n), _text(record)) for _, n, record in rows if n is not None}
         if not refused:
             return BatchOutcome(tick, frozenset(), token)
         overlaps = frozenset(await self._judge(items, refused, tick, layouts))
@@ -127,7 +124,8 @@ class Writer:
         """Ends the intents of commits, and keeps their answers."""
         ids = [item.commit.intent for item in items if item.commit.intent is not None]
         if ids:
-            await self.pipeline([(SQL["end_intents"], (_ids(ids),)), *_answers(items)])
+            ended = Statement(SQL["end_intents"], [_ids(ids)])
+            await self.pipeline([ended, *_answers(items)])
 
     async def _judge(
         self, items: Iterable[Pending], refused: set[Place], tick: int, layouts: Layouts
@@ -137,61 +135,33 @@ class Writer:
         places = [{"c": number, "r": record} for number, record in sorted(refused)]
         try:
             judged = [self._prepared(step, careful=True) for step in found]
-            asked = [(statement, (*rows, tick)) for statement, rows in judged]
-            lock = (SQL["lock_meta"], (_jsonb(places, careful=True),))
+            asked = [Statement(text, (*rows, _number(tick))) for text, rows, _ in judged]
+            lock = Statement(SQL["lock_meta"], [_jsonb(places, careful=True)])
             answers = await self.pipeline([lock, *asked])
             open_ = set(refused)
             for step, answer in zip(found, answers[1:], strict=True):
-                for record, verdict in await answer.fetchall():
-                    if verdict != "overlap":
-                        open_.discard((step.table.number, record))
+                for record, verdict in answer:
+                    if verdict != b"overlap":
+                        open_.discard((step.table.number, _text(record)))
         except psycopg.DataError:
             return refused  # a value that cannot be compared: read it again
         return open_
 
-    async def alone(
-        self, statement: bytes, parameters: Sequence[Any]
-    ) -> AsyncRawCursor[TupleRow]:
-        """Runs one statement as a transaction. What a pipeline takes beside the work itself
-        is twice as much."""
-        if self._pooled:
-            return (await self.pipeline([(statement, parameters)]))[0]
-        cursor = AsyncRawCursor(self._connection)
-        return await cursor.execute(statement, parameters, prepare=True)
-
-    async def _execute(
-        self, statement: bytes, parameters: Sequence[Any]
-    ) -> AsyncCursor[TupleRow]:
-        if self._pooled:
-            return (await self.pipeline([(statement, parameters)]))[0]
-        return await self._connection.execute(statement, parameters)
+    async def alone(self, statement: Statement) -> Rows:
+        """Runs one statement as a transaction."""
+        return (await self._wire.run([statement]))[0]
 
     async def pipeline(
         self, statements: Sequence[Statement], after: Sequence[Statement] = ()
-    ) -> list[AsyncRawCursor[TupleRow]]:
+    ) -> list[Rows]:
         """Runs statements in one transaction, and some after it, all in one round trip."""
-        connection, cursors = self._connection, []
-        try:
-            async with connection.pipeline():
-                await connection.execute(SQL["begin"])
-                if self._pooled:
-                    await connection.execute(SQL["settle_transaction"])
-                for part in (statements, after):
-                    for statement, parameters in part:
-                        cursor = AsyncRawCursor(connection)
-                        await cursor.execute(statement, parameters, prepare=True)
-                        cursors.append(cursor)
-                    if part is statements:
-                        await connection.execute(SQL["end"])
-        except psycopg.Error:
-            if not connection.closed:
-                await connection.rollback()
-            raise
-        return cursors
+        answers = await self._wire.run([_BEGIN, *statements, _COMMIT, *after])
+        end = len(statements) + 1
+        return answers[1:end] + answers[end + 1 :]
 
-    def _prepared(self, step: Step, careful: bool) -> tuple[bytes, tuple[Jsonb]]:
+    def _prepared(self, step: Step, careful: bool) -> Statement:
         statement = getattr(self.statements(step.table), step.statement)
-        return statement, (_jsonb(step.rows, careful),)
+        return Statement(statement, [_jsonb(step.rows, careful)])
 
     def statements(self, table: Table) -> Statements:
         """The statements on a table, composed once per layout."""
@@ -217,12 +187,11 @@ class Writer:
                 continue
             field_id, value = image.match
             table = layouts(item.commit.tables.tables[image.collection])
-            rows: list[TupleRow] = []
+            rows: Rows = []
             if field_id in table.names:
-                cursor = await self._execute(find_match(table, field_id), [value])
-                rows = await cursor.fetchall()
+                rows = await self.alone(Statement(find_match(table, field_id), [text(value)]))
             if len(rows) == 1:
-                key = tuple(str(part) for part in rows[0])
+                key = tuple(_text(part) for part in rows[0])
                 found.append(replace(image, key=key, match=None))
             else:
                 lost.append(image)
@@ -233,9 +202,8 @@ class Writer:
     async def takes(self, table: Table, values: dict[str, Any]) -> bool:
         """Whether the table's columns take these values."""
         try:
-            await self._execute(
-                self.statements(table).try_values, [_jsonb(values, careful=True)]
-            )
+            tried = self.statements(table).try_values
+            await self.alone(Statement(tried, [_jsonb(values, careful=True)]))
         except psycopg.DataError:
             return False
         return True
@@ -243,7 +211,7 @@ class Writer:
     async def takes_version(self, updated_at: str) -> bool:
         """Whether Postgres reads this as a moment."""
         try:
-            await self._execute(SQL["try_version"], [updated_at])
+            await self.alone(Statement(SQL["try_version"], [text(updated_at)]))
         except psycopg.DataError:
             return False
         return True
@@ -254,39 +222,38 @@ def _was_judged(item: Pending, refused: set[Place], overlaps: frozenset[Place]) 
     return not item.places.isdisjoint(refused) and item.places.isdisjoint(overlaps)
 
 
+def marked(marks: list[Row]) -> Statement:
+    """Remembers what is to be read again (`batch.mark`)."""
+    return Statement(SQL["mark"], [_jsonb(marks, careful=True)])
+
+
 def _answers(items: Iterable[Pending]) -> list[Statement]:
     told = batch.answers(items)
     if not told:
         return []
-    heads, bodies = [head_of(answer) for _, answer in told], [a.body for _, a in told]
-    return [(_ANSWER, ([intent for intent, _ in told], heads, bodies))]
+    intents = numbers([intent for intent, _ in told])
+    heads = array(BYTEA, [head_of(answer) for _, answer in told])
+    bodies = array(BYTEA, [answer.body for _, answer in told])
+    return [Statement(_ANSWER, (intents, heads, bodies), binary=True)]
 
 
-def _ids(ids: Iterable[int]) -> str:
-    """An array as Postgres reads it: of one type whatever it holds, and so prepared once."""
-    return "{" + ",".join(map(str, ids)) + "}"
+def _ids(ids: Iterable[int]) -> bytes:
+    return b"{%b}" % b",".join(map(_number, ids))
 
 
-def _jsonb(rows: Any, careful: bool) -> Jsonb:
-    return Jsonb(encoded_with_care(rows) if careful else encoded(rows), dumps=_as_is)
+def _number(value: int) -> bytes:
+    return b"%d" % value
 
 
-def _as_is(text: bytes) -> bytes:
-    return text
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode()
+
+
+def _jsonb(rows: Any, careful: bool) -> bytes:
+    return encoded_with_care(rows) if careful else encoded(rows)
 
 
 async def open_writer(dsn: str) -> Writer:
     """Connects. Raises psycopg.Error."""
-    connection = await AsyncConnection.connect(
-        dsn,
-        autocommit=True,
-        cursor_factory=AsyncRawCursor,
-        tcp_user_timeout=_NETWORK_PATIENCE_MS,
-        **connect_parameters(prepare=True),
-    )
-    try:
-        connection.prepared_max = _PREPARED
-        return Writer(connection, pooled=await settle(connection, SESSION))
-    except BaseException:
-        await connection.close()
-        raise
+    settings = _TEXTS["settle_session"], _TEXTS["settle_transaction"]
+    return Writer(await open_wire(dsn, *settings))

@@ -27,7 +27,8 @@ import psycopg
 from httpproxy.store.errors import Unavailable, is_away
 from httpproxy.store.intents.columns import Columns
 from httpproxy.store.intents.groups import Answer, Begun, Group
-from httpproxy.store.intents.wire import Wire, open_wire
+from httpproxy.store.queries import load
+from httpproxy.store.wire import Statement, Wire, open_wire
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,9 @@ HANG_SECONDS: Final = 30.0  # and after this the connection is given up
 DRAIN_SECONDS: Final = 5.0
 BUSY_SECONDS: Final = 0.1  # until what somebody locks is tried again
 TRIES: Final = 3  # of an intent whose key is locked, or for which there is no room
+_TEXTS: Final = load("intents/intents.sql")
+_SQL: Final = {name: text.encode() for name, text in _TEXTS.items()}
+_PING: Final = Statement(_SQL["ping"])
 _BACKOFF: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _BUSY: Final = ("55P03", "57014", "40", "53")  # beginnings of SQLSTATEs: locked, no room
 
@@ -77,7 +81,7 @@ class Pen:
 
     async def __aenter__(self) -> Self:
         try:
-            wire = await open_wire(self._dsn)
+            wire = await _open(self._dsn)
         except psycopg.Error as error:
             raise Unavailable(f"the database is away: {error}") from error
         self._connected = True
@@ -151,7 +155,7 @@ class Pen:
         failures = 0
         while True:
             try:
-                wire = wire or await open_wire(self._dsn)
+                wire = wire or await _open(self._dsn)
                 self._connected, failures = True, 0
                 return await self._serve(wire)
             except psycopg.Error as error:
@@ -192,7 +196,7 @@ class Pen:
             self._woken = None
             timer.cancel()
         if not self._queue and not self._lazy:
-            await wire.run([("ping", ())])
+            await wire.run([_PING])
 
     def _take(self) -> Group:
         """The next group. Intents whose caller has given up and that never left are
@@ -240,12 +244,13 @@ class Pen:
 
     async def _transact(self, wire: Wire, group: Group) -> None:
         claiming = group.claiming
-        results = await wire.run(group.steps())
+        answers = await wire.run(
+            [Statement(_SQL[name], columns, binary=True) for name, columns in group.steps()]
+        )
         lost: set[int] = set()
         if claiming:
-            won = results[-1]
-            values = (won.get_value(n, 0) for n in range(won.ntuples))
-            lost = {each.id for each in claiming} - {int(value or 0) for value in values}
+            won = {int(value or 0) for (value,) in answers[-1]}
+            lost = {each.id for each in claiming} - won
         for begun in group.begins:
             written = begun.id not in lost
             if not _tell(begun, written) and written:
@@ -265,6 +270,10 @@ class Pen:
             return False
         self._put_back(part)
         return True
+
+
+async def _open(dsn: str) -> Wire:
+    return await open_wire(dsn, _TEXTS["settle_session"], _TEXTS["settle_transaction"])
 
 
 def _was_written(begun: Begun) -> bool:
