@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from httpproxy.exchange.directory.syncs import Live
 from httpproxy.exchange.problems import Rejected
 from httpproxy.exchange.tokens.refreshing import CredentialTrouble
-from httpproxy.store.errors import Fenced, Forgotten, KeyMismatch, Unavailable
+from httpproxy.store.errors import Forgotten, KeyMismatch, Stale, Unavailable
 from httpproxy.store.layouts.tables import Table
 from httpproxy.store.sync.progress import Progress
 from httpproxy.sync.plan import backoff
@@ -87,9 +87,9 @@ class Troubles:
             yield attempt
         except Forgotten:  # the sync or the collection is gone: nobody's trouble
             raise
-        except Fenced as fenced:  # nor is it one that another process goes on
+        except Stale as stale:  # nor is it that another process, or a table, has gone on
             attempt.pause = ELSEWHERE
-            log.info("sync %s: %s ends here: %s", live.sync.id, job, fenced)
+            log.info("sync %s: %s ends here: %s", live.sync.id, job, stale)
         except Unavailable as error:  # there is nowhere to note it
             attempt.pause = self._count(live, job, ids)
             log.warning("sync %s: %s waits: %s", live.sync.id, job, error)

@@ -11,10 +11,10 @@ from neighbours.house import House, add_sync, open_house
 
 from httpproxy.exchange.directory.syncs import Live
 from httpproxy.exchange.problems import Rejected
-from httpproxy.store.errors import Unavailable
+from httpproxy.store.errors import Stale, Unavailable
 from httpproxy.store.layouts.tables import Table
 from httpproxy.store.sync.states import CollectionState
-from httpproxy.sync.troubles import UNKNOWN, Troubles, in_words
+from httpproxy.sync.troubles import ELSEWHERE, UNKNOWN, Troubles, in_words
 from providers.http import Response, headers
 from providers.spec import ListingExpired, Refused
 
@@ -64,6 +64,14 @@ async def test_a_refusal_is_noted_in_the_words_of_the_api_with_the_remedy(
         trouble = (await at.state()).trouble
         assert trouble is not None
         assert (trouble.error, trouble.remedy) == ("403 MISSING_SCOPES", "Add a scope.")
+
+
+async def test_a_table_that_followed_its_collection_meanwhile_is_no_trouble(
+    database_dsn: str, tmp_path: Path
+) -> None:
+    async with desk(database_dsn, tmp_path) as at:
+        assert await at.fail(Stale("it has another layout now"), "verify") == ELSEWHERE
+        assert (await at.state()).trouble is None
 
 
 async def test_what_fails_again_is_left_alone_for_longer(
