@@ -176,7 +176,7 @@ async def test_a_request_that_never_ends_is_never_forwarded(
 async def test_a_body_that_does_not_come_whole_is_refused_and_never_forwarded(
     rest: bytes, door: Door, upstream: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(incoming, "BODY_SECONDS", 60.0 if rest else 0.3)
+    monkeypatch.setattr(incoming, "BODY_SECONDS", 3.0 if rest else 0.3)
     whole = request_bytes("POST", door.root(AIRTABLE) + TASKS, body=PAYLOAD, chunked=True)
     async with door.connect() as client:
         await client.send(whole[:-20])
