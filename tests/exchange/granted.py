@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import requests
 from neighbours.house import House, open_house
-from neighbours.sandboxes import Sandboxes, sandboxes
+from neighbours.sandboxes import Hold, Sandboxes, sandboxes
 from neighbours.syncs import new_sync
 
 from httpproxy.exchange.directory.syncs import Live
@@ -129,6 +129,10 @@ class Granted:
 
     async def refreshed(self) -> int:
         return await asyncio.to_thread(self.refreshes)
+
+    def hold(self) -> Hold:
+        """Keeps back the answer to the next refresh."""
+        return self.apis.hold("POST", f"^{TOKEN_PATHS[self.provider.name]}")
 
     async def fault(self, kind: str, **options: Any) -> None:
         """Orders a fault of the token endpoint."""

@@ -108,7 +108,7 @@ async def test_an_answer_that_breaks_off_leaves_the_outcome_open(base):
 
 
 async def test_what_the_api_applies_late_is_found_by_a_later_look(base, monkeypatch):
-    monkeypatch.setattr(doubts, "LOOKS", (0.0, 0.5, 4.0, 8.0))
+    monkeypatch.setattr(doubts, "LOOKS", (0.0, 0.5, 4.0, 8.0, 16.0, 60.0))
     await fault(base, kind="delay_before", seconds=4.5, method="POST")
     lost = await call(base, "POST", fields={"Name": "late"})
     assert (lost.status_code, lost.json()["sent"]) == (504, "unknown")

@@ -21,7 +21,7 @@ CONTACTS = "/crm/v3/objects/contacts"
 async def portal(
     database_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[HubSpotHouse]:
-    monkeypatch.setattr(doubts, "LOOKS", (0.0, 0.5, 1.5, 3.0))
+    monkeypatch.setattr(doubts, "LOOKS", (0.0, 0.5, 1.5, 3.0, 6.0))
     async with open_hubspot(database_dsn, tmp_path) as house:
         yield house
 

@@ -38,12 +38,16 @@ async def test_a_field_that_turns_up_while_discovery_rests_is_discovered_afterwa
             house.add_field(name, "singleLineText", {})
             await asyncio.to_thread(house.table().create, {name: "x"})
             await asyncio.sleep(0.2)
-        for _ in range(60):
-            if "second" in columns(house.dsn, house.schema, house.table_name):
-                break
-            await asyncio.sleep(0.1)
+        await there(house, "second")
         assert {"first", "second"} <= set(columns(house.dsn, house.schema, house.table_name))
         await asyncio.to_thread(house.table().create, {"Second": "still served"})
+
+
+async def there(house: AirtableHouse, column: str) -> None:
+    """Returns once the table has the column."""
+    async with asyncio.timeout(60):
+        while column not in columns(house.dsn, house.schema, house.table_name):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
 
 
 async def test_a_table_that_was_renamed_is_found_again_under_its_new_name(
@@ -54,11 +58,10 @@ async def test_a_table_that_was_renamed_is_found_again_under_its_new_name(
         house.rename_table("New name")
         table = house.table("New name")
         await asyncio.to_thread(table.create, {"Name": "not known yet"})
-        for _ in range(50):
-            await asyncio.to_thread(table.create, {"Name": "seen"})
-            if await asyncio.to_thread(house.rows):
-                break
-            await asyncio.sleep(0.1)
+        async with asyncio.timeout(60):
+            while not await asyncio.to_thread(house.rows):
+                await asyncio.to_thread(table.create, {"Name": "seen"})
+                await asyncio.sleep(0.1)
         assert {row["name"] for row in house.rows().values()} == {"seen"}
         assert dirty(house.dsn) == {("", "it was renamed from Büro / Lager & Co")}
 
@@ -70,12 +73,10 @@ async def test_a_table_that_is_gone_does_not_keep_the_others_from_following(
         house.forget_table("Projects")
         house.add_field("Late", "singleLineText", {})
         await asyncio.to_thread(house.table().create, {"Late": "x"})
-        for _ in range(50):
-            if "late" in columns(house.dsn, house.schema, house.table_name):
-                break
-            await asyncio.sleep(0.1)
-        (row,) = house.rows().values()
-        assert row["late"] == "x"
+        await there(house, "late")
+        async with asyncio.timeout(60):  # the column is there before what is in it
+            while [row["late"] for row in house.rows().values()] != ["x"]:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
 
 
 def rediscovery_of(house: AirtableHouse | HubSpotHouse) -> tuple[Rediscovery, Live]:

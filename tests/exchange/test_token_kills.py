@@ -38,13 +38,12 @@ async def start(world: Granted, lease_seconds: float) -> Process:
 
 async def killed_before_the_commit(world: Granted) -> None:
     """A process is killed -9 once the API has carried out its refresh."""
-    await world.fault("delay_after", seconds=20, count=1)
+    answer = world.hold()
     await world.store(expires_in=0.5, refresh_in=None)
     process = await start(world, lease_seconds=1.0)
-    async with asyncio.timeout(60):
-        while not await world.refreshed():  # noqa: ASYNC110  # it has no event
-            await asyncio.sleep(0.02)
+    await answer.reached()
     process.kill()
+    answer.let_go()
     await process.wait()
     assert world.row()["generation"] == 1
 

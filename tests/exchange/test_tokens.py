@@ -39,10 +39,11 @@ async def test_a_token_that_is_still_good_is_used_while_another_is_fetched(
     database_dsn: str, tmp_path: Path
 ):
     async with granted(database_dsn, tmp_path, "hubspot") as world:
-        await world.fault("delay_after", seconds=0.5)
+        fetched = world.hold()
         await world.store(expires_in=600.0, refresh_in=0.0)
-        async with asyncio.timeout(0.4):
+        async with asyncio.timeout(60):
             assert await world.tokens.current(world.id) == world.first_token
+        fetched.let_go()
         await until(lambda: world.row()["generation"] == 2)
         assert await world.tokens.current(world.id, watched=True) != world.first_token
         assert await world.refreshed() == 1
@@ -349,12 +350,14 @@ async def test_what_comes_after_the_lease_was_lost_is_kept_all_the_same(
     database_dsn: str, tmp_path: Path
 ):
     async with granted(database_dsn, tmp_path) as world:
-        await world.fault("delay_after", seconds=1.0)
+        answer = world.hold()
         await world.store(expires_in=0.5, refresh_in=None)
         slow = asyncio.ensure_future(world.another(lease_seconds=0.2).current(world.id))
-        await asyncio.sleep(0.5)
+        await answer.reached()
+        await asyncio.sleep(0.3)  # its lease is over
         with pytest.raises(CredentialTrouble):  # it finds the refresh token spent
             await world.another(lease_seconds=0.2).current(world.id)
+        answer.let_go()
         new = await slow
         assert (await world.tokens.current(world.id)) == new
         assert not world.row()["spent"]
@@ -362,11 +365,12 @@ async def test_what_comes_after_the_lease_was_lost_is_kept_all_the_same(
 
 async def test_tokens_that_were_entered_meanwhile_win(database_dsn: str, tmp_path: Path):
     async with granted(database_dsn, tmp_path) as world:
-        await world.fault("delay_after", seconds=0.4)
+        answer = world.hold()
         await world.store(expires_in=0.5, refresh_in=None)
         slow = asyncio.ensure_future(world.tokens.current(world.id))
-        await asyncio.sleep(0.2)
+        await answer.reached()
         await world.store(expires_in=None, refresh_in=None, tokens=TokenPair("patY.secret"))
+        answer.let_go()
         await slow
         world.tokens.forget(world.id)
         assert await world.tokens.current(world.id) == "patY.secret"
@@ -375,9 +379,9 @@ async def test_tokens_that_were_entered_meanwhile_win(database_dsn: str, tmp_pat
 async def test_a_refresh_that_takes_too_long_ends_and_is_tried_again(
     database_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("httpproxy.exchange.tokens.refreshing.CALL_SECONDS", 0.2)
+    monkeypatch.setattr("httpproxy.exchange.tokens.refreshing.CALL_SECONDS", 1.0)
     async with granted(database_dsn, tmp_path, "hubspot") as world:
-        await world.fault("delay_before", seconds=1.0, count=1)
+        await world.fault("delay_before", seconds=5.0, count=1)
         await world.store(expires_in=0.5, refresh_in=0.0)
         with pytest.raises(CredentialTrouble, match="in time"):
             await world.tokens.current(world.id)
