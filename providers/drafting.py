@@ -69,6 +69,25 @@ def json_of(request: Request) -> JSON:
     return parse(body) if body.strip() else None
 
 
+def objects_in(
+    items: JSON, member: str, api: str, most: int, remedy: str
+) -> tuple[list[dict[str, JSON]], tuple[str, ...]]:
+    """The objects of a batch, of which the `api` takes so many in a call, and what is wrong
+    with it as a whole. `member` is where they stand in the body."""
+    if not isinstance(items, list) or not items:
+        return [], (f"`{member}` is to be a list of 1 to {most} objects. {remedy}",)
+    found = [each for each in items if isinstance(each, dict)]
+    faults = []
+    if len(items) > most:
+        faults.append(
+            f"There are {len(items)} {member}; {api} takes {most} in a call."
+            " Send them in several."
+        )
+    if len(found) < len(items):
+        faults.append(f"Some of `{member}` are not objects. {remedy}")
+    return found, tuple(faults)
+
+
 def bounded(faults: Sequence[str]) -> tuple[str, ...]:
     """The faults, less those beyond what anybody reads."""
     rest = len(faults) - MOST_FAULTS

@@ -124,6 +124,12 @@ class Rejected(Exception):
         self.proxy_error = proxy_error or self.kind.proxy_error
 
 
+def database_away(so: str) -> Rejected:
+    """A call that was not sent for want of the database; `so` says what it was needed for."""
+    detail = f"The database cannot be reached, so {so}; the call was not sent."
+    return Rejected("database_unavailable", detail, retry_after=1)
+
+
 def failed(error: UpstreamError, sent: Sent) -> Rejected:
     """A failed call as our answer: 504 if only time was missing, else 502."""
     return Rejected(

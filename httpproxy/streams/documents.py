@@ -55,13 +55,18 @@ class EventsQuery(RecordsQuery):
     )
 
 
-class EventDocument(Model):
-    """A committed change of a record."""
+class _OfRecord(Model):
+    """Which record it is about."""
 
     sync_id: str
     collection_id: str = Field(description="The provider, and what it calls the collection.")
     upstream_id: str = Field(description="The record's id.")
     upstream_updated_at: Moment | None = Field(description="The API's own version, if any.")
+
+
+class EventDocument(_OfRecord):
+    """A committed change of a record."""
+
     data: dict[str, JsonValue] = Field(
         description="The record as the API told it: its id, and its fields by their names."
         " Of a record that was deleted, the id."
@@ -78,13 +83,9 @@ class EventDocument(Model):
     request_id: str
 
 
-class RecordDocument(Model):
+class RecordDocument(_OfRecord):
     """A record as it is now, at the place of its newest event."""
 
-    sync_id: str
-    collection_id: str = Field(description="The provider, and what it calls the collection.")
-    upstream_id: str = Field(description="The record's id.")
-    upstream_updated_at: Moment | None = Field(description="The API's own version, if any.")
     data: dict[str, JsonValue] = Field(
         description="The record: its id, and its fields by their names. Of a record that was"
         " deleted, the id."

@@ -27,7 +27,8 @@ import asyncio
 import io
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -152,8 +153,7 @@ class UpstreamClient:
         """
         url, method = self._url(request), request.method
         fields = wire.headers_for(request)
-        deadline = self._deadlines.start()
-        try:
+        with self._timed() as deadline:
             answer = deadline.answer = await self._session.request(
                 method,
                 url,
@@ -163,13 +163,6 @@ class UpstreamClient:
                 middlewares=_middlewares(method, framed="Content-Length" in fields),
             )
             return await self._whole(answer)
-        except asyncio.CancelledError:
-            self._check_time(deadline)
-            raise
-        except FOREIGN as error:
-            raise renamed(error, began=deadline.answer is not None) from error
-        finally:
-            self._deadlines.end(deadline)
 
     async def fetch(self, request: Request, rules: ReadRules = NO_RULES) -> Response:
         """The answer to a read of our own, asked again while the trouble can pass.
@@ -181,17 +174,9 @@ class UpstreamClient:
         async def exchange(
             raw: ClientRequest, handler: ClientHandlerType
         ) -> tuple[ClientResponse, Response]:
-            deadline = self._deadlines.start()
-            try:
+            with self._timed() as deadline:
                 answer = deadline.answer = await handler(raw)
                 return answer, await self._whole(answer)
-            except asyncio.CancelledError:
-                self._check_time(deadline)
-                raise
-            except FOREIGN as error:
-                raise renamed(error, began=deadline.answer is not None) from error
-            finally:
-                self._deadlines.end(deadline)
 
         repeats = Repeats(rules, exchange)
         await RetryClient(self._session, retry_options=repeats).request(
@@ -212,9 +197,20 @@ class UpstreamClient:
             raise RuntimeError("the client is not open")
         return self._open
 
-    def _check_time(self, deadline: Deadline) -> None:
-        if self._deadlines.ours(deadline):
-            raise AnswerTimeout(began=deadline.answer is not None)
+    @contextmanager
+    def _timed(self) -> Iterator[Deadline]:
+        """One exchange under its deadline; what goes wrong in it is told in our words."""
+        deadline = self._deadlines.start()
+        try:
+            yield deadline
+        except asyncio.CancelledError as error:
+            if self._deadlines.ours(deadline):
+                raise AnswerTimeout(began=deadline.answer is not None) from error
+            raise
+        except FOREIGN as error:
+            raise renamed(error, began=deadline.answer is not None) from error
+        finally:
+            self._deadlines.end(deadline)
 
     def _url(self, request: Request) -> URL:
         origin = self._origins.get(request.host)

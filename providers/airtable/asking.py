@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from providers.body import content, storable_text
-from providers.drafting import json_of
+from providers.drafting import json_of, objects_in
 from providers.http import Request
 from providers.record import JSON
 from providers.spec import Unreadable
@@ -51,34 +51,19 @@ def asked_records(request: Request) -> Asked:
         return Asked(faults=(f"The body is empty. {_SHAPE}",))
     if not isinstance(body, dict):
         return Asked(faults=(f"The body is not a JSON object. {_SHAPE}",))
-    records, faults = _records(body)
+    single = "records" not in body
+    records, faults = objects_in(
+        [body] if single else body["records"], "records", "Airtable", BATCH, _SHAPE
+    )
     perform = body.get("performUpsert")
     return Asked(
-        records,
+        tuple(records),
         faults,
         typecast=as_form or body.get("typecast") in _TRUE,
         merge_on=perform.get("fieldsToMergeOn") if isinstance(perform, dict) else None,
         upsert="performUpsert" in body,
-        single="records" not in body,
+        single=single,
     )
-
-
-def _records(body: dict[str, JSON]) -> tuple[tuple[dict[str, JSON], ...], tuple[str, ...]]:
-    if "records" not in body:
-        return (body,), ()
-    records = body["records"]
-    if not isinstance(records, list) or not records:
-        return (), (f"`records` is to be a list of 1 to {BATCH} records. {_SHAPE}",)
-    found = tuple(each for each in records if isinstance(each, dict))
-    faults = []
-    if len(records) > BATCH:
-        faults.append(
-            f"There are {len(records)} records; Airtable takes {BATCH} in a call."
-            " Send them in several."
-        )
-    if len(found) < len(records):
-        faults.append(f"Some of `records` are not objects. {_SHAPE}")
-    return found, tuple(faults)
 
 
 def asked_ids(request: Request) -> tuple[str, ...]:

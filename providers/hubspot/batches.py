@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from providers.drafting import json_of
+from providers.drafting import json_of, objects_in
 from providers.http import Request
 from providers.record import JSON
 
@@ -31,16 +31,4 @@ def asked_inputs(
     body, faults = asked_object(request, whole)
     if faults:
         return [], faults
-    inputs = body.get("inputs")
-    if not isinstance(inputs, list) or not inputs:
-        return [], (f"`inputs` is to be a list of 1 to {most} objects. Send {whole} as JSON.",)
-    found = [each for each in inputs if isinstance(each, dict)]
-    told = []
-    if len(inputs) > most:
-        told.append(
-            f"There are {len(inputs)} inputs; HubSpot takes {most} in a call."
-            " Send them in several."
-        )
-    if len(found) < len(inputs):
-        told.append(f"Some of `inputs` are not objects. Send {whole} as JSON.")
-    return found, tuple(told)
+    return objects_in(body.get("inputs"), "inputs", "HubSpot", most, f"Send {whole} as JSON.")

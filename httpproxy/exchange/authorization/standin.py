@@ -17,7 +17,7 @@ from multidict import MultiMapping, istr
 from httpproxy.exchange.attempt import Call
 from httpproxy.exchange.conversations import Conversations
 from httpproxy.exchange.directory.syncs import Live
-from httpproxy.exchange.problems import Rejected
+from httpproxy.exchange.problems import Rejected, database_away
 from httpproxy.exchange.tokens.access import Tokens
 from httpproxy.store.secrets.keys import Key, Keys, Scope
 from providers.http import Request
@@ -27,6 +27,7 @@ AUTHORIZATION: Final = istr("Authorization")
 PREFIX: Final = "hpk_"  # no token of an API begins like this
 CHALLENGE: Final = 'Bearer realm="httpproxy"'
 _SCHEME: Final = "bearer "
+_UNKNOWN: Final = "the API key could not be looked up"
 
 
 def key_among(headers: MultiMapping[str]) -> str | None:
@@ -89,7 +90,7 @@ class StandIn:
         try:
             key = await self._keys.verify(text)
         except OSError as error:
-            raise _database_away() from error
+            raise database_away(_UNKNOWN) from error
         if key is None:
             raise Rejected(
                 "unknown_key",
@@ -109,7 +110,7 @@ class StandIn:
         try:
             secret = await self._conversations.secret(live)
         except OSError as error:
-            raise _database_away() from error
+            raise database_away(_UNKNOWN) from error
         except LookupError as error:
             raise Rejected(
                 "credential_missing",
@@ -124,12 +125,3 @@ class StandIn:
 
         request = live.provider.authorize(bare, secret)
         return call._replace(request=request, verified=True, caller=mark, renew=renew)
-
-
-def _database_away() -> Rejected:
-    return Rejected(
-        "database_unavailable",
-        "The database cannot be reached, so the API key could not be looked up;"
-        " the call was not sent.",
-        retry_after=1,
-    )

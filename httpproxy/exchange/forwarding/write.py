@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from httpproxy.exchange.attempt import NOTHING, REPLAYED, Attempt, Call, Receipt
 from httpproxy.exchange.authorization.account import Accounts
@@ -19,7 +20,7 @@ from httpproxy.exchange.directory.allotment import answer_under, permit_for
 from httpproxy.exchange.directory.syncs import Live, tables_of
 from httpproxy.exchange.forwarding import idempotency
 from httpproxy.exchange.forwarding.intake import Intake
-from httpproxy.exchange.problems import Rejected
+from httpproxy.exchange.problems import Rejected, database_away
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.errors import Unavailable
 from httpproxy.store.intents.book import Intents
@@ -33,6 +34,8 @@ from httpproxy.upstream.lane import Priority
 from httpproxy.upstream.limiter import Permit
 from providers.http import Response
 from providers.spec import Action
+
+_UNCOMMITTED: Final = "the result could not be committed"
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class Writes:
         try:
             return await self.intents.kept(call.live.sync.id, claim.key)
         except OSError as error:
-            raise _database_away() from error
+            raise database_away(_UNCOMMITTED) from error
 
     def _mark(self, call: Call) -> bytes:
         """Who calls: the token, or the key that came in its place, is known again by it."""
@@ -104,7 +107,7 @@ class Writes:
             try:
                 proven = await self.accounts.proven(call.live, call.request.headers)
             except OSError as error:
-                raise _database_away() from error
+                raise database_away(_UNCOMMITTED) from error
             if not proven:
                 raise Rejected(
                     "token_unproven",
@@ -115,13 +118,13 @@ class Writes:
 
     async def _tables(self, live: Live) -> SyncTables:
         if not self.committer.available and not self.forwards_blind:
-            raise _database_away()
+            raise database_away(_UNCOMMITTED)
         if live.tables is not None:
             return live.tables
         try:
             return await tables_of(live, self.registry)
         except OSError as error:
-            raise _database_away() from error
+            raise database_away(_UNCOMMITTED) from error
 
     async def _permit(self, call: Call, priority: Priority) -> Permit:
         call.course.enter(PERMIT)
@@ -158,7 +161,7 @@ class Writes:
     def _go_blind(self, claim: Claim | None) -> None:
         """No intent could be kept. A call with a key is not sent then, in any case."""
         if claim is not None or not self.forwards_blind:
-            raise _database_away()
+            raise database_away(_UNCOMMITTED)
 
     # --- the call ------------------------------------------------------------------------
 
@@ -198,12 +201,3 @@ class Writes:
             allotment.heed(budget, response, self.wall_clock())
 
         return await answer_under(permit, self.client.send(call.request), heed)
-
-
-def _database_away() -> Rejected:
-    return Rejected(
-        "database_unavailable",
-        "The database cannot be reached, so the result could not be committed;"
-        " the call was not sent.",
-        retry_after=1,
-    )
