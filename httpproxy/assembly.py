@@ -175,13 +175,15 @@ def make_house(core: Core, carrying: Carrying, replicas: Replicas) -> House:
     """What the operations of /v1 work with."""
     settings = core.office.settings
     bounds = Bounds(settings.max_streams, settings.max_streams_per_key)
+    streams = make_streams(core.office, time.monotonic, bounds)
+    core.committer.heard = streams.tail.stir
     return House(
         core.office,
         make_services(core.office, core.keys),
         replicas,
         make_relay(core, carrying),
         make_mutations(core, carrying, replicas),
-        make_streams(core.office, time.monotonic, bounds),
+        streams,
     )
 
 

@@ -17,19 +17,19 @@ from httpproxy.cli.output import json_option
 from httpproxy.cli.running import run, stop_event
 from httpproxy.settings.reading import Settings
 from httpproxy.streams.documents import (
-    Document,
     EventDocument,
     EventName,
     EventsQuery,
     OriginName,
 )
+from httpproxy.streams.items import Item, StreamPage
 from httpproxy.streams.reading import Start, Streams, make_streams
 from httpproxy.streams.selecting import Selection
-from httpproxy.streams.tail import Bounds, StreamPage, Tail
+from httpproxy.streams.tail import Bounds, Tail
 from httpproxy.tasks import Tasks
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Following = AsyncGenerator[StreamPage[Document], None]
+Following = AsyncGenerator[StreamPage[Item[Any]], None]
 
 _FILTERS = (
     click.option("--sync", "sync_id", multiple=True, help="Of the sync of this name or id."),
@@ -156,12 +156,13 @@ async def _follow(following: Following, wants_json: bool) -> None:
             _show(told.items, wants_json)
 
 
-def _show(documents: Iterable[Document], wants_json: bool) -> None:
+def _show(items: Iterable[Item[Any]], wants_json: bool) -> None:
     """A line each: JSON, or what happened when to which record, and which fields changed."""
-    for document in documents:
+    for item in items:
         if wants_json:
-            click.echo(document.model_dump_json())
+            click.echo(item.json)
             continue
+        document = item.tell()
         at = document.event_inserted_at.astimezone(UTC).isoformat(" ", "milliseconds")[:23]
         changes = document.changes if isinstance(document, EventDocument) else None
         words = [

@@ -5,29 +5,28 @@ A page is asked for by cursor. An empty page tells as much as a full one: how fa
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal, TypeVar
 
 from httpproxy.management.problems import Declined
 from httpproxy.office import Office
-from httpproxy.store.errors import Stale
 from httpproxy.store.registry import Sync
-from httpproxy.store.streams.places import Event, Expired, Place, RecordPlace, Wanted
+from httpproxy.store.streams.bearings import border
+from httpproxy.store.streams.places import Expired, Place, Wanted
 from httpproxy.store.streams.records import RecordStream
-from httpproxy.store.streams.shapes import Shape, Shapes
+from httpproxy.store.streams.shapes import Shapes
 from httpproxy.store.streams.stream import EventStream
-from httpproxy.store.sync.rows import Row, Rows
-from httpproxy.streams.documents import EventDocument, Filters, RecordDocument
-from httpproxy.streams.selecting import Selection
-from httpproxy.streams.tail import Bounds, StreamPage, Tail
-from httpproxy.streams.telling import key_of, told_event, told_record
-from providers.catalog import PROVIDERS
+from httpproxy.store.sync.rows import Rows
+from httpproxy.streams.documents import Document, EventDocument, Filters, RecordDocument
+from httpproxy.streams.items import Item, StreamPage
+from httpproxy.streams.selecting import Names, Selection
+from httpproxy.streams.sources import EventSource, RecordSource, Source
+from httpproxy.streams.tail import Bounds, Feed, Reader, Tail
 
+EVERYTHING: Final = Wanted()
 SEARCH_SECONDS: Final = 2.0  # a page of what is rare ends then, however little was found
-PULL: Final = 50  # events in the hands of a reader that listens
-LAYOUT_TRIES: Final = 3
 
 _EXPIRED: Final = {
     False: "Some of what comes after this cursor is not kept any more. Go on from `oldest`, and"
@@ -36,10 +35,11 @@ _EXPIRED: Final = {
     " at `oldest`, or at `start`: what is not in it is gone.",
 }
 
-T = TypeVar("T")
+D = TypeVar("D", bound=Document)
 Ways = Literal["after", "before"]
 SyncNamed = Callable[[str], Awaitable[Sync]]
-Pages = Callable[[Place | None, Wanted, int], Awaitable[StreamPage[T]]]
+Pages = Callable[[Place | None, Wanted, int], Awaitable[StreamPage[Item[D]]]]
+Following = AsyncGenerator[StreamPage[Item[D]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,12 @@ class Streams:
     Declined for cursors that nobody can go on from.
     """
 
-    events: EventStream
-    records: RecordStream
-    shapes: Shapes
-    rows: Rows
+    events: EventSource
+    records: RecordSource
+    names: Names
     tail: Tail
+    event_feed: Feed[EventDocument]
+    record_feed: Feed[RecordDocument]
     clock: Callable[[], float]
 
     async def select(
@@ -76,51 +77,48 @@ class Streams:
         """
         named = [(await sync_named(name)).id for name in filters.sync_id]
         sync_ids = named or ([own] if own is not None else None)
-        selection = Selection(filters, sync_ids, self.shapes, self.clock)
+        selection = Selection(filters, sync_ids, self.names)
         await selection.check()
         return selection
 
     async def now(self) -> str:
         """The cursor of what comes from now on."""
-        return (await self.events.horizon()).write()
+        return (await self.events.stream.horizon()).write()
 
     async def event(self, event_id: str, own: str | None = None) -> EventDocument:
         """One event by its id. Raises Declined if there is none that the reader may see."""
-        event = await self.events.event(event_id)
+        event = await self.events.one(event_id)
         if event is not None and own in (None, event.sync_id):
-            for told in await self._told_events([event]):
-                return told
+            return event
         raise Declined(
             "unknown_event", "There is no event of this id; events are kept for a while."
         )
 
     async def event_page(
         self, selection: Selection, cursor: str | None, limit: int, way: Ways = "after"
-    ) -> StreamPage[EventDocument]:
+    ) -> StreamPage[Item[EventDocument]]:
         """A page of events: oldest first after the cursor, or newest first before it."""
-        pages = self._events_after if way == "after" else self._events_before
+        pages = self.events.after if way == "after" else self.events.before
         return await self._page(pages, selection, await self._place(cursor, way), limit, way)
 
     async def record_page(
         self, selection: Selection, cursor: str | None, limit: int
-    ) -> StreamPage[RecordDocument]:
+    ) -> StreamPage[Item[RecordDocument]]:
         """A page of records: each once, those that changed last come last."""
         place = await self._place(cursor, "after")
-        return await self._page(self._records_after, selection, place, limit)
+        return await self._page(self.records.after, selection, place, limit)
 
     async def follow_events(
         self, selection: Selection, start: Start
-    ) -> AsyncGenerator[StreamPage[EventDocument], None]:
+    ) -> Following[EventDocument]:
         """Events as they are committed."""
-        return await self._follow(self._events_after, selection, start)
+        return await self._follow(self.events.after, self.event_feed, selection, start)
 
     async def follow_records(
         self, selection: Selection, start: Start
-    ) -> AsyncGenerator[StreamPage[RecordDocument], None]:
+    ) -> Following[RecordDocument]:
         """Records as they change."""
-        return await self._follow(self._records_after, selection, start)
-
-    # --- places and pages ----------------------------------------------------------------
+        return await self._follow(self.records.after, self.record_feed, selection, start)
 
     async def _place(
         self, cursor: str | None, way: Ways, member: str | None = None
@@ -131,7 +129,7 @@ class Streams:
         if cursor is None or cursor == {"after": "start", "before": "now"}[way]:
             return None
         if cursor == "now":
-            return await self.events.horizon()
+            return await self.events.stream.horizon()
         try:
             return Place.read(cursor)
         except ValueError as error:
@@ -145,128 +143,72 @@ class Streams:
 
     async def _page(
         self,
-        pages: Pages[T],
+        pages: Pages[D],
         selection: Selection,
         place: Place | None,
         limit: int,
         way: Ways = "after",
-    ) -> StreamPage[T]:
+    ) -> StreamPage[Item[D]]:
         """As many as are wanted, if they are found in time."""
-        found: list[T] = []
+        found: list[Item[D]] = []
         until = self.clock() + SEARCH_SECONDS
         while True:
             told = await self._pull(pages, selection, place, limit - len(found), way)
             found += told.items
             place = told.next
             if told.end or len(found) >= limit or self.clock() >= until:
-                return StreamPage(tuple(found), place, told.end)
+                return StreamPage(tuple(found), place, told.end, told.reach)
 
     async def _follow(
-        self, pages: Pages[T], selection: Selection, start: Start
-    ) -> AsyncGenerator[StreamPage[T], None]:
-        async def pull(place: Place | None) -> StreamPage[T]:
-            try:
-                return await self._pull(pages, selection, place, PULL)
-            except Declined as declined:
-                declined.members["member"] = start.member
-                raise
+        self, pages: Pages[D], feed: Feed[D], selection: Selection, start: Start
+    ) -> Following[D]:
+        async def pull(place: Place | None, limit: int) -> StreamPage[Item[D]]:
+            return await self._pull(pages, selection, place, limit, start.member)
 
         place = await self._place(start.cursor or "now", "after", start.member)
-        return self.tail.follow(pull, place, start.key_id)
+        return self.tail.follow(Reader(feed, selection.wanted, pull, start.key_id), place)
 
     async def _pull(
         self,
-        pages: Pages[T],
+        pages: Pages[D],
         selection: Selection,
         place: Place | None,
         limit: int,
-        way: Ways = "after",
-    ) -> StreamPage[T]:
+        member: str,
+    ) -> StreamPage[Item[D]]:
+        """A page from the database. Raises Declined, which names the `member` that said where
+        it begins."""
         try:
             return await pages(place, await selection.wanted(), limit)
         except Expired as error:
             raise Declined(
                 "cursor_expired",
-                _EXPIRED[pages == self._records_after],
-                way,
+                _EXPIRED[pages == self.records.after],
+                member,
                 oldest=error.oldest.write(),
             ) from error
-
-    # --- what the store has, told ---------------------------------------------------------
-
-    async def _events_after(
-        self, place: Place | None, wanted: Wanted, limit: int
-    ) -> StreamPage[EventDocument]:
-        page = await self.events.after(place, wanted, limit)
-        return StreamPage(await self._told_events(page.events), page.next, page.end)
-
-    async def _events_before(
-        self, place: Place | None, wanted: Wanted, limit: int
-    ) -> StreamPage[EventDocument]:
-        page = await self.events.before(place, wanted, limit)
-        return StreamPage(await self._told_events(page.events), page.next, page.end)
-
-    async def _records_after(
-        self, place: Place | None, wanted: Wanted, limit: int
-    ) -> StreamPage[RecordDocument]:
-        page = await self.records.after(place, wanted, limit)
-        for turn in range(LAYOUT_TRIES):
-            shapes = await self._shapes({each.sync_id for each in page.records})
-            try:
-                told = await self._told_records(page.records, shapes)
-            except Stale:  # a table has just been given another layout
-                if turn == LAYOUT_TRIES - 1:
-                    raise
-            else:
-                break
-        return StreamPage(told, page.next, page.end)
-
-    async def _told_events(self, events: Sequence[Event]) -> tuple[EventDocument, ...]:
-        shapes = await self._shapes({event.sync_id for event in events})
-        return tuple(
-            told_event(event, shapes[event.sync_id])
-            for event in events
-            if event.sync_id in shapes  # else the sync is deleted, its events with it
-        )
-
-    async def _told_records(
-        self, places: Sequence[RecordPlace], shapes: Mapping[str, Shape]
-    ) -> tuple[RecordDocument, ...]:
-        """A row that is gone is left out: its deletion is a newer place, and told there."""
-        keys: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for place in places:
-            if place.sync_id in shapes and place.event != "deleted":
-                keys[place.sync_id, place.collection_id].append(place.upstream_id)
-        rows: dict[tuple[str, str, str], Row] = {}
-        for (sync_id, collection_id), ids in keys.items():
-            table = shapes[sync_id].tables.tables.get(collection_id)
-            if table is not None:
-                by_key = {key_of(table, each): each for each in ids}
-                for key, row in (await self.rows.of_keys(table, [*by_key])).items():
-                    rows[sync_id, collection_id, by_key[key]] = row
-        told: list[RecordDocument] = []
-        for place in places:
-            now = rows.get((place.sync_id, place.collection_id, place.upstream_id))
-            if place.sync_id in shapes and (now is not None or place.event == "deleted"):
-                told.append(told_record(place, shapes[place.sync_id], now))
-        return tuple(told)
-
-    async def _shapes(self, sync_ids: set[str]) -> Mapping[str, Shape]:
-        """Of the syncs that there are, those whose provider this version knows."""
-        found = await self.shapes.of(sync_ids) if sync_ids else {}
-        return {id_: shape for id_, shape in found.items() if shape.provider in PROVIDERS}
 
 
 def make_streams(office: Office, clock: Callable[[], float], bounds: Bounds) -> Streams:
     """The streams of a database, for so many readers that listen; `Streams.tail.keep` is to be
     run for them."""
     database = office.database
-    events = EventStream(database)
+    shapes = Shapes(database)
+    events = EventSource(EventStream(database), shapes)
+    records = RecordSource(RecordStream(database), shapes, Rows(database))
     return Streams(
         events=events,
-        records=RecordStream(database),
-        shapes=Shapes(database),
-        rows=Rows(database),
-        tail=Tail(events.horizon, bounds),
+        records=records,
+        names=Names(shapes, clock),
+        tail=Tail(partial(border, database), bounds),
+        event_feed=_feed(events),
+        record_feed=_feed(records),
         clock=clock,
     )
+
+
+def _feed(source: Source[D]) -> Feed[D]:
+    async def pull(place: Place, limit: int) -> StreamPage[Item[D]]:
+        return await source.after(place, EVERYTHING, limit)
+
+    return Feed(source.edge, pull)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from httpproxy.management.naming import public_id_of
 from httpproxy.store.layouts.tables import EXTRA, Table
-from httpproxy.store.streams.places import Event, RecordPlace
+from httpproxy.store.streams.places import Event, RecordPlace, Unread
 from httpproxy.store.streams.shapes import Shape
 from httpproxy.streams.documents import EventDocument, RecordDocument
 from providers.catalog import PROVIDERS
@@ -40,6 +40,11 @@ def told_event(event: Event, shape: Shape) -> EventDocument:
         origin=event.origin,
         request_id=event.request_id,
     )
+
+
+def told_unread(event: Unread, shape: Shape) -> EventDocument:
+    """The same of an event that nobody has read yet."""
+    return told_event(event.read(), shape)
 
 
 def told_record(

@@ -94,6 +94,25 @@ def serve(run: Run, dsn: str, upstream: int, workers: int = 1) -> Process:
     return process
 
 
+def serve_both(run: Run, dsn: str, upstream: int, max_streams: int) -> tuple[Process, int]:
+    """The gateway, and the management port in the same process; that one's port."""
+    port, api_port = free_port(), free_port()
+    process = _started(
+        run,
+        dsn,
+        "gateway-and-api",
+        HTTPPROXY_GATEWAY_PORT=str(port),
+        HTTPPROXY_API_PORT=str(api_port),
+        HTTPPROXY_UPSTREAMS=json.dumps({record.HOST: f"http://127.0.0.1:{upstream}"}),
+        HTTPPROXY_ROLES="gateway,api",
+        HTTPPROXY_MAX_STREAMS=str(max_streams),
+        HTTPPROXY_MAX_STREAMS_PER_KEY=str(max_streams),
+    )
+    process.wait_for_port(api_port, 30)
+    process.wait_for_port(port, 30)
+    return process, api_port
+
+
 def serve_api(run: Run, dsn: str) -> Process:
     """The same with the management port alone."""
     port = free_port()

@@ -92,7 +92,12 @@ class Load:
 
     def median_latency(self, one: Contestant, seconds: float) -> float:
         """The median latency in milliseconds at 200 requests per second."""
-        return median(self._order(one, seconds, rate=200)["latencies"])
+        return median(self.latencies(one, seconds, 200))
+
+    def latencies(self, one: Contestant, seconds: float, rate: float) -> list[float]:
+        """The latency of each request in milliseconds, at so many per second."""
+        found: list[float] = self._order(one, seconds, rate=rate)["latencies"]
+        return found
 
 
 def by_hand(process: Process, seconds: float) -> float:

@@ -487,3 +487,14 @@ async def test_a_load_that_is_given_up_leaves_no_connection_in_an_unknown_state(
     async with asyncio.timeout(60):
         assert await load(world, loader, *numbered(40, 50)) == Applied(10)
     assert len(await world.rows()) == len(await world.events())
+
+
+async def test_whoever_waits_for_commits_hears_of_groups_and_of_pages(
+    world: World, committer: Committer, loader: Loader
+) -> None:
+    heard: list[str] = []
+    committer.heard = lambda: heard.append("committed")
+    await load(world, loader, image("a", name="1"))
+    assert len(heard) == 1
+    await world.apply(committer, image("a", name="2"))
+    assert len(heard) == 2

@@ -6,10 +6,11 @@ import psycopg
 import pytest
 
 from httpproxy.store.commits.commit import Committer
+from httpproxy.store.streams.bearings import bearings, in_order
 from httpproxy.store.streams.places import Expired, Place, Wanted, event_id
 from httpproxy.store.streams.records import RecordStream
 from httpproxy.store.streams.retention import Retention
-from httpproxy.store.streams.stream import EventStream, bearings, in_order
+from httpproxy.store.streams.stream import EventStream
 from tests.store.test_retention import AGE, ALL, TEN_DAYS
 from tests.store.world import World, deletion, image
 

@@ -243,4 +243,4 @@ async def test_what_is_known_of_syncs_is_bounded(stage: Stage, monkeypatch: pyte
     monkeypatch.setattr(shapes, "MOST", 1)
     await stage.write(stage.event(), stage.event(stage.other), stage.event(stage.crm))
     assert len(await stage.got("/v1/events")) == 3
-    assert len(stage.door.inside.house.streams.shapes._kept) == 1
+    assert len(stage.door.inside.house.streams.events.shapes._kept) == 1

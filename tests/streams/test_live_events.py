@@ -6,7 +6,7 @@ import asyncio
 import random
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -34,7 +34,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 async def stage(database_dsn: str, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with open_stage(database_dsn, tmp_path, max_streams=4) as opened:
+    bounds = {"max_streams": 4, "max_streams_per_key": 3}
+    async with open_stage(database_dsn, tmp_path, **bounds) as opened:
         yield opened
 
 
@@ -111,7 +112,7 @@ async def test_a_stream_that_fails_is_ended_for_the_reader_to_come_back(
 
     async with listen(stage.door.url, "/v1/events", stage.key) as listener:
         await until(lambda: stage.door.inside.house.streams.tail.readers == 1)
-        monkeypatch.setattr(stage.door.inside.house.streams.shapes, "of", fails)
+        monkeypatch.setattr(stage.door.inside.house.streams.events.shapes, "of", fails)
         await stage.write(stage.event())
         with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
             await listener.ended()
@@ -190,7 +191,9 @@ async def test_a_stream_that_has_nothing_to_tell_gives_signs_of_life(
         await stage.write(*(stage.event() for _ in range(3)))
         await until(lambda: len(listener.comments) >= 4)
         newest = (await stage.got("/v1/events"))[-1]["seq"]
-        assert listener.last_id == newest, "what does not fit need not be looked at again"
+        behind = await stage.ask(f"/v1/events?after={listener.last_id}")
+        assert behind.json() == [], "what does not fit need not be looked at again"
+        assert Place.read(listener.last_id) >= Place.read(newest)
         await stage.write(stage.event(event="deleted"))
         assert len(await waiting) == 1
 
@@ -239,23 +242,27 @@ async def test_a_reader_that_leaves_frees_its_place(
     await until(lambda: readers.readers == 0)
 
 
-async def test_more_readers_than_the_setting_allows_are_sent_away(stage: Stage):
-    async def opened(stack: list[Any]) -> int:
-        context = listen(stage.door.url, "/v1/events", stage.key)
-        stack.append(context)
-        return (await context.__aenter__()).status
+async def test_more_readers_than_the_settings_allow_are_sent_away(stage: Stage):
+    other = await stage.door.key("read")
 
-    contexts: list[Any] = []
-    try:
-        assert [await opened(contexts) for _ in range(4)] == [200] * 4
-        async with listen(stage.door.url, "/v1/events", stage.key) as refused:
-            assert refused.status == 503
-            assert refused.headers["retry-after"]
-            assert (await refused.body())["code"] == "too_many_readers"
+    async def opened(stack: AsyncExitStack, key: str) -> int:
+        context = listen(stage.door.url, "/v1/events", key)
+        return (await stack.enter_async_context(context)).status
+
+    async def refused(key: str) -> str:
+        async with listen(stage.door.url, "/v1/events", key) as listener:
+            assert listener.status == 503
+            assert listener.headers["retry-after"]
+            told = await listener.body()
+            assert told["code"] == "too_many_readers"
+            return str(told["detail"])
+
+    async with AsyncExitStack() as stack:
+        assert [await opened(stack, stage.key) for _ in range(3)] == [200] * 3
+        assert "max_streams_per_key" in await refused(stage.key)
+        assert await opened(stack, other) == 200, "one key does not take the places of others"
+        assert "max_streams;" in await refused(other)
         assert await stage.got("/v1/events") == [], "pages are read all the same"
-    finally:
-        for context in contexts:
-            await context.__aexit__(None, None, None)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ async def list_events(ask: Ask) -> Answer | web.StreamResponse:
     if backwards:
         told = await streams.event_page(selection, asked.before, asked.limit, "before")
         turn = {} if told.end else {"before": told.next.write()}
-        return Answer(list(told.items), turn=turn)
+        return Answer([item.tell() for item in told.items], turn=turn)
     told = await streams.event_page(selection, asked.after, asked.limit)
     return live.page(told)
 

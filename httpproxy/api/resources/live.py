@@ -14,18 +14,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing, suppress
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
 from httpproxy.api.operations import Answer, Ask
 from httpproxy.management.problems import Declined
 from httpproxy.store.errors import Unavailable
-from httpproxy.streams.documents import Document
+from httpproxy.streams.items import Item, StreamPage
 from httpproxy.streams.reading import Start
-from httpproxy.streams.tail import StreamPage
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +33,7 @@ LAST_ID: Final = "Last-Event-ID"
 RETRY_MILLISECONDS: Final = 2000
 HEARTBEAT_SECONDS: Final = 15.0
 STALLED_SECONDS: Final = 30.0
+WRITE_BYTES: Final = 1 << 16  # that are handed to the system at once, about
 # What readers of either stream may be declined for.
 PROBLEMS: Final = (
     "unknown_provider",
@@ -43,7 +43,8 @@ PROBLEMS: Final = (
     "too_many_readers",
 )
 
-Following = AsyncGenerator[StreamPage[Document], None]
+Page = StreamPage[Item[Any]]
+Following = AsyncGenerator[Page, None]
 
 
 def wants_stream(ask: Ask) -> bool:
@@ -59,11 +60,11 @@ def start_of(ask: Ask, after: str | None) -> Start:
     return Start(last, LAST_ID, ask.key.id) if last else Start(after, "after", ask.key.id)
 
 
-def page(told: StreamPage[Document]) -> Answer:
+def page(told: Page) -> Answer:
     """A page that has one after it even at the end: there the stream goes on. A header
     tells whether there was more already."""
     return Answer(
-        list(told.items),
+        [item.tell() for item in told.items],
         turn={"after": told.next.write()},
         headers={"Httpproxy-Stream": "end" if told.end else "more"},
     )
@@ -115,20 +116,19 @@ class _Teller:
         self._now = asyncio.get_running_loop().time
         self._told_at = self._now()
 
-    async def begin(self, first: StreamPage[Document]) -> None:
+    async def begin(self, first: Page) -> None:
         """From here on the reader has a place, even if nothing is told before it leaves."""
-        await self._write(f"retry: {RETRY_MILLISECONDS}\n\n")
+        await self._write(b"retry: %d\n\n" % RETRY_MILLISECONDS)
         await self.tell(first)
         await self._write(_sign_of_life(first))
 
-    async def tell(self, told: StreamPage[Document]) -> None:
+    async def tell(self, told: Page) -> None:
         """Raises ConnectionError, TimeoutError; Declined if the key is not valid any more."""
         if self._ask.request.transport is None:
             raise ConnectionResetError("the reader has left")
         await self._check_key()
-        for item in told.items:
-            content = item.model_dump_json()
-            await self._write(f"id: {item.seq}\nevent: {item.event}\ndata: {content}\n\n")
+        for messages in _messages(told.items):
+            await self._write(messages)
         if self._now() - self._told_at >= HEARTBEAT_SECONDS:
             await self._write(_sign_of_life(told))
 
@@ -141,12 +141,27 @@ class _Teller:
         with suppress(Unavailable):  # nothing new can be told then, either
             await self._ask.recheck()
 
-    async def _write(self, text: str) -> None:
+    async def _write(self, content: bytes) -> None:
         async with asyncio.timeout(STALLED_SECONDS):
-            await self._response.write(text.encode())
+            await self._response.write(content)
         self._told_at = self._now()
 
 
-def _sign_of_life(told: StreamPage[Document]) -> str:
+def _messages(items: Iterable[Item[Any]]) -> Iterator[bytes]:
+    """Events of the stream, several at a time: each write costs as much as making a few."""
+    some: list[bytes] = []
+    size = 0
+    for item in items:
+        parts = (item.seq.encode(), item.event.encode(), item.json)
+        some.append(b"id: %b\nevent: %b\ndata: %b\n\n" % parts)
+        size += len(some[-1])
+        if size >= WRITE_BYTES:
+            yield b"".join(some)
+            some, size = [], 0
+    if some:
+        yield b"".join(some)
+
+
+def _sign_of_life(told: Page) -> bytes:
     """The place alone: readers take note of it, and are told nothing."""
-    return f": listening\nid: {told.next.write()}\n\n"
+    return b": listening\nid: %b\n\n" % told.reach.write().encode()

@@ -62,6 +62,7 @@ class Committer:
         self._moved = 0.0  # when the queue last moved, while it holds anything
         self.made = self.batches = 0  # commits that were settled, and in how many groups
         self._now: Callable[[], float] = float  # the loop's clock, once there is a loop
+        self.heard: Callable[[], None] | None = None  # called when something was committed
         self._closing = False
         self._rescue = Rescue(dsn)
         self._unheard: list[tuple[Pending, tuple[Image, ...]]] = []
@@ -112,6 +113,8 @@ class Committer:
     def saw(self, tick: int) -> None:
         """Another connection of this process has committed at this value of the clock."""
         self._clock = max(self._clock, tick)
+        if self.heard is not None:
+            self.heard()
 
     async def __aenter__(self) -> Self:
         try:
@@ -271,6 +274,8 @@ class Committer:
             heard = item.settle(item.refused or applied)
             if overlaps and (item.refused or not heard):
                 self._unheard.append((item, overlaps))
+        if self.heard is not None:
+            self.heard()
 
     async def _mark(self, writer: Writer) -> None:
         """Marks overlaps that nobody has heard of, for which their intents stood so far."""

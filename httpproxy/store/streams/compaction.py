@@ -14,9 +14,10 @@ from psycopg.sql import SQL, Literal
 
 from httpproxy.store.database import Connection, Database
 from httpproxy.store.queries import load
+from httpproxy.store.streams.bearings import bearings, in_order
 from httpproxy.store.streams.places import Place
 from httpproxy.store.streams.stream import QUERIES as STREAMS
-from httpproxy.store.streams.stream import Leg, bearings, forward, in_order, within
+from httpproxy.store.streams.stream import Leg, forward, within
 
 QUERIES: Final = load("streams/records.sql")
 BATCH: Final = 5000  # events that one transaction takes in

@@ -15,10 +15,10 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 from uuid import UUID
 
 from httpproxy.store.errors import StoreError
@@ -107,6 +107,19 @@ def seq_of(salt: UUID, wanted: str) -> int | None:
     return seq if value ^ seq == salt.int & _SALT_BITS | _MARKS else None
 
 
+class Chosen(Protocol):
+    """What readers choose by."""
+
+    @property
+    def sync_id(self) -> str: ...
+    @property
+    def collection_id(self) -> str: ...
+    @property
+    def event(self) -> str: ...
+    @property
+    def origin(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which events a reader wants; None is all of them. `collection_ids` and `event`
@@ -117,6 +130,22 @@ class Wanted:
     collection_ids: Sequence[str] | None = None
     event: Sequence[str] | None = None
     origin: Sequence[str] | None = None
+    _sets: tuple[frozenset[str] | None, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        wanted = (self.sync_ids, self.collection_ids, self.event, self.origin)
+        sets = tuple(None if each is None else frozenset(each) for each in wanted)
+        object.__setattr__(self, "_sets", sets)
+
+    def takes(self, one: Chosen) -> bool:
+        """Whether it is wanted: what the statements in streams.sql call `fits`."""
+        sync_ids, collection_ids, events, origins = self._sets
+        return (
+            (sync_ids is None or one.sync_id in sync_ids)
+            and (collection_ids is None or one.collection_id in collection_ids)
+            and (events is None or one.event in events)
+            and (origins is None or one.origin in origins)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +183,33 @@ class EventPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """An event, and `size` bytes of JSON that `read` reads."""
+
+    place: Place
+    sync_id: str
+    collection_id: str
+    event: EventKind
+    origin: str
+    size: int
+    read: Callable[[], Event]
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadPage:
+    """As `EventPage`. Up to `reach` nothing was left out: at the end that is beyond `next`."""
+
+    events: tuple[Unread, ...]
+    next: Place
+    end: bool
+    reach: Place
+
+    def read(self) -> EventPage:
+        """The page, with what its events say."""
+        return EventPage(tuple(each.read() for each in self.events), self.next, self.end)
+
+
+@dataclass(frozen=True, slots=True)
 class RecordPlace:
     """A record and its newest event, without what it says."""
 
@@ -170,8 +226,9 @@ class RecordPlace:
 
 @dataclass(frozen=True, slots=True)
 class RecordPage:
-    """Records, each at its newest place. `next` and `end` as of `EventPage`."""
+    """Records, each at its newest place. `next`, `end` and `reach` as of `UnreadPage`."""
 
     records: tuple[RecordPlace, ...]
     next: Place
     end: bool
+    reach: Place

@@ -13,16 +13,10 @@ from typing import Any, Final
 from psycopg.sql import SQL, Composed, Literal
 
 from httpproxy.store.database import Database
+from httpproxy.store.streams.bearings import bearings, in_order
 from httpproxy.store.streams.compaction import QUERIES, Compaction, place_of
 from httpproxy.store.streams.places import Expired, Place, RecordPage, RecordPlace, Wanted
-from httpproxy.store.streams.stream import (
-    BEGINNING,
-    LOOKS,
-    bearings,
-    filters,
-    in_order,
-    of_syncs,
-)
+from httpproxy.store.streams.stream import BEGINNING, LOOKS, filters, of_syncs
 
 # That a reader brings up, about a second's work; the rest is the next page's.
 BATCHES: Final = 4
@@ -42,7 +36,8 @@ class RecordStream:
         as the events have been dropped; `oldest` begins with all records again.
         """
         is_up = await self._compaction.go_on(BATCHES)
-        anew = replace(BEGINNING, since=await self._compaction.progress())
+        progress = await self._compaction.progress()
+        anew = replace(BEGINNING, since=progress)
         start = place or anew
         async with in_order(self._database) as connection:
             dropped = (await bearings(connection, wanted.sync_ids)).dropped
@@ -61,7 +56,13 @@ class RecordStream:
         found = tuple(_record(row, start, dropped) for row in rows if row["fits"])
         at = _begun(place_of(rows[-1]), start, start.since) if rows else start
         full = len(found) == limit or (bool(rows) and rows[-1]["looked"] >= LOOKS)
-        return RecordPage(found, at, end=is_up and not full)
+        end = is_up and not full
+        reach = _begun(max(at, progress), start, start.since) if end else at
+        return RecordPage(found, at, end, reach)
+
+    async def edge(self) -> Place:
+        """Behind this place stands every record that changes from now on."""
+        return await self._compaction.progress()
 
 
 def _statement(source: str) -> Composed:

@@ -60,6 +60,10 @@ class Shapes:
             self._keep(row["id"], known)
         return found
 
+    async def revision(self) -> int:
+        """Another number whenever a sync or a collection has changed, come or gone."""
+        return int((await self._rows("read_revision", {}))[0]["value"])
+
     async def syncs_of(self, providers: Sequence[str]) -> list[str]:
         """The ids of all syncs of some providers."""
         rows = await self._rows("read_syncs_of", {"providers": [*providers]})

@@ -4,6 +4,10 @@
 -- Which of these syncs there are, and whether one has changed.
 SELECT id, provider, revision FROM httpproxy.sync WHERE id = ANY(%(ids)s)
 
+-- name: read_revision
+-- Whether anything has changed, of whichever sync.
+SELECT value FROM httpproxy.revision
+
 -- name: read_syncs_of
 -- The syncs of some providers.
 SELECT id FROM httpproxy.sync WHERE provider = ANY(%(providers)s) ORDER BY id

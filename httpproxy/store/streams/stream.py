@@ -12,11 +12,10 @@ go on.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, TypeVar
-from uuid import UUID
 
 from psycopg import AsyncCursor
 from psycopg.sql import SQL, Composed, Literal
@@ -24,6 +23,7 @@ from psycopg.types.json import set_json_loads
 
 from httpproxy.store.database import Connection, Database
 from httpproxy.store.queries import load
+from httpproxy.store.streams.bearings import Era, bearings, in_order
 from httpproxy.store.streams.places import (
     LAST_SEQ,
     LAST_TRANSACTION,
@@ -31,11 +31,14 @@ from httpproxy.store.streams.places import (
     EventPage,
     Expired,
     Place,
+    Unread,
+    UnreadPage,
     Wanted,
     event_id,
     seq_of,
 )
 from httpproxy.store.sync.comparing import exactly
+from providers.record import JSON
 
 QUERIES: Final = load("streams/streams.sql")
 LOOKS: Final = 5000
@@ -45,53 +48,6 @@ _END: Final = Place(1 << 62, LAST_TRANSACTION, LAST_SEQ)
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Era:
-    """A part of the history: its number, its events' numbers and the salt of their ids.
-    Transactions before `horizon` are told."""
-
-    number: int
-    first_seq: int
-    last_seq: int
-    horizon: int
-    salt: UUID
-
-
-@dataclass(frozen=True, slots=True)
-class Bearings:
-    """The eras, oldest first, and up to where events have been dropped for their age."""
-
-    eras: tuple[Era, ...]
-    dropped: Place | None
-
-
-async def bearings(connection: Connection, sync_ids: Sequence[str] | None = None) -> Bearings:
-    """Where a reader of these syncs, or of all, can go by now."""
-    named = {"sync_ids": None if sync_ids is None else list(sync_ids)}
-    rows = await (await connection.execute(QUERIES["bearings"], named)).fetchall()
-    horizon = int(rows[-1]["horizon"])
-    ends = [row["first_seq"] - 1 for row in rows[1:]]
-    eras = [
-        # An era that is over is complete, and its transactions may be another cluster's.
-        Era(row["era"], row["first_seq"], end, LAST_TRANSACTION, row["salt"])
-        for row, end in zip(rows, (*ends, LAST_SEQ), strict=True)
-    ]
-    eras[-1] = replace(eras[-1], horizon=horizon)
-    last = rows[-1]
-    dropped = last["dropped_era"], last["dropped_transaction"], last["dropped_seq"]
-    if last["dropped_era"] is None:
-        return Bearings(tuple(eras), None)
-    return Bearings(tuple(eras), Place(dropped[0], int(dropped[1]), dropped[2]))
-
-
-@asynccontextmanager
-async def in_order(database: Database) -> AsyncIterator[Connection]:
-    """A connection in a transaction whose statements go along the streams' indexes."""
-    async with database.transaction() as connection:
-        await connection.execute(QUERIES["keep_to_order"])
-        yield connection
 
 
 class EventStream:
@@ -106,15 +62,26 @@ class EventStream:
 
         Raises Expired if events behind the place, of the wanted syncs, have been dropped.
         """
+        return (await self.unread_after(place, wanted, limit)).read()
+
+    async def before(self, place: Place | None, wanted: Wanted, limit: int) -> EventPage:
+        """The events before a place, newest first; None begins with the newest."""
+        return (await self.unread_before(place, wanted, limit)).read()
+
+    async def unread_after(self, place: Place | None, wanted: Wanted, limit: int) -> UnreadPage:
+        """As `after`; what the events say is left unread."""
         async with in_order(self._database) as connection:
             known = await bearings(connection, wanted.sync_ids)
             if place is not None and known.dropped is not None and place < known.dropped:
                 raise Expired(known.dropped)
             start = place or known.dropped or BEGINNING
-            return await _page(connection, forward(known.eras, start), start, wanted, limit)
+            page = await _page(connection, forward(known.eras, start), start, wanted, limit)
+            return replace(page, reach=max(start, known.edge)) if page.end else page
 
-    async def before(self, place: Place | None, wanted: Wanted, limit: int) -> EventPage:
-        """The events before a place, newest first; None begins with the newest."""
+    async def unread_before(
+        self, place: Place | None, wanted: Wanted, limit: int
+    ) -> UnreadPage:
+        """As `before`; what the events say is left unread."""
         async with in_order(self._database) as connection:
             known = await bearings(connection)
             start = _END if place is None else place
@@ -128,9 +95,9 @@ class EventStream:
                 if seq is None or not era.first_seq <= seq <= era.last_seq:
                     continue
                 named = {"seq": seq, "horizon": str(era.horizon)}
-                done = await _exact(connection).execute(QUERIES["event"], named)
+                done = await _unread(connection).execute(QUERIES["event"], named)
                 row = await done.fetchone()
-                return None if row is None else _event(era, row)
+                return None if row is None else _event(era, row).read()
         return None
 
     async def horizon(self) -> Place:
@@ -143,6 +110,11 @@ class EventStream:
             row = await (await connection.execute(QUERIES["newest_event"], named)).fetchone()
         newest = Place(era.number, 0, 0) if row is None else _place(era, row)
         return newest if known.dropped is None else max(newest, known.dropped)
+
+    async def edge(self) -> Place:
+        """Behind this place stands all that is still to come, and nothing else."""
+        async with self._database.connection() as connection:
+            return (await bearings(connection)).edge
 
     async def oldest(self) -> Place | None:
         """The place behind which all events are kept; None if none was ever dropped."""
@@ -175,9 +147,9 @@ def _backward(eras: Sequence[Era], start: Place) -> Iterator[Leg]:
 
 async def _page(
     connection: Connection, legs: Iterator[Leg], start: Place, wanted: Wanted, limit: int
-) -> EventPage:
+) -> UnreadPage:
     """Goes along the legs until there are enough events, or enough were looked at."""
-    found: list[Event] = []
+    found: list[Unread] = []
     at = start
     for leg in legs:
         rows = await _rows(connection, leg, wanted, limit - len(found))
@@ -185,8 +157,8 @@ async def _page(
         if rows:
             at = _place(leg.era, rows[-1])
         if len(found) == limit or (rows and rows[-1]["looked"] >= LOOKS):
-            return EventPage(tuple(found), at, end=False)
-    return EventPage(tuple(found), at, end=True)
+            return UnreadPage(tuple(found), at, end=False, reach=at)
+    return UnreadPage(tuple(found), at, end=True, reach=at)
 
 
 def _statements(forward: bool) -> tuple[Composed, Composed, Composed]:
@@ -213,13 +185,18 @@ async def _rows(
     of_all, of_one, of_few = _STATEMENTS[leg.forward]
     named = {**within(leg), **filters(wanted), "limit": limit}
     statement = of_syncs(wanted, of_all, of_one, of_few)
-    return await (await _exact(connection).execute(statement, named)).fetchall()
+    return await (await _unread(connection).execute(statement, named)).fetchall()
 
 
-def _exact(connection: Connection) -> AsyncCursor[dict[str, Any]]:
+def _unread(connection: Connection) -> AsyncCursor[dict[str, Any]]:
+    """A cursor that leaves JSON as it comes."""
     cursor = connection.cursor()
-    set_json_loads(exactly, cursor)
+    set_json_loads(_as_it_comes, cursor)
     return cursor
+
+
+def _as_it_comes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode()
 
 
 def of_syncs(wanted: Wanted, of_all: T, of_one: T, of_few: T) -> T:
@@ -259,7 +236,19 @@ def _place(era: Era, row: Row) -> Place:
     return Place(era.number, int(row["transaction"]), row["seq"])
 
 
-def _event(era: Era, row: Row) -> Event:
+def _event(era: Era, row: Row) -> Unread:
+    return Unread(
+        _place(era, row),
+        row["sync_id"],
+        row["collection_id"],
+        row["event"],
+        row["origin"],
+        len(row["data"] or b"") + len(row["changes"] or b""),
+        partial(_read, era, row),
+    )
+
+
+def _read(era: Era, row: Row) -> Event:
     return Event(
         _place(era, row),
         event_id(era.salt, row["seq"]),
@@ -268,9 +257,14 @@ def _event(era: Era, row: Row) -> Event:
         row["upstream_id"],
         row["upstream_updated_at"],
         row["event"],
-        row["data"],
-        row["changes"],
+        exactly(row["data"] or b"null"),
+        _changes(row["changes"]),
         row["origin"],
         row["request_id"],
         row["inserted_at"],
     )
+
+
+def _changes(text: bytes | None) -> Mapping[str, JSON] | None:
+    found = exactly(text or b"null")
+    return found if isinstance(found, dict) else None
