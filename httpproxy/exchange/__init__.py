@@ -12,6 +12,7 @@ attempt        a call of the application, and what became of it: the values
 tokens         the access tokens of stored credentials, refreshed
 directory      which syncs and APIs there are, and whose rate limit a call counts against
 problems       how we say no
+pacing         how often housekeeping may run
 
 Start with `attempt` and `forwarding.write`.
 """

@@ -46,6 +46,7 @@ from httpproxy.exchange.messages.headers import (
     hops_left,
 )
 from httpproxy.exchange.messages.targets import MAX_TARGET
+from httpproxy.exchange.pacing import Pace
 from httpproxy.exchange.problems import Refusal, Rejected
 from httpproxy.gateway.address import Address, parse
 from httpproxy.gateway.answer import Answer
@@ -54,7 +55,6 @@ from httpproxy.gateway.connection import Connection
 from httpproxy.gateway.incoming import asks_about_us, check_head, read_body
 from httpproxy.telemetry.course import Course
 from httpproxy.telemetry.watch import Watch
-from httpproxy.upstream.pacing import Pace
 from providers.http import Request
 from providers.record import JSON
 

@@ -12,10 +12,10 @@ import uvloop
 from aiolimiter import AsyncLimiter
 from neighbours.rounds import least
 
+from httpproxy.exchange.pacing import Pace
 from httpproxy.upstream.errors import WaitExpired
 from httpproxy.upstream.lane import Priority
 from httpproxy.upstream.limiter import Key, Limiter
-from httpproxy.upstream.pacing import Pace
 from providers.spec import Budget
 
 KEY: Key = ("airtable", "appX", "standard")

@@ -18,11 +18,11 @@ from typing import Final
 
 from httpproxy.exchange.directory.allotment import Allotment
 from httpproxy.exchange.directory.apis import APIS, Api
+from httpproxy.exchange.pacing import Pace
 from httpproxy.exchange.problems import Rejected
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Registry, Sync
 from httpproxy.upstream.limiter import Limiter
-from httpproxy.upstream.pacing import Pace
 from providers.spec import Provider
 
 log = logging.getLogger(__name__)

@@ -16,10 +16,10 @@ from typing import Final
 
 from httpproxy.exchange.conversations import Conversations
 from httpproxy.exchange.directory.syncs import Live
+from httpproxy.exchange.pacing import Pace
 from httpproxy.exchange.problems import Rejected
 from httpproxy.exchange.schema.discovery import Known, discover
 from httpproxy.store.registry import Registry
-from httpproxy.upstream.pacing import Pace
 from providers.record import Collection
 from providers.spec import Refused
 
