@@ -53,7 +53,8 @@ def apportion(limit: Limit, wants: Mapping[int, Wants]) -> dict[int, int]:
     wanted = {process: _in_lots(wants[process], lot) for process in sorted(wants)}
     exact = lots * limit.floor
     every = round(1 / exact) if 0 < exact < 1 else 0  # one turn in so many is the floor's
-    turn = limit.turn - limit.turn // every if every else limit.turn
+    # The floor's turns are no turns of the others, unless all are.
+    turn = limit.turn - limit.turn // every if every > 1 else limit.turn
     given = _by_class(lots, wanted, turn)
     if not every:
         _keep_floor(given, lots, wanted, int(exact), turn)
@@ -117,17 +118,21 @@ def _fairly(lots: int, asked: Mapping[int, int], turn: int) -> Lots:
 def _keep_floor(
     given: Lots, lots: int, wanted: Mapping[int, Wants], part: int, turn: int
 ) -> None:
-    """Leaves those who have only less urgent work than others a part of all lots."""
+    """Leaves those who have only less urgent work than others a part of all lots. Who of
+    them has more than its share of that part gives to the rest of them first."""
     urgent = {process: _most_urgent(wants) for process, wants in wanted.items() if any(wants)}
     top = min(urgent.values(), default=None)
     passed = {p: sum(wanted[p]) for p, first in urgent.items() if first != top}
     first_served = [process for process in urgent if process not in passed]
-    for process, count in _fairly(part, passed, turn).items():
+    # The largest gives; equal ones take turns.
+    places = {p: (n + turn) % len(urgent) for n, p in enumerate(first_served)}
+    floor = {**dict.fromkeys(passed, 0), **_fairly(part, passed, turn)}
+    for process, count in floor.items():
         while given[process] < count:
             if sum(given.values()) >= lots:
-                # The largest gives; equal ones take turns.
-                places = {p: (n + turn) % len(urgent) for n, p in enumerate(first_served)}
-                giver = max(first_served, key=lambda p: (given[p], places[p]))
+                giver = max(passed, key=lambda p: given[p] - floor[p])
+                if given[giver] <= floor[giver]:
+                    giver = max(first_served, key=lambda p: (given[p], places[p]))
                 if not given[giver]:
                     return
                 given[giver] -= 1

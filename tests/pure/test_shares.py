@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from httpproxy.sharing.shares import SPARED_FROM, Limit, Wants, apportion
@@ -103,6 +103,16 @@ def test_under_a_cap_who_is_to_call_may_call(limit: Limit, wants: dict[int, Want
 
 @settings(max_examples=60, deadline=None)
 @given(limit=LIMITS, wants=WANTS)
+@example(  # three lots for four writers, and the floor's part is nearly a lot
+    Limit(9, concurrent=3, floor=0.25), {p: wanting(write=1) for p in (1, 2, 3, 4)}
+)
+@example(
+    Limit(9, concurrent=3, floor=0.25),
+    {**{p: wanting(write=1) for p in (1, 2, 3, 4)}, 5: wanting(backfill=9)},
+)
+@example(  # those with less urgent work have their part, but one of them has all of it
+    Limit(11, floor=0.5), {1: (0, 9, 9, 0, 0), 2: (0, 1, 1, 0, 0), 3: wanting(write=1)}
+)
 def test_nobody_waits_for_ever_where_there_are_fewer_slots_than_processes(
     limit: Limit, wants: dict[int, Wants]
 ) -> None:
