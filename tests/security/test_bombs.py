@@ -45,33 +45,36 @@ def bomb(coding: str) -> bytes:
     return zeros(folder.compress, folder.flush)
 
 
-DOCUMENTS = {
-    "deep arrays": b"[" * 100_000 + b"]" * 100_000,
-    "deep arrays that never close": b"[" * 1_000_000,
-    "deep objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
-    "many small values": b"[" + b"[]," * (16 * MEGABYTE // 3) + b"[]]",
-    "many numbers": b"[" + b"1," * (8 * MEGABYTE) + b"1]",
-    "many members": b"{" + b",".join(b'"%d":0' % n for n in range(MAX_VALUES + 1)) + b"}",
+# Made when they are asked for: they are many megabytes, and every test process reads this.
+DOCUMENTS: dict[str, Callable[[], bytes]] = {
+    "deep arrays": lambda: b"[" * 100_000 + b"]" * 100_000,
+    "deep arrays that never close": lambda: b"[" * 1_000_000,
+    "deep objects": lambda: b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "many small values": lambda: b"[" + b"[]," * (16 * MEGABYTE // 3) + b"[]]",
+    "many numbers": lambda: b"[" + b"1," * (8 * MEGABYTE) + b"1]",
+    "many members": lambda: (
+        b"{" + b",".join(b'"%d":0' % n for n in range(MAX_VALUES + 1)) + b"}"
+    ),
 }
-READABLE = {
-    "a huge whole number": b"[" + b"9" * MEGABYTE + b"]",
-    "a huge exponent": b"[1e999999999, -1e-999999999]",
-    "a huge text": b'["' + b"x" * (32 * MEGABYTE) + b'"]',
-    "a huge text of commas, below the limit": b'["' + b", " * (MAX_VALUES - 10) + b'"]',
-    "a member many times": b"{" + b",".join([b'"a":1'] * 100_000) + b"}",
-    "a text of escapes": b'["' + rb"\ud83d\ude00\u0000" * 100_000 + b'"]',
+READABLE: dict[str, Callable[[], bytes]] = {
+    "a huge whole number": lambda: b"[" + b"9" * MEGABYTE + b"]",
+    "a huge exponent": lambda: b"[1e999999999, -1e-999999999]",
+    "a huge text": lambda: b'["' + b"x" * (32 * MEGABYTE) + b'"]',
+    "a huge text of commas, below the limit": lambda: b'["' + b", " * (MAX_VALUES - 10) + b'"]',
+    "a member many times": lambda: b"{" + b",".join([b'"a":1'] * 100_000) + b"}",
+    "a text of escapes": lambda: b'["' + rb"\ud83d\ude00\u0000" * 100_000 + b'"]',
 }
 
 
 @pytest.mark.parametrize("what", DOCUMENTS)
 def test_a_document_that_would_exhaust_stack_or_memory_is_unreadable(what: str) -> None:
     with pytest.raises(Unreadable):
-        parse(DOCUMENTS[what])
+        parse(DOCUMENTS[what]())
 
 
 @pytest.mark.parametrize("what", READABLE)
 def test_a_document_that_is_merely_large_is_read(what: str) -> None:
-    assert parse(READABLE[what])
+    assert parse(READABLE[what]())
 
 
 def test_of_a_member_that_comes_twice_the_last_counts() -> None:
@@ -131,8 +134,8 @@ def test_the_memory_of_a_bomb_is_bounded_by_the_limit_and_not_by_the_bomb(
     for coding in ("gzip", "deflate", "br", "zstd"):
         (tmp_path / f"{coding}-zeros").write_bytes(bomb(coding))
     (tmp_path / "gzip+gzip-zeros").write_bytes(gzip.compress(bomb("gzip"), 1))
-    for what, text in DOCUMENTS.items():
-        (tmp_path / f"gzip-{what}").write_bytes(gzip.compress(text, 1))
+    for what, made in DOCUMENTS.items():
+        (tmp_path / f"gzip-{what}").write_bytes(gzip.compress(made(), 1))
     assert max(file.stat().st_size for file in tmp_path.iterdir()) < 16 * MEGABYTE
     ran = subprocess.run(
         [sys.executable, "-c", PEAK, tmp_path], capture_output=True, text=True, check=True
@@ -158,7 +161,7 @@ async def test_the_apis_bytes_travel_on_and_the_record_is_read_later(
             ("Content-Encoding", coding),
             body=body,
         )
-        sent = gzip.compress(DOCUMENTS["deep arrays"], 1)
+        sent = gzip.compress(DOCUMENTS["deep arrays"](), 1)
         fields = [("Content-Type", "application/json"), ("Content-Encoding", "gzip")]
         answer = await _exchange(house, fields, sent)
         assert answer.status == 200
