@@ -157,5 +157,5 @@ def listening(pid: int) -> set[str]:
 
 def still_there(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Those that still run a moment later; what only waits to be reaped does not."""
-    _, alive = psutil.wait_procs(processes, timeout=3)
+    _, alive = psutil.wait_procs(processes, timeout=60)
     return [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]

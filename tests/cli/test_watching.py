@@ -242,7 +242,7 @@ async def test_without_a_terminal_each_change_is_a_line(at_work: Programs, datab
             await stage.end()
             await stage.hear()
             await asyncio.to_thread(watching.wait_for, "everything is live")
-            assert watching.process.wait(10) == 0
+            assert watching.process.wait(60) == 0
             assert "\x1b" not in watching.text
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ import psutil
 import psycopg
 import pytest
 import requests
+from neighbours.ports import free_port
 from programs import Ended, Programs, Running, clean_environment, still_there
 from urllib3.exceptions import NewConnectionError
 
@@ -174,22 +174,35 @@ def test_workers_end_when_their_parent_is_killed(serving: Programs, database_dsn
 def test_a_second_signal_ends_the_workers_at_once(
     serving: Programs, sandbox_origin: str, database_dsn: str
 ) -> None:
-    slow = {"kind": "delay_before", "host": AIRTABLE.hosts[0], "seconds": 20, "count": 1}
+    slow = {"kind": "delay_before", "host": AIRTABLE.hosts[0], "seconds": 600, "count": 1}
     arguments = ("serve", "--workers", "2", "--gateway-port", "0", "--roles", "gateway")
     with serving.started(*arguments) as running:
         root = _root(running, database_dsn)
         requests.post(f"{sandbox_origin}/_sandbox/faults", json=slow, timeout=60)
         call = threading.Thread(target=_ask_in_vain, args=(root,))
         call.start()
-        time.sleep(0.5)
+        _under_way(sandbox_origin)
         running.process.send_signal(signal.SIGTERM)
         time.sleep(1.0)
         assert running.process.poll() is None, "a call is under way"
         began = time.monotonic()
         running.stop(signal.SIGTERM)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 40, "a drain takes a minute"
         call.join()
     requests.delete(f"{sandbox_origin}/_sandbox/faults", timeout=60)
+
+
+def _under_way(sandbox_origin: str) -> None:
+    """Returns once the call has reached the API, which keeps its answer back."""
+    until = time.monotonic() + 60.0
+    while not any(
+        "delay_before" in entry["faults"]
+        for entry in requests.get(f"{sandbox_origin}/_sandbox/requests", timeout=60).json()[
+            "requests"
+        ]
+    ):
+        assert time.monotonic() < until, "the call does not come"
+        time.sleep(0.05)
 
 
 def _ask_in_vain(root: str) -> None:
@@ -201,9 +214,7 @@ def _ask_in_vain(root: str) -> None:
 def test_a_single_process_that_is_restarted_under_load_answers_whatever_reached_it(
     serving: Programs, database_dsn: str
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     with (
         serving.started("serve", "--gateway-port", port) as first,
         _load(_root(first, database_dsn)) as load,
@@ -244,4 +255,4 @@ def test_sockets_that_systemd_holds_are_taken_and_nobody_is_refused(serving: Pro
     finally:
         held[0].close()
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0

@@ -100,9 +100,9 @@ def owner_of() -> Iterator[Callable[..., Owner]]:
         gone(owner.server_pid)
 
 
-def gone(pid: int, seconds: float = 10.0) -> bool:
-    """Whether the process ends within so many seconds."""
-    deadline = time.monotonic() + seconds
+def gone(pid: int) -> bool:
+    """Whether the process ends, and soon: within a minute."""
+    deadline = time.monotonic() + 60.0
     while time.monotonic() < deadline:
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
             return True
@@ -184,8 +184,8 @@ def test_kill_9_of_the_owner_leaves_no_server_and_all_data(
     owner = owner_of(folder)
     children = psutil.Process(owner.process.pid).children(recursive=True)
     owner.process.kill()
-    assert gone(owner.server_pid, 5)
-    assert all(gone(child.pid, 5) for child in children), "the watcher ends too"
+    assert gone(owner.server_pid)
+    assert all(gone(child.pid) for child in children), "the watcher ends too"
     with EmbeddedPostgres(folder) as server:
         assert kept(server.dsn) == 1
 
@@ -249,7 +249,7 @@ def test_ctrl_c_in_the_terminal_does_not_reach_the_server_first(
     owner = owner_of(folder)
     os.killpg(owner.process.pid, signal.SIGINT)
     assert owner.line() == "alive after Ctrl-C"
-    assert owner.process.wait(20) == 0
+    assert owner.process.wait(60) == 0
     assert not psutil.pid_exists(owner.server_pid)
 
 

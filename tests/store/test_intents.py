@@ -11,7 +11,7 @@ import pytest
 from httpproxy.store.intents import pen
 from httpproxy.store.intents.book import Intents
 from httpproxy.store.intents.ledger import CLAIM_SECONDS, Ledger
-from tests.store.intending import REQUEST, SYNC, ask, call, live, settled, states
+from tests.store.intending import REQUEST, SYNC, ask, call, live, settled, states, until
 from tests.store.world import World
 
 NAME = "substring(call FROM 'Request-Id: ([a-z0-9 ]+)') AS name"
@@ -283,7 +283,11 @@ async def test_a_caller_that_gives_up_leaves_no_intent(
     async with await psycopg.AsyncConnection.connect(database_dsn) as holder:
         await holder.execute("LOCK TABLE public.seen")
         sent = asyncio.ensure_future(intents.begin(call("sent")))
-        await asyncio.sleep(0.05)
+
+        async def waits() -> object:
+            return await ask(database_dsn, "SELECT FROM pg_locks WHERE NOT granted")
+
+        await until(waits)
         queued = asyncio.ensure_future(intents.begin(call("queued")))
         await asyncio.sleep(0.05)
         sent.cancel()

@@ -59,7 +59,7 @@ class Listener:
             elif name == "data":
                 data += value
 
-    async def take(self, count: int, seconds: float = 5.0) -> list[Message]:
+    async def take(self, count: int, seconds: float = 60.0) -> list[Message]:
         """The next messages, so many."""
         found: list[Message] = []
         async with asyncio.timeout(seconds):
@@ -69,7 +69,7 @@ class Listener:
                     return found
         raise AssertionError(f"the stream ended after {len(found)} of {count} messages")
 
-    async def ended(self, seconds: float = 5.0) -> list[Message]:
+    async def ended(self, seconds: float = 60.0) -> list[Message]:
         """What is still told until the stream ends, which it has to."""
         async with asyncio.timeout(seconds):
             return [message async for message in self.messages()]
