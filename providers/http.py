@@ -16,13 +16,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import Final
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote_plus, unquote
 
 from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping
 
 Headers = MultiMapping[str]
 
 NO_HEADERS: Final[Headers] = CIMultiDictProxy(CIMultiDict())
+
+_HIDDEN: Final = "…".encode()
 
 SECRET_HEADERS: Final = frozenset(
     {"authorization", "proxy-authorization", "cookie", "set-cookie"}
@@ -89,6 +91,15 @@ class Response:
     def ok(self) -> bool:
         """Any 2xx: the rollouts of the APIs disagree about which one (201 or 200)."""
         return 200 <= self.status < 300
+
+    def hiding(self, secrets: Iterable[str]) -> Response:
+        """The same answer without these in its body, plain or as a form has them: an API may
+        quote what it refuses, and its words are told, stored and logged."""
+        body = self.body
+        for secret in secrets:
+            for spelt in (secret, quote_plus(secret)):
+                body = body.replace(spelt.encode(), _HIDDEN) if spelt else body
+        return self if body == self.body else replace(self, body=body)
 
     def __repr__(self) -> str:
         return (

@@ -126,3 +126,10 @@ def asked(request: Request) -> tuple[dict[str, str], AppKeys]:
         return form, AppKeys("", "")
     client_id, _, client_secret = pair.partition(":")
     return form, AppKeys(unquote(client_id), unquote(client_secret))
+
+
+def secrets_in(request: Request) -> tuple[str, ...]:
+    """What a call to a token endpoint holds that nobody may be told."""
+    form, app = asked(request)
+    proof = request.headers.get("Authorization", "").partition(" ")[2]
+    return tuple(filter(None, (form.get("refresh_token"), app.client_secret, proof)))

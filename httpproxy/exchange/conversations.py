@@ -180,6 +180,7 @@ class Conversations:
             terminal=lambda answer: answer.status == 429 and provider.pause(answer) is None,
         )
         try:
-            return await self._client.fetch(provider.authorize(request, token), rules)
+            answer = await self._client.fetch(provider.authorize(request, token), rules)
         except UpstreamError as error:
             raise failed(error, sent="no") from error
+        return answer if answer.ok else answer.hiding((token,))

@@ -41,22 +41,27 @@ def discover(account: str, wanted: Sequence[str] | None) -> Discovery:
     """The collections of these spellings, and the pairs between them.
 
     `account` is the portal id; the token tells the same, so it is not asked for.
-    Without `wanted` it is every type that the token may read. The id of a pair is
-    allowed among the spellings and selects nothing by itself. Raises UnknownCollection
-    for a spelling the portal does not have, Refused with HubSpot's own words.
+    Without `wanted` it is every type that the token may read, which is one at least. The
+    id of a pair is allowed among the spellings and selects nothing by itself. Raises
+    UnknownCollection for a spelling the portal does not have, Refused with HubSpot's own
+    words.
     """
     del account
     types = yield from (_all_types() if wanted is None else _wanted_types(wanted))
     found: list[Collection] = []
+    refused: Refused | None = None
     for kind in types:
         try:
             definitions = yield from _properties(kind)
         except Refused as no:
             if wanted is None and no.response.status in (403, 404):
+                refused = refused or no
                 continue
             raise
         fields = (field for each in definitions if (field := to_field(each)) is not None)
         found.append(object_collection(kind, {f.id: f for f in fields}.values()))
+    if refused is not None and not found:
+        raise refused
     ends = (yield from _known_ends(found)) if len(found) > MANY else {}
     pairs = yield from _pairs(found, ends)
     return (*found, *pairs)

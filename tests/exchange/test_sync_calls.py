@@ -10,7 +10,16 @@ import pytest
 from neighbours.deadends import refusing
 from neighbours.house import PORTAL, add_sync, open_house
 from neighbours.recorder import DROP, HANG, End, Recorder, http, raw
-from one_account import JSON_TYPE, OneAccount, busiest_window, open_account, reading, until
+from one_account import (
+    API,
+    JSON_TYPE,
+    TARGET,
+    OneAccount,
+    busiest_window,
+    open_account,
+    reading,
+    until,
+)
 
 from httpproxy.exchange.problems import Rejected
 from httpproxy.upstream import retry
@@ -113,6 +122,15 @@ async def test_a_call_that_never_left_is_not_counted(
             assert sent == []
             assert account.limiter.total.grants[Priority.REREAD] == retry.ATTEMPTS
             assert at_rest(account)
+
+
+async def test_a_refusal_that_quotes_the_token_is_read_without_it(account: OneAccount):
+    def words() -> Generator[Request, Response, bytes]:
+        return (yield Request("GET", API, TARGET)).body
+
+    token = await account.calls.secret(account.live)
+    account.api.replies += [http(403, body=f"no {token}!".encode())]
+    assert await account.calls.converse(account.live, words()) == "no …!".encode()
 
 
 async def test_a_429_of_the_sync_silences_the_account_for_the_writes_too(account: OneAccount):

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from granted import granted, until
 
@@ -16,7 +17,10 @@ from httpproxy.store.credentials.refreshes import Lease, Refreshes, StoredTokens
 from httpproxy.store.credentials.values import TokenPair
 from httpproxy.store.errors import Unavailable
 from httpproxy.sync.troubles import in_words
+from httpproxy.upstream.client import UpstreamClient
 from providers.credentials import AppKeys, Grant
+from providers.http import Request, Response
+from providers.oauth import basic
 
 BOTH = pytest.mark.parametrize("provider", ["airtable", "hubspot"])
 
@@ -306,6 +310,27 @@ def test_no_token_stands_in_what_is_told_of_a_failure():
     assert words.startswith("400 invalid_grant: … of …")
     told = _Failure("400 no", "Authorise.", spent=True).words(holding)
     assert told == "400 no (before: an earlier try got no answer). Authorise."
+
+
+@pytest.mark.parametrize("provider", ["airtable", "hubspot"])
+async def test_a_refusal_that_quotes_what_it_was_asked_is_stored_without_secrets(
+    database_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str
+):
+    async def quoting(_: UpstreamClient, request: Request) -> Response:
+        told = f"{request.headers.get('Authorization')} {request.body.decode()}"
+        return Response(400, body=orjson.dumps({"error": "invalid_client", "message": told}))
+
+    monkeypatch.setattr(UpstreamClient, "send", quoting)
+    async with granted(database_dsn, tmp_path, provider) as world:
+        await world.store(expires_in=0.0, refresh_in=0.0)
+        with pytest.raises(CredentialTrouble):
+            await world.tokens.current(world.id)
+        given, trouble = world.provider.sandbox.grant, world.row()["trouble"]
+        assert trouble.startswith("400 invalid_client: ")
+        assert "refresh_token=…" in trouble
+        secret = given.app.client_secret
+        for each in (secret, basic(given.app.client_id, secret), given.tokens.refresh_token):
+            assert each.removeprefix("Basic ") not in trouble
 
 
 # --- between the answer and the commit --------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 from providers.credentials import AppKeys, Grant
 from providers.http import Response, headers
-from providers.oauth import asked, basic, read_grant, token_request
+from providers.oauth import asked, basic, read_grant, secrets_in, token_request
 from providers.spec import Refused
 
 
@@ -106,3 +106,18 @@ def test_neither_secret_nor_token_is_shown():
     assert "hush" not in repr(request)
     assert "Basic x" not in repr(request)
     assert "hush" not in repr(AppKeys("id", "hush"))
+
+
+def test_what_an_api_quotes_of_a_call_for_tokens_can_be_hidden():
+    form = [("refresh_token", "hush+1"), ("client_id", "a"), ("client_secret", "hush/2")]
+    in_form = token_request("h", "/t", form)
+    in_header = token_request("h", "/t", form[:1], ("Authorization", basic("a", "hush/2")))
+    for request in (in_form, in_header):
+        proof = request.headers.get("Authorization", "Basic none").removeprefix("Basic ")
+        quoted = f"no hush+1, hush/2, {proof}: ".encode() + request.body
+        hidden = Response(400, body=quoted).hiding(secrets_in(request)).body.decode()
+        assert "hush" not in hidden
+        assert proof not in hidden or request is in_form
+        assert hidden.startswith("no …, ")
+    untouched = Response(400, body=b"no")
+    assert untouched.hiding(("", "hush")) is untouched

@@ -31,6 +31,7 @@ from httpproxy.upstream.errors import UpstreamError
 from providers.catalog import PROVIDERS
 from providers.credentials import Grant, OAuth
 from providers.http import Request
+from providers.oauth import secrets_in
 from providers.spec import Refused
 
 log = logging.getLogger(__name__)
@@ -163,7 +164,7 @@ class Refresher:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 response = await self.client.send(request)
-            return oauth.read(response)
+            return oauth.read(response if response.ok else response.hiding(secrets_in(request)))
         except UpstreamError as error:
             raise _Failure(error.detail, _AGAIN) from error
         except TimeoutError as error:

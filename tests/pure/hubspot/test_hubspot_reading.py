@@ -220,6 +220,15 @@ def test_trouble_with_a_schema_is_not_taken_for_one_that_tells_nothing(status: i
         Troubled().converse(discover("48000001", None))
 
 
+def test_a_token_that_may_read_no_type_at_all_is_refused():
+    class Closed(Portal):
+        def send(self, request: Request) -> Response:
+            return Response(403, body=b'{"message":"no to the first"}')
+
+    with pytest.raises(Refused, match="no to the first"):
+        Closed().converse(discover("48000001", None))
+
+
 def test_a_missing_scope_is_refused_with_its_name():
     with pytest.raises(Refused) as refused:
         Portal(token=READ_ONLY_TOKEN).schema("deals")
