@@ -157,18 +157,22 @@ class MutationDialect:
 # --- what providers share ---------------------------------------------------------------
 
 
-def chunks(records: Iterable[Wanted], size: int) -> Iterator[tuple[Wanted, ...]]:
+def chunks(
+    records: Iterable[Wanted], size: int, match: Sequence[str] = ()
+) -> Iterator[tuple[Wanted, ...]]:
     """The records in their order, `size` at most in each; none names a record twice, as
-    an API does not say which of two changes would count."""
+    an API does not say which of two changes would count. Nor do two have the same values
+    in `match`: the second of them is to find what the first one makes."""
     chunk: list[Wanted] = []
     named: set[tuple[str, ...]] = set()
     for each in records:
-        if len(chunk) == size or (each.key is not None and each.key in named):
+        name = each.key or tuple(str(each.values.get(i)).casefold() for i in match)
+        if len(chunk) == size or name in named:
             yield tuple(chunk)
             chunk, named = [], set()
         chunk.append(each)
-        if each.key is not None:
-            named.add(each.key)
+        if name:
+            named.add(name)
     if chunk:
         yield tuple(chunk)
 

@@ -8,7 +8,7 @@ is left to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -93,7 +93,7 @@ class _Reader:
             said = f"{of} takes no {asked.kind}; it takes: {there}."
             raise Faulty([Fault("kind", said)])
         self._typecast()
-        match = tuple(self._match())
+        match = self._match()
         found = []
         for place, record in enumerate(asked.records):
             one = self._record(place, record, match)
@@ -114,19 +114,23 @@ class _Reader:
         elif self._asked.kind is MutationKind.DELETE:
             self._fault("typecast", "is for values that are written: leave it out.")
 
-    def _match(self) -> Iterator[Field]:
+    def _match(self) -> list[Field]:
+        found: list[Field] = []
         asked, most = self._asked, self._api.most_match
         if asked.kind is not MutationKind.UPSERT or self._is_pair:
             if asked.match:
                 self._fault("match", "is for the kind upsert alone: leave it out.")
-            return
+            return found
         if not 1 <= len(asked.match) <= most:
             many = "one field" if most == 1 else f"1 to {most} fields"
             self._fault("match", f"must name {many} that records are found by.")
         for at, name in enumerate(asked.match):
             known = self._field(f"match[{at}]", name)
-            if known is not None:
-                yield known
+            if known in found:
+                self._fault(f"match[{at}]", f"{quoted(name)} is named twice: name it once.")
+            elif known is not None:
+                found.append(known)
+        return found
 
     def _record(self, place: int, record: JSON, match: Sequence[Field]) -> Wanted | None:
         where = f"data[{place}]"
@@ -140,7 +144,7 @@ class _Reader:
         more = self._more(where, given)
         values = self._values(where, given)
         for each in match:
-            if values.get(each.id) in (None, ""):
+            if values.get(each.id) in (None, "", []):
                 told = "is what the record is found by: give it a value."
                 self._fault(f"{where}.{each.name}", told)
         return Wanted(place, key, values, more)

@@ -6,11 +6,11 @@ that it shares with those that serve, and needs none of them.
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any, Final
 
 import click
-import orjson
 from multidict import CIMultiDict
 
 from httpproxy.cli.failures import FAILED, NOT_FOUND, USAGE, Failure
@@ -75,8 +75,8 @@ def mutate(
 def _records(data: str | None) -> Any:
     text = data if data is not None else sys.stdin.read()
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        return json.loads(text)  # orjson makes floats of integers of more than 64 bits
+    except ValueError as error:
         raise Failure(f"the records are no valid JSON: {error}", USAGE) from error
 
 

@@ -8,6 +8,7 @@ passes is waited out here: whoever sends a mutation has given the matter out of 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final
@@ -57,12 +58,35 @@ class Task:
     repeated: bool = False
 
 
+class Halt:
+    """Whether calls may still begin: a process that is about to end begins none."""
+
+    def __init__(self) -> None:
+        self._over = asyncio.Event()
+
+    @property
+    def is_over(self) -> bool:
+        return self._over.is_set()
+
+    def call(self) -> None:
+        """From now on none begins."""
+        self._over.set()
+
+    async def within(self, seconds: float) -> bool:
+        """Waits so long, less if it is over before: whether it is."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+        return self.is_over
+
+
 @dataclass
 class Carrier:
     """Carries the calls of one mutation. `reached`: the API may have seen one of them."""
 
     sender: Sender
     task: Task
+    halt: Halt
     reached: bool = False
     _calls: int = 0
 
@@ -74,9 +98,13 @@ class Carrier:
         provider = self.task.live.provider
         for _ in range(MOST_REPEATS):
             response, receipt = await self._carry(batch)
-            if response.status != 429 or provider.pause(response) is None:
+            pause = provider.pause(response) if response.status == 429 else None
+            if pause is None:
                 return response, receipt
             await self._freed(batch)
+            # A pause may be longer than anybody's turn is waited for.
+            if await self.halt.within(pause):
+                return response, receipt
         return await self._carry(batch)
 
     async def _freed(self, batch: Batch) -> None:

@@ -22,11 +22,11 @@ from httpproxy.exchange.forwarding.dryrun import DryRun
 from httpproxy.management.problems import Declined
 from httpproxy.mutations import asking, awaiting, repeating, telling
 from httpproxy.mutations.asking import Understood
-from httpproxy.mutations.carrying import Sender, Task
+from httpproxy.mutations.carrying import Halt, Sender, Task
 from httpproxy.mutations.documents import Kind, Mutated, RecordsToChange
 from httpproxy.mutations.previewing import preview
 from httpproxy.mutations.repeating import Key
-from httpproxy.mutations.sending import Halt, Sending
+from httpproxy.mutations.sending import Sending
 from httpproxy.store.database import Database
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Registry, Sync
@@ -71,7 +71,7 @@ class Mutations:
 
     def halt(self) -> None:
         """From now on no call begins; mutations under way end with what they have."""
-        self._halt.is_over = True
+        self._halt.call()
 
     async def drain(self, seconds: float) -> None:
         """Waits for the calls that are under way, so long at most; none begins."""

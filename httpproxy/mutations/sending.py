@@ -22,7 +22,7 @@ from httpproxy.exchange.attempt import Receipt
 from httpproxy.exchange.forwarding.dryrun import DryRun
 from httpproxy.exchange.problems import Rejected
 from httpproxy.management.problems import Declined
-from httpproxy.mutations.carrying import Carrier, Sender, Task, key_of
+from httpproxy.mutations.carrying import Carrier, Halt, Sender, Task, key_of
 from httpproxy.store.errors import Unavailable
 from httpproxy.telemetry.course import Course
 from providers.mutating import ApiError, Batch, Blame, MutationDialect, Outcome, Status, Wanted
@@ -38,13 +38,6 @@ _ENDING: Final = ApiError(
 )
 
 Committed = Literal["applied", "deferred"]
-
-
-@dataclass(slots=True)
-class Halt:
-    """Whether calls may still begin: a process that is about to end begins none."""
-
-    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +64,7 @@ class Sending:
     _divisions: int = 0
 
     def __post_init__(self) -> None:
-        self._carrier = Carrier(self.sender, self.task)
+        self._carrier = Carrier(self.sender, self.task, self.halt)
 
     @property
     def _api(self) -> MutationDialect:

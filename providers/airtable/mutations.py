@@ -55,7 +55,8 @@ def written(field: Field, value: JSON) -> JSON:
 
 def compose(aim: Aim, records: Sequence[Wanted]) -> tuple[Batch, ...]:
     """The requests that do it, ten records in each. The collection is of `discover`."""
-    return tuple(Batch(_request(aim, chunk), aim, chunk) for chunk in chunks(records, BATCH))
+    found = chunks(records, BATCH, aim.match)
+    return tuple(Batch(_request(aim, chunk), aim, chunk) for chunk in found)
 
 
 def _request(aim: Aim, records: Sequence[Wanted]) -> Request:

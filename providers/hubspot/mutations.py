@@ -11,6 +11,7 @@ Associations are made by their default type or with labels, and taken away with 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Final
 
@@ -61,16 +62,25 @@ def written(field: Field, value: JSON) -> JSON:
         raise ValueError("a value that is no object")
     if isinstance(value, list) and any(";" in str(each) for each in value):
         raise ValueError('options without ";", which separates them')
+    if field.column_type is ColumnType.TIMESTAMPTZ and isinstance(value, str):
+        return _in_utc(value)
     return to_property(field.column_type, value)
+
+
+def _in_utc(moment: str) -> str:
+    """A moment as HubSpot documents it, in UTC. Raises ValueError."""
+    try:
+        return datetime.fromisoformat(moment).astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except OverflowError as error:
+        raise ValueError("a moment of the years 1 to 9999") from error
 
 
 def compose(aim: Aim, records: Sequence[Wanted]) -> tuple[Batch, ...]:
     """The requests that do it, a hundred records in each, or two thousand associations."""
     if is_pair(aim.collection):
         return tuple(_pair_batches(aim, records))
-    return tuple(
-        Batch(_records_request(aim, chunk), aim, chunk) for chunk in chunks(records, RECORDS)
-    )
+    found = chunks(records, RECORDS, aim.match)
+    return tuple(Batch(_records_request(aim, chunk), aim, chunk) for chunk in found)
 
 
 def _records_request(aim: Aim, records: Sequence[Wanted]) -> Request:

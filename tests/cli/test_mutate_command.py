@@ -15,7 +15,8 @@ def test_records_are_changed_from_the_command_line(sandboxed: Programs, database
     sandboxed.variables["DATABASE_URL"] = database_dsn
     create = ("sync", "create", "airtable", "--base", AIRTABLE.account, "--table", "Tasks")
     sandboxed.done(*create, "--name", "tasks", "--rate", "1000/1", stdin=AIRTABLE.token)
-    given = json.dumps([{"Name": "from here"}, {"Name": "and here", "Amount": 2}])
+    digits = 99_999_999_999_999_999_999  # more than orjson reads as a whole number
+    given = json.dumps([{"Name": "from here", "Notes": digits}, {"Name": "and here"}])
     tried = sandboxed.done("mutate", "create", "tasks", "Tasks", "--data", given, "--dry-run")
     assert [each["new"]["name"] for each in tried.json["preview"]["changes"][:2]] == [
         "from here",
@@ -24,6 +25,7 @@ def test_records_are_changed_from_the_command_line(sandboxed: Programs, database
     once = ("--idempotency-key", "once", "--json")
     made = sandboxed.done("mutate", "create", "tasks", "Tasks", *once, stdin=given).json
     ids = [result["upstream_id"] for result in made["results"]]
+    assert made["results"][0]["data"]["Notes"] == str(digits)
     again = sandboxed.done("mutate", "create", "tasks", "Tasks", *once, stdin=given).json
     assert [result["upstream_id"] for result in again["results"]] == ids
     query = "select name from airtable_tasks.tasks where name like '%here' order by name"

@@ -137,6 +137,22 @@ def test_an_upsert_updates_what_its_match_finds_and_creates_the_rest(desk: Desk)
     assert [(truth or {})[ground.unique] for truth in truths] == values
 
 
+def test_of_two_upserts_of_one_value_the_second_finds_what_the_first_made(desk: Desk):
+    unique, value = desk.ground.unique, desk.ground.unique_value.format("x")
+    done = desk.mutate("upsert", [{unique: value}, {unique: "other"}, {unique: value}], unique)
+    assert len(done.batches) == 2
+    one, _, again = done.outcomes
+    assert (one.created, again.created) == (True, False)
+    assert one.record_id == again.record_id
+
+
+def test_hubspot_is_told_moments_in_utc(hubspot: Desk):
+    batch = batch_of(hubspot, "create", [{"next_call": "2026-12-24T09:30:00.5+02:00"}])
+    assert b'"2026-12-24T07:30:00.500000Z"' in batch.request.body
+    told = faults(hubspot, "create", [{"next_call": "0001-01-01T00:00:00+14:00"}])
+    assert "years 1 to 9999" in told["data[0].next_call"]
+
+
 def test_a_record_to_be_deleted_may_be_named_by_its_id_alone(desk: Desk):
     told = desk.mutate("delete", [desk.ground.ids[0], {"id": desk.ground.ids[1]}]).outcomes
     assert [each.status for each in told] == [Status.APPLIED] * 2
@@ -192,6 +208,7 @@ def test_every_member_that_is_wrong_is_named_with_the_remedy(desk: Desk):
         (("update", [{"id": " x"}]), "data[0].id", "names the record"),
         (("update", [{"id": "x" * 501}]), "data[0].id", "names the record"),
         (("create", [{"{name}": "\ud800"}]), "data[0].{name}", "JSON can hold"),
+        (("upsert", [], "{unique}", "{unique}"), "match[1]", "named twice"),
     ],
 )
 def test_what_cannot_be_meant_is_a_fault(desk: Desk, asked: Any, member: str, said: str):
@@ -240,6 +257,10 @@ def test_a_field_that_is_called_id_is_written_by_its_own_id(airtable: Desk):
         wanted(asked, airtable.api)
     _, (read,) = wanted(replace(asked, records=[{"fldOwnId": "x"}]), airtable.api)
     assert read.values == {"fldOwnId": "x"}
+
+
+def test_an_empty_list_finds_nobody(airtable: Desk):
+    assert "found by" in faults(airtable, "upsert", [{"Tags": []}], "Tags")["data[0].Tags"]
 
 
 def test_numbers_that_no_double_holds_are_not_sent_as_something_else(airtable: Desk):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -72,7 +73,8 @@ async def test_who_is_to_be_awaited_has_it_or_the_answer_says_no(
 async def test_a_429_that_passes_is_waited_out_and_one_that_does_not_ends_it(
     database_dsn: str, tmp_path: Path
 ):
-    async with recorded(database_dsn, tmp_path) as (api, client):
+    # Nobody's turn is waited for as long as the pause is.
+    async with recorded(database_dsn, tmp_path, permit_timeout=0.5) as (api, client):
         api.replies.append(answer(429, {"policyName": "SECONDLY", "message": "slow"}))
         api.replies.append(answer(201, {"results": [{"id": "7"}]}))
         began = time.monotonic()
@@ -86,6 +88,14 @@ async def test_a_429_that_passes_is_waited_out_and_one_that_does_not_ends_it(
         assert (told.status, posts(api)) == (422, 3)
         assert told.each("status") == ["failed"] * 100 + ["not_sent"]
         assert told.results[0]["error"]["message"] == "enough"
+        # Ten seconds are no time for a process that is about to end.
+        api.replies.append(answer(429, {"policyName": "TEN_SECONDLY_ROLLING", "message": "no"}))
+        waiting = asyncio.ensure_future(client.run("create", [{"Name": "x"}] * 101))
+        while posts(api) < 4:  # noqa: ASYNC110 - an API tells nobody
+            await asyncio.sleep(0.01)
+        await client.house.service.house.mutations.drain(60.0)
+        assert (await waiting).each("status") == ["failed"] * 100 + ["not_sent"]
+        assert posts(api) == 4
 
 
 async def test_whose_turn_does_not_come_is_not_sent_and_goes_on_later(
