@@ -51,6 +51,7 @@ class Running:
 
     process: subprocess.Popen[str]
     lines: list[str] = field(default_factory=list)
+    over: bool = False  # nothing more will be said
 
     @property
     def text(self) -> str:
@@ -63,10 +64,10 @@ class Running:
         """The first match in what it has said so far, once there is one."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
-            ended = self.process.poll() is not None
+            over = self.over  # before the last look
             if found := re.search(pattern, self.text):
                 return found
-            assert not ended, f"ended with {self.process.returncode}:\n{self.text}"
+            assert not over, f"ended with {self.process.poll()}:\n{self.text}"
             time.sleep(0.02)
         raise AssertionError(f"never said {pattern!r}:\n{self.text}")
 
@@ -140,8 +141,11 @@ class Programs:
 
 def _listen(running: Running) -> None:
     assert running.process.stdout is not None
-    for line in running.process.stdout:
-        running.hear(line)
+    try:
+        for line in running.process.stdout:
+            running.hear(line)
+    finally:
+        running.over = True
 
 
 def listening(pid: int) -> set[str]:
@@ -158,4 +162,12 @@ def listening(pid: int) -> set[str]:
 def still_there(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Those that still run a moment later; what only waits to be reaped does not."""
     _, alive = psutil.wait_procs(processes, timeout=60)
-    return [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    return [process for process in alive if _runs(process)]
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it does more than wait to be reaped."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # a moment later
+        return False

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psutil
@@ -113,8 +113,12 @@ def _root(running: Running, dsn: str) -> str:
 
 
 def _workers(running: Running) -> list[psutil.Process]:
-    children = psutil.Process(running.process.pid).children()
-    return [each for each in children if "--handed" in each.cmdline()]
+    found = []
+    for each in psutil.Process(running.process.pid).children():
+        with suppress(psutil.NoSuchProcess):  # as one that is being replaced
+            if "--handed" in each.cmdline():
+                found.append(each)
+    return found
 
 
 def _rows(dsn: str) -> set[str]:

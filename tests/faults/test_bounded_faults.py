@@ -13,8 +13,8 @@ SOON = (0.8, 1.2)
 
 def test_two_gateways_that_are_killed_lose_nothing_and_send_nothing_twice():
     acts = [
-        Act("gateways", ("gateway",), 7, 40, patience=SOON),
-        Act("gateways and syncs", ("gateway", "sync"), 7, 40, trouble=0.5, patience=SOON),
+        Act("gateways", ("gateway",), 7, 150, patience=SOON),
+        Act("gateways and syncs", ("gateway", "sync"), 7, 150, trouble=0.5, patience=SOON),
     ]
     verdict = asyncio.run(play(acts, 2, 7, lambda _: None, pace=BRISK))
     assert not verdict.violations, f"{verdict}"

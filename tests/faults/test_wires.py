@@ -30,7 +30,7 @@ async def server() -> AsyncIterator[int]:
         yield listening.sockets[0].getsockname()[1]
 
 
-async def got(port: int, patience: float = 0.3) -> tuple[int, str]:
+async def got(port: int, patience: float = 60.0) -> tuple[int, str]:
     """How many bytes of an answer came, and how it ended."""
     count, ended = 0, "open"
     try:
@@ -68,7 +68,8 @@ async def test_a_wire_does_what_its_weather_says(
         size = 5 if weather is Weather.RESET else 600
         wire.become(weather, seconds=0.1, size=size)
         began = time.monotonic()
-        assert await got(wire.port) in expected
+        patience = 0.3 if weather is Weather.BLACKHOLE else 60.0
+        assert await got(wire.port, patience) in expected
         if weather is Weather.DELAY:
             assert time.monotonic() - began >= 0.2
 
@@ -76,10 +77,11 @@ async def test_a_wire_does_what_its_weather_says(
 async def test_a_trickle_arrives_in_small_pieces_and_is_over_with_the_weather() -> None:
     async with server() as port, Wire(port) as wire:
         wire.become(Weather.TRICKLE)
-        count, ended = await got(wire.port, 0.1)
-        assert 0 < count < 1000
-        assert ended == "silent"
-        task = asyncio.ensure_future(got(wire.port, 2.0))
+        reader, writer = await asyncio.open_connection("127.0.0.1", wire.port)
+        writer.write(b"0123456789")
+        assert 0 < len(await reader.read(5000)) < 1000
+        writer.transport.abort()
+        task = asyncio.ensure_future(got(wire.port))
         await asyncio.sleep(0.05)
         wire.become(Weather.FAIR)
         assert await task == (1000, "open")
@@ -100,7 +102,7 @@ async def test_a_connection_that_is_cut_is_reset_and_new_ones_pass_when_it_is_me
 async def test_what_a_blackhole_held_back_comes_when_it_is_over() -> None:
     async with server() as port, Wire(port) as wire:
         wire.become(Weather.BLACKHOLE)
-        task = asyncio.ensure_future(got(wire.port, 3.0))
+        task = asyncio.ensure_future(got(wire.port))
         await asyncio.sleep(0.2)
         assert not task.done()
         wire.become(Weather.FAIR)

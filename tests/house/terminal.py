@@ -25,6 +25,7 @@ class Terminal:
     line: int
     shown: bytearray = field(default_factory=bytearray)
     read: int = 0
+    over: bool = False  # nothing more will be shown
 
     @property
     def text(self) -> str:
@@ -32,23 +33,23 @@ class Terminal:
 
     def listen(self) -> None:
         """Keeps what is shown, until nobody holds the other end."""
-        while True:
-            try:
-                some = os.read(self.line, 65536)
-            except OSError:  # how Linux says that the other end is closed
-                return
-            if not some:
-                return
-            self.shown += some
+        try:
+            while some := os.read(self.line, 65536):
+                self.shown += some
+        except OSError:  # how Linux says that the other end is closed
+            pass
+        finally:
+            self.over = True
 
     def wait_for(self, pattern: str) -> re.Match[str]:
         """The next match in what is shown, after the one before."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
+            over = self.over  # before the last look
             if found := re.compile(pattern).search(self.text, self.read):
                 self.read = found.end()
                 return found
-            if self.process.poll() is not None and not self.text[self.read :]:
+            if over:
                 break
             time.sleep(0.02)
         raise AssertionError(f"{pattern!r} was not shown:\n{self.text}")

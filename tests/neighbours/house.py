@@ -23,6 +23,9 @@ from providers.spec import Budget
 BASE = "appHouse000000001"
 PORTAL = "123456"
 
+# What a machine that is busy may make of a call and of a commit is not what a test is about.
+PATIENT = {"commit_timeout": 30.0, "connect_timeout": 60.0}
+
 SYSTEM = {
     "airtable": (
         ("$id", "id", ColumnType.TEXT),
@@ -69,7 +72,7 @@ async def open_house(
         gateway_port=0,
         api_port=0,
         upstreams=origins,
-        **{"roles": ("gateway",), **settings},
+        **{"roles": ("gateway",), **PATIENT, **settings},
     )
     async with open_service(chosen) as service:
         yield House(service, dsn)

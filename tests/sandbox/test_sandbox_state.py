@@ -31,11 +31,9 @@ async def test_a_change_is_saved_shortly_after_it_not_only_at_the_end(tmp_path: 
     file = tmp_path / "airtable.json"
     async with sandbox(tmp_path) as box:
         await box.create("soon on disk")
-        for _ in range(100):
-            if file.exists() and b"soon on disk" in file.read_bytes():
-                break
-            await asyncio.sleep(0.05)
-        assert b"soon on disk" in file.read_bytes()
+        async with asyncio.timeout(60):
+            while not (file.exists() and b"soon on disk" in file.read_bytes()):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
     assert _kept(tmp_path) == ["airtable.json"]
 
 
