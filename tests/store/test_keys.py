@@ -114,14 +114,14 @@ async def test_a_key_ends_when_its_time_is_over(keys: Keys, database_dsn: str) -
     with psycopg.connect(database_dsn) as connection:
         connection.execute("UPDATE httpproxy.api_key SET expires_at = now()")
     assert await keys.verify(token.reveal()) is None
-    assert [each.valid for each in await keys.list()] == [False]
+    assert [each.valid for each in await keys.page(None, None, None)] == [False]
 
 
 async def test_last_use_is_noted_and_not_written_each_time(
     keys: Keys, database_dsn: str
 ) -> None:
     _, token = await keys.create("console", ["read"])
-    assert [each.last_used_at for each in await keys.list()] == [None]
+    assert [each.last_used_at for each in await keys.page(None, None, None)] == [None]
     for _ in range(5):
         await keys.verify(token.reveal())
     with psycopg.connect(database_dsn) as connection:

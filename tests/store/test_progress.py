@@ -78,15 +78,14 @@ async def test_a_run_is_taken_up_where_it_was_left(
         0,
         None,
     )
-    assert not run.listed
     run = await progress.turn_page(table, run, [("rec1",), ("rec2",)], "next")
     assert (await state(world)).run == run
-    assert not run.listed
+    assert (run.pages, run.after) == (1, "next")
     run = await progress.turn_page(table, run, [("rec3",)], None)
     found = (await state(world)).run
     assert found == run
     assert found is not None
-    assert (found.pages, found.records, found.listed) == (2, 3, True)
+    assert (found.pages, found.records, found.after) == (2, 3, None)
 
 
 async def test_what_a_listing_did_not_show_is_missing(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from neighbours.syncs import new_sync, secret_of
 
+from httpproxy.cli.doctor.secrets import secrets_of as doctor
+from httpproxy.cli.doctor.symptoms import Level
 from httpproxy.store.database import Database
 from httpproxy.store.errors import KeyMismatch
 from httpproxy.store.registry import Registry
@@ -158,6 +162,10 @@ async def test_ciphertexts_that_are_swapped_between_rows_do_not_open(
                 await secret_of(registry, sync)
         found = await Sealing(database, Vault(KEY)).unreadable()
         assert {whose for whose, _ in found} == {"s0", "s1"}
+        office = SimpleNamespace(database=database, vault=Vault(KEY))
+        (said,) = [finding async for finding in doctor(office)]
+        assert said.level is Level.PROBLEM
+        assert re.search(r"2 of 2 do not open \(s\d, s\d\): .*changed or moved", said.said)
         done = await Sealing(database, Vault(NEXT, [KEY])).reseal()
         assert (done.secrets, len(done.left)) == (0, 2)
 

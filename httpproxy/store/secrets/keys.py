@@ -111,15 +111,11 @@ class Keys:
             raise Forgotten(f"there is no sync {sync_id}")
         return _key(rows[0]), Secret(token)
 
-    async def list(self) -> Sequence[Key]:
-        """Every key, oldest first, revoked and expired ones too."""
-        return await self.page(None, None, None)
-
     async def page(
         self, sync_id: str | None, after: tuple[str, str] | None, limit: int | None
     ) -> Sequence[Key]:
-        """Keys, those of one sync or all, oldest first; after (moment of creation, id) in
-        that order."""
+        """Keys, those of one sync or all, revoked and expired ones too, oldest first; after
+        (moment of creation, id) in that order."""
         at, id_ = after or (None, None)
         row = {"sync_id": sync_id, "after_at": at, "after_id": id_, "limit": limit}
         return [_key(found) for found in await self._rows("read_keys", row)]

@@ -248,11 +248,6 @@ class Progress:
         async with self._database.transaction() as connection:
             return await feeds.save(connection, tables, sync_id, step)
 
-    async def forget_feeds(self, sync_id: str) -> list[tuple[str, JSON]]:
-        """Forgets where a sync's feeds were, and tells it: they are to be hung up."""
-        rows = await self._rows("forget_feeds", sync_id=sync_id)
-        return [(row["name"], row["state"]) for row in rows]
-
     async def dirty_syncs(self) -> Mapping[str, DirtyKinds]:
         """The syncs that have something to read again. Cheap, whatever their number."""
         async with self._database.connection() as connection:

@@ -51,11 +51,6 @@ class Run:
     mark: int | None
     fence: int | None = None
 
-    @property
-    def listed(self) -> bool:
-        """Whether the last page has been turned."""
-        return self.pages > 0 and self.after is None
-
 
 @dataclass(frozen=True, slots=True)
 class Missing:

@@ -272,10 +272,6 @@ WHERE c.sync_id = %(sync_id)s AND c.upstream_id = ANY(%(collections)s)
 ORDER BY c.id FOR KEY SHARE
 ON CONFLICT (collection) DO UPDATE SET heard_at = now()
 
--- name: forget_feeds
--- The feeds of a sync; the next listening begins anew.
-DELETE FROM httpproxy.feed WHERE sync_id = %(sync_id)s RETURNING name, state
-
 -- name: dirty_syncs
 -- Which syncs have marks, and of which kind: one step along the index per collection
 -- that has any.
