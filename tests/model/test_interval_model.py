@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from neighbours.sparing import untraced
 
 from tests.model.interval_machine import play
 from tests.model.removed_guards import GUARDS, Guard
@@ -26,5 +27,6 @@ def test_random_schedules_violate_nothing(database_dsn: str) -> None:
 def test_no_guard_can_be_spared(guard: Guard, database_dsn: str, monkeypatch) -> None:
     if guard.patch is not None:
         guard.patch(monkeypatch)
-    with pytest.raises(Violation, match=r"I\d"):
+    # Coverage has seen it all in the schedules without a guard removed.
+    with untraced(), pytest.raises(Violation, match=r"I\d"):
         play(database_dsn, 64, 150, habits=guard.habits, focus=guard.focus)
