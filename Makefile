@@ -15,8 +15,10 @@ help: ## list the commands
 demo: $(STAMP) ## embedded Postgres, sandboxes, gateway and two syncs; Ctrl-C ends it
 	@$(BIN)/httpproxy demo
 
+# Bytecode is kept whatever the environment says: hundreds of processes are started.
 test: $(STAMP) ## the tests, with a floor under their coverage
-	@$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m compileall -q -j 0 httpproxy providers
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term:skip-covered
 
 check: $(STAMP) ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
