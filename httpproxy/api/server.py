@@ -13,6 +13,7 @@ the operator's to say (docs/operations.md).
 from __future__ import annotations
 
 import logging
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -51,6 +52,7 @@ CLOSING_SECONDS: Final = 1.0  # who still waits for something then is sent away
 _REQUEST_ID: Final = "X-Request-Id"
 _COURSE: Final = web.RequestKey("course", Course)
 _OPERATION: Final = web.RequestKey("operation", str)
+_SEGMENT: Final = re.compile(r"\{(\w+)\}")
 
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -102,9 +104,11 @@ class Handlers:
         for path, name in OPEN.items():
             application.router.add_get(path, getattr(self, name))  # and HEAD
         for operation in OPERATIONS:
-            handle, path = self._handler(operation), operation.path
+            # A segment is whatever stands between two slashes: names may hold braces.
+            handle = self._handler(operation)
+            path = _SEGMENT.sub(r"{\1:[^/]+}", operation.path)
             if operation.relays:  # all that follows is the API's own
-                path = path.replace("{path}", "{path:.*}")
+                path = path.replace("{path:[^/]+}", "{path:.*}")
             if operation.method == "GET":
                 application.router.add_get(path, handle)
             else:

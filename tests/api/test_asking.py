@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -223,6 +224,13 @@ async def test_a_key_of_one_sync_opens_that_one_alone(door: Opened):
     assert (await sent(door, "GET", "/v1/syncs/none/x"))[0] == 404
     status, _, told = await sent(door, "GET", "/v1/things", key)
     assert (status, told["code"]) == (403, "key_not_allowed")
+
+
+async def test_a_name_in_a_path_may_hold_whatever_names_may(door: Opened):
+    for name in ("a {b}", "50% off?", "a/b#c", "{sync}"):
+        status, _, told = await sent(door, "GET", f"/v1/syncs/{quote(name, safe='')}/x")
+        assert (status, told["code"]) == (404, "unknown_sync")
+        assert repr(name) in told["detail"]
 
 
 async def test_what_nobody_foresaw_is_a_500_that_tells_nothing(door: Opened):
