@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 
 from httpproxy.sharing.leasing import Leasing
 from httpproxy.sharing.presence import Presence
@@ -25,20 +26,25 @@ from providers.spec import Budget
 KEY = ("airtable", "appX", "standard")
 
 
-async def call(port: int, priority: Priority) -> str:
-    """One call; what the API answered."""
+async def call(port: int, priority: Priority, trusted: Callable[[], bool]) -> str:
+    """One call; what the API answered. As the gateway, it sends nothing after it stood still
+    for so long that others may have its permit."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
+        if not trusted():
+            return "not sent"
         writer.write(f"{os.getpid()} {priority.name}\n".encode())
         return (await reader.readline()).decode().strip()
     finally:
         writer.close()
 
 
-async def keep_calling(limiter: Limiter, port: int, priority: Priority) -> None:
+async def keep_calling(
+    limiter: Limiter, port: int, priority: Priority, trusted: Callable[[], bool]
+) -> None:
     while True:
         with await limiter.acquire(KEY, priority, float("inf")):
-            answer = await call(port, priority)
+            answer = await call(port, priority, trusted)
             if answer.startswith("pause"):
                 limiter.pause(KEY, float(answer.split()[1]))
 
@@ -56,7 +62,9 @@ async def main(dsn: str, port: int, budget: Budget, callers: dict[str, int]) -> 
             tasks.create_task(leasing.keep())
             for name, number in callers.items():
                 for _ in range(number):
-                    tasks.create_task(keep_calling(limiter, port, Priority[name]))
+                    tasks.create_task(
+                        keep_calling(limiter, port, Priority[name], leasing.trusted)
+                    )
             print("ready", flush=True)
             while True:
                 await asyncio.sleep(0.5)

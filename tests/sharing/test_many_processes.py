@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -55,6 +56,13 @@ class Api:
     def between(self, begin: float, end: float, whose: Process | None = None) -> int:
         pid = str(whose.pid) if whose else None
         return sum(begin <= at < end and pid in (None, who) for at, who, _ in self.seen)
+
+
+async def until(holds: Callable[[float], object]) -> None:
+    """Returns once it holds at this moment."""
+    async with asyncio.timeout(60):
+        while not holds(time.monotonic()):  # noqa: ASYNC110 - what comes tells nobody
+            await asyncio.sleep(0.1)
 
 
 class Process:
@@ -116,12 +124,10 @@ async def test_processes_that_come_die_and_are_stopped_never_fill_a_window(start
         three.send(signal.SIGSTOP)
         four = await start(api, rate, "WRITE=5", "INCREMENTAL=2")
         await asyncio.sleep(12)  # longer than the lease: its slots are given to others
+        await until(lambda now: api.between(now - 3, now) > 3 * 20)
         begin = time.monotonic()
         three.send(signal.SIGCONT)
-        await asyncio.sleep(3)
-        now = time.monotonic()
+        for each in (three, one, four):  # it is there again, and the others still are
+            await until(lambda now, who=each: api.between(begin, now, who))
+        await asyncio.sleep(1)
         assert api.busiest(rate[1]) <= rate[0]
-        assert api.between(begin - 3, begin) > 3 * 20, "the others have its slots meanwhile"
-        assert api.between(begin, now, three), "it is there again"
-        assert api.between(begin, now, one)
-        assert api.between(begin, now, four)
