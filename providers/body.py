@@ -36,9 +36,9 @@ _BETWEEN: Final = (b",", b"[", b"{")
 _STEP: Final = 256 * 1024
 
 
-def read_json(message: Request | Response, limit: int = MAX_DECODED) -> JSON:
+def read_json(message: Request | Response) -> JSON:
     """The message's body as storable JSON. Raises Unreadable."""
-    return parse(content(message, limit))
+    return parse(content(message))
 
 
 def content(message: Request | Response, limit: int = MAX_DECODED) -> bytes:

@@ -24,7 +24,7 @@ from typing import Final
 from httpproxy.sharing.shares import Limit, apportion
 from httpproxy.store.sharing.terms import Found, Offer
 from httpproxy.upstream.budgets import strictest
-from httpproxy.upstream.lane import BACKGROUND, FLOOR, Lane, Priority
+from httpproxy.upstream.lane import BACKGROUND, Lane, Priority
 from providers.spec import Budget
 
 EARNED: Final = 0.2  # words that a permit earns
@@ -47,14 +47,14 @@ class Holding:
     """
 
     __slots__ = (
-        "_credit", "_floor", "_found", "_in_vain", "_leaving", "_listed", "_paid", "_retry_at",
+        "_credit", "_found", "_in_vain", "_leaving", "_listed", "_paid", "_retry_at",
         "_soon", "_spoke_alone", "_spoke_at", "_told", "_told_pause", "_used_at", "budget",
         "lane", "name", "share",
     )  # fmt: skip
 
-    def __init__(self, name: str, lane: Lane, floor: float = FLOOR) -> None:
+    def __init__(self, name: str, lane: Lane) -> None:
         """`lane` has no slots yet, and the limit that this process knows of."""
-        self.name, self.lane, self.budget, self._floor = name, lane, lane.budget, floor
+        self.name, self.lane, self.budget = name, lane, lane.budget
         self.share = 0  # the slots that the database has for us, at least
         self._found: Found | None = None
         self._listed = False  # whether the database knows us as one who uses the lane
@@ -202,11 +202,11 @@ class Holding:
         if found is None:
             whole = self.budget.allowed_requests
             cap = self.budget.max_concurrent_requests
-            return apportion(Limit(whole, cap, self._floor), wants)[me], self.share
+            return apportion(Limit(whole, cap), wants)[me], self.share
         others = [share for share in found.shares if share.process != me]
         wants |= {share.process: share.wants for share in others}
         turn = int(found.moment // max(TURN, 2 * found.period))
-        limit = Limit(found.slots, found.concurrent, self._floor, turn)
+        limit = Limit(found.slots, found.concurrent, turn=turn)
         targets = apportion(limit, wants)
         lacking = sum(max(0, targets[s.process] - s.slots) for s in others) - found.free
         surplus = self.share - targets[me]

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from httpproxy.upstream.budgets import strictest
 from httpproxy.upstream.counts import Counts
-from httpproxy.upstream.lane import FLOOR, Lane, Priority
+from httpproxy.upstream.lane import Lane, Priority
 from httpproxy.upstream.line import Key, Line, Permit
 from providers.spec import Budget
 
@@ -69,10 +69,8 @@ class Limiter:
     `counts` are by (provider, budget name): accounts come and go, what they share does not.
     """
 
-    def __init__(
-        self, *, floor: float = FLOOR, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._floor, self._clock = floor, clock
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._allotted: dict[Key, tuple[tuple[str, Budget], ...]] = {}
         self._lines: dict[Key, Line] = {}
         self._lessor: Lessor | None = None
@@ -186,7 +184,7 @@ class Limiter:
 
     def _begin(self, key: Key, budget: Budget) -> Line:
         counts = self.counts.setdefault((key[0], key[-1]), Counts())
-        lane = Lane(budget, self._floor, slots=None if self._lessor is None else 0)
+        lane = Lane(budget, slots=None if self._lessor is None else 0)
         line = self._lines[key] = Line(key, budget, lane, self._clock, counts)
         if self._lessor is not None:
             line.trusted, line.wanted = self._lessor.trusted, self._lessor.wanted

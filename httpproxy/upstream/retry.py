@@ -55,8 +55,8 @@ def is_passing(response: Response, terminal: Callable[[Response], bool]) -> bool
     return response.status in PASSING_STATUSES and not terminal(response)
 
 
-def retry_after(value: str | None, now: float, cap: float = MAX_RETRY_AFTER) -> float | None:
-    """Seconds of silence that a Retry-After field asks for, at most `cap`.
+def retry_after(value: str | None, now: float) -> float | None:
+    """Seconds of silence that a Retry-After field asks for, at most MAX_RETRY_AFTER.
 
     `value` is delta-seconds or an HTTP date in any of its three forms; `now` is seconds
     since the epoch. A date that has passed is 0. None if there is nothing to read.
@@ -66,13 +66,13 @@ def retry_after(value: str | None, now: float, cap: float = MAX_RETRY_AFTER) -> 
         return None
     if text.isascii() and text.isdigit():
         # Digits without end are legal; int() of a long string is slow and then refuses.
-        return cap if len(text) > 9 else min(float(text), cap)
+        return MAX_RETRY_AFTER if len(text) > 9 else min(float(text), MAX_RETRY_AFTER)
     try:
         moment = parsedate_to_datetime(text)
         seconds = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now
     except (ValueError, OverflowError):
         return None
-    return min(max(seconds, 0.0), cap)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
 def pause_asked(headers: Headers, now: float) -> float | None:

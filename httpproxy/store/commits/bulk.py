@@ -49,12 +49,10 @@ class Loader:
     long as the loader is.
     """
 
-    def __init__(
-        self, dsn: str, committer: Committer, *, connections: int = CONNECTIONS
-    ) -> None:
+    def __init__(self, dsn: str, committer: Committer) -> None:
         self._dsn = dsn
         self._committer = committer
-        self._turns = asyncio.Semaphore(connections)
+        self._turns = asyncio.Semaphore(CONNECTIONS)
         self._idle: list[Writer] = []
         self._layouts: dict[int, PageLayout] = {}
         self._losses = 0
