@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ from httpproxy.sandbox.simulators import Simulators
 from httpproxy.service import open_service
 from httpproxy.settings.reading import Settings, systemd_sockets
 from httpproxy.sockets import Handed, Sockets
+from httpproxy.store.awaiting import until_there
+from httpproxy.tasks import Tasks
 from httpproxy.workers.child import same_program
 from httpproxy.workers.parent import supervise
 from providers.catalog import PROVIDERS
@@ -76,6 +79,8 @@ def serve(context: click.Context, /, handed: str | None, **options: Any) -> None
 
 async def _serve(settings: Settings, handed: Handed) -> None:
     stopped = stop_event()  # it may take calls before it says so
+    if not await _database_there(settings, stopped):
+        return
     with _explaining_ports(settings):
         async with open_service(settings, handed) as service:
             await _present(service.office, service.gateway_url, service.api_url)
@@ -88,6 +93,8 @@ async def _serve(settings: Settings, handed: Handed) -> None:
 async def _work(settings: Settings, handed: Handed) -> None:
     """A worker: its parent says what there is to say."""
     stopped = stop_event()
+    if not await _database_there(settings, stopped):
+        return
     async with open_service(settings, handed):
         settle_memory()
         if handed.parent is not None:
@@ -100,8 +107,30 @@ async def _supervise(
     def command(handed: Handed) -> Sequence[str]:
         return same_program([*typed, "--handed", handed.spelled()])
 
+    await _database_there(settings, asyncio.Event())  # a signal ends this process
     with _explaining_ports(settings):
         await supervise(settings, given, command, _present)
+
+
+async def _database_there(settings: Settings, stopped: asyncio.Event) -> bool:
+    """Waits for a database that does not answer yet; False if told to stop meanwhile."""
+    if settings.database_url is None or settings.database_wait <= 0:
+        return True
+    dsn, over = settings.database_url.get_secret_value(), asyncio.Event()
+
+    async def wait() -> None:
+        await until_there(dsn, settings.database_wait)
+        over.set()
+
+    async def hear() -> None:
+        await stopped.wait()
+        over.set()
+
+    async with Tasks() as tasks:
+        tasks.start(wait(), "database")
+        tasks.start(hear(), "signals")
+        await over.wait()
+    return not stopped.is_set()
 
 
 async def _present(office: Office, gateway_url: str, api_url: str | None) -> None:

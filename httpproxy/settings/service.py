@@ -40,6 +40,12 @@ class ServiceSettings(BaseModel):
         "a DSN such as postgresql://user:password@host:5432/database; signs such as @ and / of"
         " the password as %40 and %2F",
     )
+    database_wait: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = setting(
+        30.0,
+        "How long `httpproxy serve` waits at its start for a database that does not answer yet."
+        " One that refuses (a wrong password, an unknown database) is not waited for.",
+        "seconds, at most 86400; 0 waits for none",
+    )
     data_dir: Path = setting(
         Path(".httpproxy"),
         "Where the embedded Postgres, the key file and the sandbox keep their data.",
