@@ -160,7 +160,8 @@ class Mutations:
     async def _previewed(self, task: Task, understood: Understood) -> Mutated:
         aim, records = understood
         sending = Sending(self._sender, task)
-        batches = task.live.provider.mutations.compose(aim, records)
+        compose = task.live.provider.mutations.compose
+        batches = await _aside(len(records), lambda: compose(aim, records))
         told = await preview(batches, lambda batch: sending.shown(batch, self._dry_run))
         members = {"dry_run": True, "preview": told}
         return telling.document(task, aim).model_copy(update=members)

@@ -31,6 +31,7 @@ _SHAPE: Final = 'collections and ids of their records, such as {"company": ["17"
 _UNKNOWN: Final = (
     "what HubSpot has told the association types of: refresh the collections first"
 )
+_NEW: Final = "If it is new, refresh the collections first"
 _PREFIX: Final = "hubspot:"  # of public ids
 
 
@@ -50,7 +51,7 @@ def _labels(pair: Collection, value: JSON) -> JSON:
     for each in value:
         if each not in named:
             there = listing(sorted(named))
-            raise ValueError(f"no {quoted(str(each))}; there are: {there}")
+            raise ValueError(f"no {quoted(str(each))}; there are: {there}. {_NEW}")
     return [named[str(each)] for each in value]
 
 

@@ -15,6 +15,7 @@ from mutating import PAIR, PAIRS, Desk
 from providers.catalog import PROVIDERS
 from providers.http import Response, headers
 from providers.mutating import Blame, MutationKind, Status, chunks
+from providers.record import Schema
 from providers.spec import Provider
 from providers.wanted import MOST_FAULTS, Asked, Faulty, wanted
 
@@ -429,3 +430,20 @@ def test_half_an_association_is_a_fault_and_there_is_nothing_to_update(hubspot: 
     assert '"create", "upsert", "delete"' in said["kind"]
     said = faults(hubspot, "delete", [{"id": "1:2", "labels": ["x"]}], of=PAIR)
     assert "are created" in said["data[0].labels"]
+
+
+def test_a_property_keeps_its_name_and_types_nobody_told_of_are_asked_for(hubspot: Desk):
+    asked = hubspot.asked("create", [{"associations": {"company": ["1"]}}])
+    untold = tuple(replace(each, aliases=frozenset()) for each in hubspot.schema.collections)
+    known = {each.id: each for each in hubspot.schema.collections}
+    bare = tuple(each if each.key != ("$id",) else known[each.id] for each in untold)
+    with pytest.raises(Faulty, match="refresh the collections first"):
+        wanted(replace(asked, schema=Schema(bare)), hubspot.api)
+    own = replace(
+        hubspot.collection.by_name["firstname"], id="associations", name="associations"
+    )
+    contacts = replace(hubspot.collection, fields=(*hubspot.collection.fields, own))
+    _, (read,) = wanted(
+        replace(asked, collection=contacts, records=[{own.name: "x"}]), hubspot.api
+    )
+    assert (read.values, dict(read.more)) == ({"associations": "x"}, {})

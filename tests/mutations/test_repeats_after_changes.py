@@ -13,7 +13,11 @@ from mutations.mutating_api import Airtable, airtable
 from neighbours.airtable_house import API, PROVIDER
 
 from httpproxy.exchange.directory.syncs import tables_of
-from providers.record import Collection
+from httpproxy.management.problems import Declined
+from httpproxy.mutations.documents import RecordsToChange
+from httpproxy.mutations.repeating import Key, before, mark_of
+from httpproxy.store.intents.claims import Claims
+from providers.record import Collection, Schema
 
 
 @pytest.fixture
@@ -85,3 +89,15 @@ async def test_it_is_told_its_first_outcome_and_goes_on_whatever_the_schema_says
 async def test_what_was_refused_as_a_whole_has_claimed_nothing(here: Airtable):
     assert (await here.client.run("create", {"Nam": "x"}, "key")).status == 400
     assert (await here.client.run("create", {"Name": "x"}, "key")).status == 200
+
+
+async def test_of_a_collection_that_has_left_the_sync_nothing_is_told(here: Airtable):
+    asked = RecordsToChange(**here.client.named, data=[{"Name": "x"}])
+    assert (await here.client.run("create", asked.data, "key")).status == 200
+    claims = Claims(here.at.house.service.office.database)
+    key = Key(here.at.sync.id, "key", mark_of(asked, "create"))
+    aim, (record,) = await before(claims, key, Schema((await known(here),))) or (None, ())
+    assert aim is not None
+    assert record.values == {aim.collection.by_name["Name"].id: "x"}
+    with pytest.raises(Declined, match="no longer in the sync"):
+        await before(claims, key, Schema(()))
