@@ -60,11 +60,11 @@ async def test_it_is_told_its_first_outcome_and_goes_on_whatever_the_schema_says
     ids = told.each("upstream_id")
     data: list[dict[str, Any]] = [{"Name": f"n {at}", "Amount": at} for at in range(12)]
     data[3]["Name"] = "known"
-    await ordered(here, kind="delay_after", seconds=0.3)
+    hold = here.at.apis.hold("PATCH", here.at.table_id)
     running = asyncio.ensure_future(here.client.run("upsert", data, "key", match=["Name"]))
-    while not await here.calls("PATCH"):  # noqa: ASYNC110 - an API tells nobody
-        await asyncio.sleep(0.01)
+    await hold.reached()
     await ordered(here, kind="status", status=401)  # of the second call
+    hold.let_go()
     first = await running
     assert first.each("status") == ["applied"] * 10 + ["failed"] * 2, first.body
     assert first.each("upstream_id")[3] == ids[0]
