@@ -37,8 +37,11 @@ OURS = ("migration", "sync", "collection", "field", "meta", "dirty", "event", "c
         "event_dropped", "event_later", "record", "record_progress")  # fmt: skip
 DAYS_OF_EVENTS = "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r'"
 ONE_OLD_DAY = """
-DO $$ BEGIN
-    EXECUTE 'DROP TABLE httpproxy.event_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD');
+DO $$
+DECLARE
+    first text := (SELECT min(relname) FROM pg_class WHERE relname ~ '^event_[0-9]{8}$');
+BEGIN
+    EXECUTE 'DROP TABLE httpproxy.' || first;
     PERFORM httpproxy.make_event_day((now() - interval '5 days')::date);
 END $$"""
 

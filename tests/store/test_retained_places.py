@@ -11,12 +11,13 @@ from httpproxy.store.streams.places import Expired, Place, Wanted, event_id
 from httpproxy.store.streams.records import RecordStream
 from httpproxy.store.streams.retention import Retention
 from httpproxy.store.streams.stream import EventStream
-from tests.store.test_retention import AGE, ALL, TEN_DAYS
+from tests.store.test_retention import AGE, ALL, NOT_AT_MIDNIGHT, TEN_DAYS
 from tests.store.world import World, deletion, image
 
 
 @pytest.fixture
 async def aged(world: World) -> World:
+    await world.ask(NOT_AT_MIDNIGHT)
     await world.ask(TEN_DAYS)
     return world
 

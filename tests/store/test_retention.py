@@ -19,15 +19,24 @@ from tests.store.intending import until
 from tests.store.world import World, deletion, image, make_sync
 
 ALL = Wanted()
-# A database of its first day has one partition for all that was before.
+# Some tests count days: they do not begin right before one ends.
+NOT_AT_MIDNIGHT = """
+SELECT pg_sleep(CASE WHEN rest < 60 THEN rest + 1 ELSE 0 END) FROM (
+    SELECT extract(epoch FROM date_trunc('day', n) + interval '1 day' - n)::float8 AS rest
+    FROM (SELECT now() AT TIME ZONE 'UTC' AS n) t) l"""
+# Instead of those that were made with the database, on this day or on the one before.
 TEN_DAYS = """
 DO $$
 DECLARE
-    first text := 'event_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD');
+    partition text;
 BEGIN
-    EXECUTE format('DROP TABLE httpproxy.%%I', first);
-    PERFORM httpproxy.make_event_day((now() AT TIME ZONE 'UTC')::date - age)
-    FROM generate_series(0, 9) age;
+    FOR partition IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'httpproxy.event'::regclass AND c.relname ~ '^event_[0-9]'
+    LOOP
+        EXECUTE format('DROP TABLE httpproxy.%%I', partition);
+    END LOOP;
+    PERFORM httpproxy.make_event_day((now() AT TIME ZONE 'UTC')::date + age)
+    FROM generate_series(-9, 3) age;
 END $$"""
 NONE_AHEAD = """
 DO $$
@@ -53,6 +62,7 @@ async def days(world: World) -> list[str]:
 
 @pytest.fixture
 async def aged(world: World) -> World:
+    await world.ask(NOT_AT_MIDNIGHT)
     await world.ask(TEN_DAYS)
     return world
 
