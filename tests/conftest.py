@@ -26,7 +26,7 @@ from httpproxy.store.embedded.server import EmbeddedPostgres
 from httpproxy.store.secrets import keys
 
 # Reads every log of the suite; a test in which one tells a secret fails.
-pytest_plugins = ("neighbours.logwatch", "neighbours.sparing")
+pytest_plugins = ("neighbours.logwatch", "neighbours.sparing", "neighbours.examples")
 
 _NUMBERS = count()
 _LEFT: list[str] = []  # databases of tests that have ended
