@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import re
 import signal
 import subprocess
@@ -16,7 +18,10 @@ from typing import Any
 
 import orjson
 import psutil
+import pytest
+from neighbours.logwatch import WATCH
 
+from httpproxy.cli import root
 from httpproxy.settings.reading import environment
 
 PATIENCE = 60.0
@@ -137,6 +142,41 @@ class Programs:
             reader.join(PATIENCE)
             if process.stdout is not None:
                 process.stdout.close()
+
+
+class InProcess(Programs):
+    """The same, but what ends by itself runs in this process: without the second that
+    starting a program takes. For what a command does and says, where the process is not
+    the point; only where no event loop runs."""
+
+    def run(self, *arguments: str, stdin: str = "", **variables: str) -> Ended:
+        """Run it to its end."""
+        logger = logging.getLogger()
+        handlers, level = list(logger.handlers), logger.level
+        told = {"stdin": _text(stdin), "stdout": _text(), "stderr": _text()}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)
+            wanted = clean_environment(**{**self.variables, **variables})
+            for name in environment().keys() - wanted.keys():
+                patch.delenv(name)
+            for name, value in wanted.items():
+                patch.setenv(name, value)
+            for name, stream in told.items():
+                patch.setattr(sys, name, stream)
+            try:
+                with pytest.raises(SystemExit) as ended:
+                    root.main(arguments)
+            finally:
+                logger.handlers[:] = handlers  # the program's own write to `told`
+                logger.setLevel(level)
+        out, err = (told[name].buffer.getvalue().decode() for name in ("stdout", "stderr"))
+        WATCH.look(err, "standard error")
+        assert "Traceback" not in err, err
+        return Ended(int(ended.value.code or 0), out, err)
+
+
+def _text(content: str = "") -> Any:
+    return io.TextIOWrapper(io.BytesIO(content.encode()), "utf-8", write_through=True)
 
 
 def _listen(running: Running) -> None:

@@ -7,7 +7,7 @@ from email.utils import formatdate
 
 import psycopg
 import pytest
-from programs import Programs
+from programs import InProcess, Programs
 
 from httpproxy.cli.doctor.findings import Clock, judged
 from httpproxy.cli.doctor.symptoms import Level
@@ -21,7 +21,7 @@ HUBSPOT = PROVIDERS["hubspot"].sandbox
 @pytest.fixture
 def at_work(sandboxed: Programs, database_dsn: str) -> Programs:
     """Programs with a database of the test's own and the sandboxes for APIs."""
-    return Programs(sandboxed.folder, {**sandboxed.variables, "DATABASE_URL": database_dsn})
+    return InProcess(sandboxed.folder, {**sandboxed.variables, "DATABASE_URL": database_dsn})
 
 
 def _make(programs: Programs, name: str) -> None:

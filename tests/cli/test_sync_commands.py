@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from programs import Programs, clean_environment, still_there
+from programs import InProcess, Programs, clean_environment, still_there
 
 from providers.catalog import PROVIDERS
 from providers.hubspot.sandbox.kit import OTHER_TOKEN
@@ -23,7 +23,7 @@ MAKE_AIRTABLE = ("sync", "create", "airtable", "--base", AIRTABLE.account, "--ta
 @pytest.fixture
 def at_work(sandboxed: Programs, database_dsn: str) -> Programs:
     """Programs with a database of the test's own and the sandboxes for APIs."""
-    return Programs(sandboxed.folder, {**sandboxed.variables, "DATABASE_URL": database_dsn})
+    return InProcess(sandboxed.folder, {**sandboxed.variables, "DATABASE_URL": database_dsn})
 
 
 def test_a_sync_is_made_shown_and_deleted(at_work: Programs):
