@@ -198,8 +198,8 @@ def _unrefreshed(state: CollectionState) -> tuple[str, str]:
     found = state.unrefreshed
     if found is None or state.removed:
         return "", ""
-    anew = f"store new tokens in the credential {found.credential_id}"
-    remedy = anew if found.spent else f"nothing, if it passes; should it stay, {anew}"
+    anew = f"Store new tokens in the credential {found.credential_id}."
+    remedy = anew if found.spent else f"Nothing, if it passes. Should it stay: {anew}"
     return f"its credential's tokens were not refreshed: {found.why}", remedy
 
 

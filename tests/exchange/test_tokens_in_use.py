@@ -103,8 +103,11 @@ async def test_calls_with_an_api_key_and_doctor_say_that_the_credential_is_at_it
         assert (problem["code"], problem["sent"]) == ("credential_unusable", "no")
         assert "authorise the app again" in problem["detail"]
         found = [finding async for finding in _syncs(world.house.service.office)]
-        (said,) = [each for each in found if "invalid_grant" in each.said]
-        assert said.remedy == f"Store new tokens in the credential {world.id}."
+        told = [each for each in found if "invalid_grant" in each.said]
+        assert any(each.about.endswith(": credential") for each in told)
+        assert {each.remedy for each in told} == {
+            f"Store new tokens in the credential {world.id}."
+        }
 
 
 async def test_the_health_of_a_sync_says_that_its_credential_is_at_its_end(

@@ -113,10 +113,10 @@ def test_tokens_that_are_not_refreshed_are_told_before_any_call_fails():
     found = health(replace(LIVE, unrefreshed=unrefreshed), "crm", "active", NOW)
     assert (found.phase, found.settled) == (Phase.LIVE, True)
     assert found.error == f"its credential's tokens were not refreshed: {unrefreshed.why}"
-    assert found.remedy.startswith("nothing, if it passes; should it stay, store new tokens in")
+    assert found.remedy.startswith("Nothing, if it passes. Should it stay: Store new")
     spent = replace(LIVE, unrefreshed=replace(unrefreshed, spent=True))
     assert health(spent, "crm", "active", NOW).remedy == (
-        "store new tokens in the credential cred_1"
+        "Store new tokens in the credential cred_1."
     )
     for more, said in (
         ({"trouble": TROUBLE}, TROUBLE.error),
