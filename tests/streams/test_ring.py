@@ -184,10 +184,12 @@ async def test_the_ring_selects_as_the_statements_do(database_dsn: str):
                 assert place < places[20], "the newest sixty are there"
                 continue
             covered += 1
+            assert not own.end or own.reach >= (ring.until or place)
             assert [e.place for e in shared.items] == [e.place for e in own.events]
             assert own.next <= shared.reach <= own.reach
             theirs = await records.after(place, wanted, 1000)
             ours = ring_of_records.after(place, wanted, 1000, PLENTY)
             assert ours is not None
             assert [e.place for e in ours.items] == [e.place for e in theirs.records]
+            assert theirs.reach >= (ring_of_records.until or place)
         assert covered > 30

@@ -25,10 +25,7 @@ Page = StreamPage[Item[Any]]
 
 
 class Stream:
-    """A stream of numbers, and how often it was asked what.
-
-    `told_by` and `last`: up to `told_by` they can be told, whatever there is already.
-    """
+    """A stream of numbers up to `last`, and how often it was asked what."""
 
     def __init__(self) -> None:
         self.last = 0
@@ -38,7 +35,7 @@ class Stream:
         self.limits: list[int] = []
         self.size = 10
         self.away = False
-        self.broken = False
+        self.broken = self.busy = False
         self.feed: Feed[Any] = Feed(self.edge, self.read_on)
 
     async def border(self) -> Border:
@@ -54,6 +51,8 @@ class Stream:
         self.shared += 1
         if self.broken:
             raise RuntimeError("canceling statement due to user request")
+        if self.busy:
+            return StreamPage((), place, end=False, reach=place)
         return self._page(place, limit)
 
     async def pull(self, place: Place | None, limit: int) -> Page:
@@ -149,6 +148,51 @@ async def test_what_comes_is_read_once_for_all_who_listen(tail: Tail, stream: St
         await reader.aclose()
 
 
+async def test_what_comes_just_before_the_ring_begins_is_told(
+    tail: Tail, stream: Stream, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tails, "POLL_SECONDS", LONG)
+    monkeypatch.setattr(tails, "REST_SECONDS", LONG)
+    pulled = asyncio.Event()
+
+    async def edge() -> Place:
+        await pulled.wait()
+        stream.last = 1
+        return Place(1, 0, 1)
+
+    stream.feed.edge = edge
+    async with aclosing(tail.follow(stream.reader(), None)) as following:
+        await anext(following)
+        asyncio.get_running_loop().call_soon(pulled.set)
+        assert await heard(following, 1) == [1]
+
+
+async def test_what_cannot_be_had_just_now_is_had_with_a_later_look(
+    tail: Tail, stream: Stream, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tails, "REST_SECONDS", LONG)
+    async with aclosing(tail.follow(stream.reader(), None)) as following:
+        await joined(following, stream)
+        stream.busy, stream.last, shared = True, 1, stream.shared
+        await until(lambda: stream.shared > shared + 1)
+        stream.busy = False  # how far the stream is complete has not moved since
+        assert await heard(following, 1) == [1]
+
+
+async def test_a_stream_that_somebody_begins_to_listen_to_is_read_from_then_on(
+    tail: Tail, stream: Stream
+):
+    other = Stream()
+    async with (
+        aclosing(tail.follow(stream.reader(), None)) as first,
+        aclosing(tail.follow(other.reader(), None)) as second,
+    ):
+        await joined(first, stream)
+        await joined(second, other)
+        stream.last = other.last = 1
+        assert [await heard(first, 1), await heard(second, 1)] == [[1], [1]]
+
+
 async def test_each_reader_is_told_what_it_wants(tail: Tail, stream: Stream):
     odd = tail.follow(stream.reader("a", event=["updated"]), None)
     everything = tail.follow(stream.reader("b"), None)
@@ -213,11 +257,15 @@ async def test_a_reader_has_a_handful_of_bytes_at_most_in_its_hands(tail: Tail, 
         await heard(following, 400)
         assert stream.limits[0] == tails.FIRST_PULL
         assert set(stream.limits[1:]) == {7}
-        stream.last = 430
-        async for told in following:
-            assert len(told.items) <= 8
-            if told.next == Place(1, 0, 430):
-                break
+        stream.last = 401
+        assert await heard(following, 1) == [401]
+        pulls, stream.last = stream.pulls, 430
+        found: list[int] = []
+        while len(found) < 29:
+            told = await anext(following)
+            assert len(told.items) <= 2, "each is half of what is told at once from the ring"
+            found += [item.tell() for item in told.items]
+        assert (found, stream.pulls) == ([*range(402, 431)], pulls)
 
 
 async def test_a_reader_that_is_told_nothing_hears_that_it_is_listened_to(
@@ -300,6 +348,8 @@ async def test_there_are_only_so_many_readers(tail: Tail, stream: Stream):
         await reader.aclose()
     assert tail.readers == 0
     assert not tail._of_keys, "what is counted for a key goes with its last reader"
+    assert tail._ticker is not None
+    assert tail._ticker.cancelled(), "nobody is given signs of life"
 
 
 async def test_readers_end_when_the_process_drains(tail: Tail, stream: Stream):
