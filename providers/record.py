@@ -161,7 +161,8 @@ class Image:
     answer names the record only by another field (`DELETE …?idProperty=email`), `key`
     is empty and `match` is (field id, value): the store looks the key up.
     `updated_at` is the upstream's own version stamp (ISO 8601), None if it has none.
-    `data` is the record as the API spelled it, for the events.
+    `data` is the record for the events: as the API spelled it, but for names that may change
+    the fields' ids.
     """
 
     collection: str

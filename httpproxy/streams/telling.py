@@ -26,6 +26,8 @@ def told_event(event: Event, shape: Shape) -> EventDocument:
     gone = shape.gone.get(event.collection_id, {})
     plain = PROVIDERS[shape.provider].plain(collection, event.data)
     data: dict[str, JSON] = {"id": event.upstream_id, **plain}
+    for field_id in gone.keys() & plain.keys():
+        data[_name_of_gone(gone[field_id], public_names(collection))] = data.pop(field_id)
     return EventDocument.model_construct(
         sync_id=event.sync_id,
         collection_id=public_id_of(PROVIDERS[shape.provider], collection),

@@ -7,6 +7,7 @@ alone is in `cells`, and a cell whose value is what its column takes is taken as
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from providers.airtable.cells import Cell, cells_of
@@ -76,7 +77,8 @@ def _record_image(
     values = dict(cells_of(collection).blank)
     extra: dict[str, JSON] = {}
     unknown, is_settled = False, True
-    for name, raw in as_object(record.get("fields")).items():
+    cells = as_object(record.get("fields"))
+    for name, raw in cells.items():
         cell = known.get(name)
         if cell is None:
             extra[name], unknown = raw, True
@@ -106,7 +108,15 @@ def _record_image(
         extra=extra,
         data=dict(record),
     )
+    if known is not cells_of(collection).by_id:
+        image = replace(image, data={**record, "fields": _keyed_by_id(cells, known)})
     return RecordImage(image, unknown, is_settled)
+
+
+def _keyed_by_id(cells: Mapping[str, JSON], known: Mapping[str, Cell]) -> dict[str, JSON]:
+    """The cells as they are kept for events: under ids, since a name may be another field's
+    by the time they are told. What nobody knows yet stays under its name."""
+    return {known[name][0] if name in known else name: raw for name, raw in cells.items()}
 
 
 def records_in(answer: JSON) -> list[dict[str, JSON]]:

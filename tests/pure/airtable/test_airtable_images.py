@@ -89,8 +89,15 @@ def test_a_write_replaces_the_row_and_omitted_cells_are_empty():
         "$id": "recA", "$created_time": CREATED, "fldN": "x", "fldD": False, "fldF": None,
         "fldC": None, "fldP": None, "fldX": None,
     }  # fmt: skip
-    assert image.data == record(Name="x")
     assert (change.dirty, change.unmapped, change.schema_changed) == ((), 0, False)
+
+
+def test_what_events_keep_of_a_record_goes_by_ids_however_the_answer_is_keyed():
+    """A name may be another field's by the time that the event is told."""
+    by_name = commit("PATCH", "/v0/appX/tblT/recA", record(Name="x", Done=1, New=[2]))
+    by_id = commit("PATCH", "/v0/appX/tblT/recA", record(fldN="x", fldD=1, New=[2]))
+    for change in (by_name, by_id):
+        assert change.images[0].data == record(fldN="x", fldD=1, New=[2])
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT"])
