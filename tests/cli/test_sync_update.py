@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from programs import Ended, Programs
+from programs import Ended, InProcess, Programs
 from stages import Stage, act
 
 from providers.catalog import PROVIDERS
@@ -100,7 +100,8 @@ def test_syncs_are_listed_by_what_they_are(crm: Told, database_dsn: str):
 def test_collections_come_and_go_and_a_stored_credential_serves(
     sandboxed: Programs, database_dsn: str
 ):
-    at_work = Programs(sandboxed.folder, {**sandboxed.variables, "DATABASE_URL": database_dsn})
+    variables = {**sandboxed.variables, "DATABASE_URL": database_dsn}
+    at_work = InProcess(sandboxed.folder, variables)
     make = ("sync", "create", "airtable")
     lacking = at_work.run(*make, "--table", "Tasks", HTTPPROXY_TOKEN=AIRTABLE.token)
     assert lacking.code == 2
