@@ -20,6 +20,7 @@ from typing import Final
 import brotli
 import orjson
 import zstandard
+from multidict import istr
 
 from providers.http import Request, Response
 from providers.record import JSON
@@ -32,6 +33,7 @@ MAX_DEPTH: Final = 200
 MAX_VALUES: Final = 1_000_000
 MAX_CODINGS: Final = 3  # one is usual; a body may be made that unfolds into itself for ever
 MAX_WINDOW: Final = 8 * 1024 * 1024  # of zstd in HTTP: RFC 9659
+_CODINGS: Final = istr("Content-Encoding")
 _BETWEEN: Final = (b",", b"[", b"{")
 _STEP: Final = 256 * 1024
 
@@ -43,10 +45,12 @@ def read_json(message: Request | Response) -> JSON:
 
 def content(message: Request | Response, limit: int = MAX_DECODED) -> bytes:
     """The message's body with every Content-Encoding undone. Raises Unreadable."""
-    codings = ",".join(message.headers.getall("Content-Encoding", ()))
     body = message.body
     if len(body) > limit:
         raise Unreadable(f"body of {len(body)} bytes is over the limit of {limit}")
+    if _CODINGS not in message.headers:
+        return body
+    codings = ",".join(message.headers.getall(_CODINGS))
     undone = [c.strip().lower() for c in codings.split(",") if c.strip()]
     if len(undone) > MAX_CODINGS:
         raise Unreadable(f"body has more than {MAX_CODINGS} codings")

@@ -46,18 +46,16 @@ def commit_records(exchange: Exchange, schema: Schema) -> Change:
     if collection is None:
         return _uncovered(exchange, len(records))
     read = record_images(collection, records, by_id=lambda: _asked_by_id(exchange))
-    images = tuple(r.image for r in read)
-    open_cells = tuple(
+    images = tuple([r.image for r in read])
+    dirty = [
         Dirty(collection.id, r.image.key, "Airtable is still working on a cell")
         for r in read
         if not r.settled
-    )
+    ]
     linked = _linked_by_write(collection, schema, images, exchange)
-    return Change(
-        images=images,
-        dirty=open_cells + _marks(linked, f"linked with records written in {collection.name}"),
-        schema_changed=any(r.unknown for r in read),
-    )
+    if linked:
+        dirty += _marks(linked, f"linked with records written in {collection.name}")
+    return Change(images, tuple(dirty), schema_changed=any(r.unknown for r in read))
 
 
 def commit_deletes(exchange: Exchange, schema: Schema) -> Change:
