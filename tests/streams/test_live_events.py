@@ -22,6 +22,7 @@ from httpproxy.api.resources import live
 from httpproxy.store.secrets.keys import Keys
 from httpproxy.store.streams.places import Place
 from httpproxy.streams import selecting, tail
+from httpproxy.streams.ring import Ring
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -175,6 +176,31 @@ async def test_a_reader_that_comes_back_again_and_again_misses_nothing(stage: St
         seen += [message.id for message in await listener.take(len(rest))] if rest else []
     assert len(seen) > len(everything), "some of it was told twice"
     assert list(dict.fromkeys(seen)) == everything
+
+
+async def test_whoever_listens_is_told_everything_once_from_the_ring_or_not(stage: Stage):
+    """The ring is so small that readers fall out of it again and again."""
+    stage.door.inside.house.streams.event_feed.ring = Ring(most=3)
+    own = await stage.door.key("read", sync_id=stage.base.id)
+    paths = {
+        "": stage.key,
+        "?sync_id=base&event=created": stage.key,
+        "?provider=airtable": own,
+    }
+    async with AsyncExitStack() as stack:
+        listeners = [
+            await stack.enter_async_context(listen(stage.door.url, f"/v1/events{query}", key))
+            for query, key in paths.items()
+        ]
+        writers = [_commit(stage, 10, random.Random(n)) for n in range(5)]
+        others = [stage.write(*(stage.event(stage.crm) for _ in range(20))) for _ in range(2)]
+        await asyncio.gather(*writers, *others)
+        for listener, (query, key) in zip(listeners, paths.items(), strict=True):
+            glue = "&" if query else "?"
+            everything = await stage.ask(f"/v1/events{query}{glue}limit=1000", key)
+            wanted = [each["seq"] for each in everything.json()]
+            assert [message.id for message in await listener.take(len(wanted))] == wanted
+    assert len(wanted) < len(await stage.got("/v1/events?limit=1000"))
 
 
 async def test_a_stream_that_has_nothing_to_tell_gives_signs_of_life(
