@@ -11,6 +11,8 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
@@ -32,6 +34,8 @@ _NUMBERS = count()
 _LEFT: list[str] = []  # databases of tests that have ended
 _TEMPLATE = "template_migrated"
 _FOLDER = "httpproxy-tests-"
+_YOUNG = 60.0  # seconds: it may be made and not yet held
+_AN_HOUR = 3600.0
 _ROOM = 8 << 30  # bytes: several test processes with a server each, and no harm to others
 
 
@@ -67,6 +71,8 @@ def _memory() -> Path | None:
         return None
     for lock in memory.glob(f"{_FOLDER}*/postgres.lock"):
         with suppress(OSError), lock.open() as held:  # of a run that was killed
+            if time.time_ns() / 1e9 - lock.stat().st_mtime < _YOUNG:
+                continue
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(lock.parent, ignore_errors=True)
     return memory if shutil.disk_usage(memory).free > _ROOM else None
