@@ -43,9 +43,25 @@ def declined(error: Exception) -> Declined | None:
     return _of_store(error) or _of_api(error)
 
 
+def unknown_token(member: str | None = None) -> Declined:
+    """The word that the API does not know a token, which `member` of the request gave."""
+    detail = "The API does not know this token: it is mistyped, expired or revoked."
+    return Declined("credential_refused", detail, member)
+
+
+def unknown_collection(error: UnknownCollection, member: str) -> Declined:
+    """The word that the API has no such collection, which `member` of the request named."""
+    there = ", ".join(error.available[:_NAMED])
+    more = len(error.available) - _NAMED
+    detail = f"There is no collection {error.wanted!r}; there are: {there}"
+    detail += f" and {more} more" if more > 0 else ""
+    return Declined("unknown_collection", f"{detail}.", member)
+
+
 def _of_store(error: Exception) -> Declined | None:
     if isinstance(error, NameTaken):
-        return Declined("name_taken", f"{error}.", error.field)
+        detail = f"The {error.field} {error.value!r} is taken by another one; choose another."
+        return Declined("name_taken", detail, error.field)
     if isinstance(error, InUse):
         return Declined("in_use", f"{error}")
     if isinstance(error, Forgotten):
@@ -57,16 +73,9 @@ def _of_store(error: Exception) -> Declined | None:
 
 def _of_api(error: Exception) -> Declined | None:
     if isinstance(error, UnknownCollection):
-        there = ", ".join(error.available[:_NAMED])
-        more = len(error.available) - _NAMED
-        detail = f"There is no collection {error.wanted!r}; there are: {there}"
-        detail += f" and {more} more" if more > 0 else ""
-        return Declined("unknown_collection", f"{detail}.", "collection_ids")
+        return unknown_collection(error, "collection_ids")
     if isinstance(error, Unrecognised):
-        return Declined(
-            "credential_refused",
-            "The API does not know this token: it is mistyped, expired or revoked.",
-        )
+        return unknown_token()
     if isinstance(error, Refused):
         return Declined("api_refused", f"{error}", upstream_status=error.response.status)
     if isinstance(error, Rejected):

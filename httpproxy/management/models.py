@@ -131,10 +131,13 @@ def place(parts: tuple[Any, ...]) -> str:
 
 _SAID: Final = {
     "missing": "is missing",
-    "extra_forbidden": "there is no such member",
+    "extra_forbidden": "is unknown: there is no such member",
     "string_type": "must be a text",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
     "float_type": "must be a number",
     "bool_type": "must be true or false",
     "dict_type": "must be an object",

@@ -157,7 +157,7 @@ async def test_a_patch_of_a_rate_limit_leaves_what_it_does_not_name(desk: Desk) 
             "max_concurrent_requests": at_once,
         }
     wrong = await desk.patch("/v1/syncs/tasks", {"rate_limit": {"interval": None}})
-    assert wrong.wrong == (400, "bad_body", "rate_limits.standard.interval")
+    assert wrong.wrong == (400, "bad_body", "rate_limit.interval")
 
 
 async def test_a_body_in_a_coding_is_of_another_type(desk: Desk) -> None:

@@ -145,7 +145,7 @@ async def test_what_is_wrong_is_named_with_the_remedy(desk: Desk) -> None:
 async def test_a_token_that_the_api_does_not_know_is_not_stored(desk: Desk) -> None:
     for body in (PAT, PRIVATE):
         said = await desk.post(AT, {**body, "access_token": "pat-nobody-knows-this-one"})
-        assert (said.status, said.body["code"]) == (422, "credential_refused")
+        assert said.wrong == (422, "credential_refused", "access_token")
         assert "nobody-knows" not in str(said.body)
     assert (await desk.get(AT)).body == []
 
@@ -267,7 +267,9 @@ async def test_another_token_has_to_open_the_same_account(desk: Desk) -> None:
     assert other.status == 422, other.body
     assert other.body["code"] == "other_account"
     unknown = await desk.patch(at, {"access_token": "pat-of-nobody-whom-we-know"})
-    assert (unknown.status, unknown.body["code"]) == (422, "credential_refused")
+    assert unknown.wrong == (422, "credential_refused", "access_token")
+    before = (await desk.get(at)).headers["ETag"]
+    assert (await desk.patch(at, {})).headers["ETag"] == before, "nothing was changed"
     kept = await desk.registry.credentials.get(made["id"])
     assert kept is not None
     assert desk.registry.credentials.open(kept).access_token == HUBSPOT.token

@@ -78,6 +78,7 @@ async def test_an_app_is_changed_and_deleted(desk: Desk) -> None:
     assert (late.status, late.body["code"]) == (412, "changed_meanwhile")
     bare = await desk.patch(at, {"client_secret": None, "name": None})
     assert (bare.body["has_secret"], bare.body["name"]) == (False, None)
+    assert (await desk.patch(at, {"name": None})).headers["ETag"] == bare.headers["ETag"]
     second = (await desk.post(AT, app_of("hubspot", name="second"))).body
     for body, wrong in (
         ({"name": "second"}, (409, "name_taken", "name")),

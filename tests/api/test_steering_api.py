@@ -134,7 +134,7 @@ async def test_what_is_different_is_told_and_applied(desk: Desk, database_dsn: s
         wrong = await desk.post("/v1/syncs/base/schema/apply", body)
         assert wrong.wrong == (400, "bad_body", member)
     missing = await desk.post("/v1/syncs/base/schema/apply", {"add": ["Projcts"]})
-    assert missing.wrong[:2] == (400, "unknown_collection")
+    assert missing.wrong == (400, "unknown_collection", "add")
     wish = {"columns": ["tasks.notes"], "drop": ["tasks.phone"], "add": ["Projects"]}
     done = (await desk.post("/v1/syncs/base/schema/apply", wish)).body
     assert done["changed"]

@@ -124,8 +124,10 @@ WRONG_BODIES: list[tuple[dict[str, Any], tuple[Any, ...], str]] = [
         "airtable",
     ),
     ({"collection_ids": []}, (400, "bad_body", "collection_ids"), "empty"),
-    ({"credential_id": "cred_x"}, (400, "bad_body", None), "either"),
-    ({"credential": None}, (400, "bad_body", None), "either"),
+    ({"credential_id": "cred_x"}, (400, "bad_body", "credential_id"), "either"),
+    ({"credential": None}, (400, "bad_body", "credential"), "credential_id of one"),
+    ({"credential": {**PAT, "access_token": "patNobody"}},
+     (422, "credential_refused", "credential.access_token"), "does not know"),
     (
         {"credential": {**PAT, "kind": "stripe_oauth2"}},
         (400, "unknown_kind", "credential.kind"),

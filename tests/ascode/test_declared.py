@@ -46,11 +46,11 @@ def test_everything_that_is_wrong_is_told_at_once_with_table_and_member() -> Non
         " [syncs.…].",
         "[credentials.a] access_token": 'must be "env:NAME" or "file:/path": a secret does not'
         " stand in this file.",
-        "[credentials.a] base": "there is no such member.",
+        "[credentials.a] base": "is unknown: there is no such member.",
         "[syncs.b c] provider": "must be a text.",
         "[syncs.b c] status": "must be 'active' or 'paused'.",
         "[syncs.b c] rate_limit.allowed_requests": "must be greater than or equal to 1.",
-        "[syncs.b c] columns.Tasks.Name.nmae": "there is no such member.",
+        "[syncs.b c] columns.Tasks.Name.nmae": "is unknown: there is no such member.",
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from httpproxy.api.operations import Answer, Ask, Listing, Operation
+from httpproxy.api.problems import unknown_token
 from httpproxy.management.credentials.documents import (
     CheckedCredential,
     CredentialDocument,
@@ -14,6 +15,7 @@ from httpproxy.management.credentials.entering import CredentialPatch, NewCreden
 from httpproxy.management.credentials.inspecting import Check
 from httpproxy.management.credentials.service import Credentials
 from httpproxy.management.providers import ProviderDocument, providers
+from providers.spec import Unrecognised
 
 _TAG: Final = "credentials"
 _ASKED: Final = ("credential_refused", "api_refused", "api_unreachable", "other_account")
@@ -41,7 +43,10 @@ async def list_(ask: Ask) -> Answer:
 async def create(ask: Ask) -> Answer:
     """201 for an account's first one; 200 if it replaces the one that there was."""
     body: NewCredential = ask.body
-    stored, made, tag = await _service(ask).create(body)
+    try:
+        stored, made, tag = await _service(ask).create(body)
+    except Unrecognised as error:
+        raise unknown_token("access_token") from error
     where = {"Location": f"/v1/credentials/{stored.id}"}
     return Answer(stored, status=201 if made else 200, headers=where, etag=tag)
 
@@ -55,7 +60,11 @@ async def get(ask: Ask) -> Answer:
 async def change(ask: Ask) -> Answer:
     """A merge patch."""
     patch: CredentialPatch = ask.body
-    changed, tag = await _service(ask).change(ask.path["credential_id"], patch, ask.if_match)
+    wanted = ask.path["credential_id"]
+    try:
+        changed, tag = await _service(ask).change(wanted, patch, ask.if_match)
+    except Unrecognised as error:
+        raise unknown_token("access_token") from error
     return Answer(changed, etag=tag)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from httpproxy.api.operations import Answer, Ask, Operation
+from httpproxy.api.problems import unknown_collection
 from httpproxy.management import schema
 from httpproxy.management.schema import (
     SchemaApplied,
@@ -25,6 +26,7 @@ from httpproxy.management.syncs.steering import (
     resynced,
 )
 from httpproxy.store.registry import Sync
+from providers.spec import UnknownCollection
 
 _TAG: Final = "syncs"
 _ONE: Final = "/v1/syncs/{sync_id}"
@@ -84,7 +86,11 @@ async def apply(ask: Ask) -> Answer:
     """What follows by itself follows at once."""
     wish: SchemaWish = ask.body
     schemas = ask.house.services.schemas
-    comparison = await schemas.compare(await _sync(ask), wish.add)
+    sync = await _sync(ask)
+    try:
+        comparison = await schemas.compare(sync, wish.add)
+    except UnknownCollection as error:
+        raise unknown_collection(error, "add") from error
     return Answer(applied_document(await schemas.apply(schema.plan(comparison, wish))))
 
 

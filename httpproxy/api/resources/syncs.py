@@ -7,11 +7,13 @@ from typing import Final
 from pydantic import Field
 
 from httpproxy.api.operations import Answer, Ask, Listing, Operation
+from httpproxy.api.problems import unknown_token
 from httpproxy.management.models import Model
 from httpproxy.management.problems import Declined
 from httpproxy.management.syncs.documents import NewSync, SyncDocument, SyncFilters, SyncPatch
 from httpproxy.management.syncs.service import Syncs
 from httpproxy.store.errors import NameTaken
+from providers.spec import Unrecognised
 
 _TAG: Final = "syncs"
 _ONE: Final = "/v1/syncs/{sync_id}"
@@ -58,6 +60,9 @@ async def create(ask: Ask) -> Answer:
             )
             raise Declined("name_taken", detail, "schema") from taken
         raise
+    except Unrecognised as error:
+        given = "credential_id" if body.credential is None else "credential.access_token"
+        raise unknown_token(given) from error
     return Answer(made, headers={"Location": f"/v1/syncs/{made.id}"}, etag=tag)
 
 

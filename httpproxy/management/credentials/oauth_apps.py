@@ -110,6 +110,8 @@ class OAuthApps:
                     patch.client_secret if secret else has.client_secret,
                 )
             name = patch.name if "name" in given else known.name
+            if keys is None and name == known.name:  # nothing that an ETag should tell of
+                return _told(known), _tag(known)
             try:
                 stored = await self._store.change(replace(known, name=name), keys)
             except Stale:

@@ -151,6 +151,8 @@ class Credentials:
             changed, tokens = await self._patched(known, patch)
             if metadata is not None:
                 changed = replace(changed, metadata=metadata)
+            if changed == known and tokens is None:  # nothing that an ETag should tell of
+                return self._told(known), tag_of(known)
             try:
                 stored = await self._store.change(changed, tokens)
             except Stale:

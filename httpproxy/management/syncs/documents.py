@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, JsonValue
 
 from httpproxy.management.credentials.entering import NewCredential
 from httpproxy.management.models import (
@@ -75,12 +75,6 @@ class NewSync(Model):
     external_id: Name | None = Field(None, description="Your own id of it, unique.")
     metadata: Metadata = Field(default_factory=dict)
     status: Status = "active"
-
-    @model_validator(mode="after")
-    def _has_one_credential(self) -> NewSync:
-        if (self.credential is None) == (self.credential_id is None):
-            raise ValueError("must have either credential or credential_id")
-        return self
 
 
 class SyncPatch(Model):

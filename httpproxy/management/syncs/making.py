@@ -65,6 +65,7 @@ class Making:
     async def make(self, new: NewSync, narrated: Narrated = silently) -> Sync:
         """Discovers what is wanted and makes the sync with its tables."""
         provider = provider_named(new.provider, "provider")
+        _require_one_credential(new)
         rates = budgets(provider, {**_main(provider, new), **(new.rate_limits or {})})
         spelled = spellings(provider, new.collection_ids)
         opened = await self._opened(provider, new)
@@ -209,6 +210,16 @@ def _main(provider: Provider, new: NewSync) -> dict[str, RateLimit]:
         detail = f"rate_limit and rate_limits.{main} are the same thing, and differ here."
         raise Declined("bad_body", detail, "rate_limit")
     return {main: new.rate_limit}
+
+
+def _require_one_credential(new: NewSync) -> None:
+    """Raises Declined."""
+    if new.credential is None and new.credential_id is None:
+        detail = "credential is missing: give one, or the credential_id of one that is stored."
+        raise Declined("bad_body", detail, "credential")
+    if new.credential is not None and new.credential_id is not None:
+        detail = "Give either a credential or a credential_id."
+        raise Declined("bad_body", detail, "credential_id")
 
 
 def _within(member: str, declined: Declined) -> Declined:

@@ -293,5 +293,8 @@ def _patched(provider: Provider, now: Settable, patch: SyncPatch) -> Settable:
         return Settable.model_validate(merged)
     except ValidationError as error:
         first = wrongs(error)[0]
-        detail = f"With this patch, {first.member} {first.detail}."
-        raise Declined("bad_body", detail, first.member) from error
+        member, main = first.member, f"rate_limits.{provider.default_rates[0].name}"
+        if patch.rate_limit is not None and member.startswith(main):
+            member = "rate_limit" + member.removeprefix(main)  # as it was spelled
+        detail = f"With this patch, {member} {first.detail}."
+        raise Declined("bad_body", detail, member) from error
