@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 import time
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
@@ -35,7 +34,6 @@ _LEFT: list[str] = []  # databases of tests that have ended
 _TEMPLATE = "template_migrated"
 _FOLDER = "httpproxy-tests-"
 _YOUNG = 60.0  # seconds: it may be made and not yet held
-_AN_HOUR = 3600.0
 _ROOM = 8 << 30  # bytes: several test processes with a server each, and no harm to others
 
 
