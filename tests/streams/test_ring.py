@@ -101,8 +101,10 @@ def test_a_record_is_there_once_at_its_newest_place():
     assert told(ring.after(at(0), ALL, 9, PLENTY)) == [2, 3]
     ring.add(at(3), page(numbered(4, record=("a",)), reach=4))
     assert told(ring.after(at(0), ALL, 9, PLENTY)) == [2, 4], "the room of the old one is free"
-    ring.add(at(4), page(numbered(5, record=("c",)), numbered(6, record=("b",)), reach=6))
-    assert told(ring.after(at(4), ALL, 9, PLENTY)) == [5, 6], "b had been forgotten by then"
+    ring.add(at(4), page(numbered(5, record=("c",)), numbered(6, record=("d",)), reach=6))
+    assert told(ring.after(at(4), ALL, 9, PLENTY)) == [5, 6]
+    ring.add(at(6), page(numbered(7, record=("b",)), reach=7))
+    assert told(ring.after(at(5), ALL, 9, PLENTY)) == [6, 7], "b had been forgotten by then"
 
 
 def test_json_is_made_once_for_all_who_want_it():
