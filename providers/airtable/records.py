@@ -7,7 +7,6 @@ alone is in `cells`, and a cell whose value is what its column takes is taken as
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 from providers.airtable.cells import Cell, cells_of
@@ -100,16 +99,17 @@ def _record_image(
         values[_CREATED] = None if made is None else _fit_created(made)
     except Misfit:
         extra[CREATED_TIME.name] = made
+    data = dict(record)
+    if known is not cells_of(collection).by_id:
+        data["fields"] = _keyed_by_id(cells, known)
     image = Image(
         collection=collection.id,
         key=(record_id,),
         kind=ImageKind.REPLACE,
         values=values,
         extra=extra,
-        data=dict(record),
+        data=data,
     )
-    if known is not cells_of(collection).by_id:
-        image = replace(image, data={**record, "fields": _keyed_by_id(cells, known)})
     return RecordImage(image, unknown, is_settled)
 
 
