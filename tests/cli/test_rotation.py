@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from programs import Ended, Programs
+from programs import Ended, InProcess, Programs
 from stages import act
 
 from httpproxy.cli.doctor.secrets import secrets_of
@@ -95,7 +95,8 @@ def test_former_keys_are_checked_and_not_shown(
 def test_the_key_of_the_folder_is_changed_under_a_process_that_serves(
     sandboxed: Programs, database_dsn: str
 ) -> None:
-    there = Programs(sandboxed.folder, {**sandboxed.variables, "DATABASE_URL": database_dsn})
+    variables = {**sandboxed.variables, "DATABASE_URL": database_dsn}
+    there = InProcess(sandboxed.folder, variables)
     token = {"HTTPPROXY_TOKEN": AIRTABLE.token}
     there.done(
         "sync",
@@ -121,7 +122,7 @@ def test_the_key_of_the_folder_is_changed_under_a_process_that_serves(
     key_file = there.folder / ".httpproxy" / "secret.key"
     new, old = key_file.read_text().split()
     key_file.write_text(old + "\n")
-    refused = there.run("serve", *ports)
+    refused = Programs(sandboxed.folder, variables).run("serve", *ports)
     assert refused.code == 1
     assert "1 of 1 stored secrets: sealed with key" in refused.err
     assert "httpproxy sync token" in refused.err
