@@ -16,31 +16,37 @@ from providers.record import JSON, Collection, ColumnType, Field
 class Cell(NamedTuple):
     """One field's cells.
 
-    `plain` is the type whose values the column takes as they are; `fit` gives any other
+    `plain` are the types whose values the column takes as they are; `fit` gives any other
     value as the column takes it, or raises Misfit. `any_shape`: the column takes objects,
     and with them what Airtable is still working on.
     """
 
     id: str
-    plain: type | None
+    plain: frozenset[type]
     fit: Callable[[JSON], JSON]
     any_shape: bool
     name: str
 
 
-# Exact types: a bool is an int to Python, and no number to the column.
-_PLAIN: Final[Mapping[ColumnType, type]] = {
-    ColumnType.TEXT: str,
-    ColumnType.NUMERIC: int,
-    ColumnType.BOOLEAN: bool,
+# Exact types: a bool is an int to Python, and no number to the column. A float that was read
+# from JSON is finite (`providers.body`).
+_PLAIN: Final[Mapping[ColumnType, frozenset[type]]] = {
+    ColumnType.TEXT: frozenset({str}),
+    ColumnType.NUMERIC: frozenset({int, float}),
+    ColumnType.BOOLEAN: frozenset({bool}),
+    ColumnType.JSONB: frozenset({str, int, float, bool}),
 }
 
 
 class Cells(NamedTuple):
-    """A table's cells by both keys, a record without any, and the links to other tables."""
+    """A table's cells by both keys, a record without any, and the links to other tables.
+
+    `distinct`: no field is named like a field's id.
+    """
 
     by_id: Mapping[str, Cell]
     by_name: Mapping[str, Cell]
+    distinct: bool
     blank: Mapping[str, JSON]
     links: tuple[tuple[Field, str], ...]
 
@@ -53,9 +59,11 @@ def cells_of(collection: Collection) -> Cells:
 def _worked_out(collection: Collection) -> Cells:
     fields = [field for field in collection.fields if field.id[0] != "$"]
     cells = [_cell(field) for field in fields]
+    by_id, by_name = {cell.id: cell for cell in cells}, {cell.name: cell for cell in cells}
     return Cells(
-        by_id={cell.id: cell for cell in cells},
-        by_name={cell.name: cell for cell in cells},
+        by_id,
+        by_name,
+        distinct=by_id.keys().isdisjoint(by_name.keys()),
         blank={field.id: field.empty for field in collection.fields},
         links=tuple((f, linked) for f in fields if (linked := linked_table(f)) is not None),
     )
@@ -63,5 +71,5 @@ def _worked_out(collection: Collection) -> Cells:
 
 def _cell(field: Field) -> Cell:
     kind = field.column_type
-    any_shape = kind is ColumnType.JSONB
-    return Cell(field.id, _PLAIN.get(kind), column_fitter(field), any_shape, field.name)
+    plain, any_shape = _PLAIN.get(kind, frozenset()), kind is ColumnType.JSONB
+    return Cell(field.id, plain, column_fitter(field), any_shape, field.name)

@@ -39,16 +39,22 @@ def record_images(
     `by_id` tells how the request wanted the fields keyed. The answer has the last word:
     all its records are keyed alike, so the reading under which more of the keys are
     known wins, and the request decides where both do equally well (a field may be
-    named like another's id).
+    named like another's id). Mostly one of them knows them all, and the other none.
     """
     records = tuple(records)
     cells = cells_of(collection)
+    if cells.distinct and records:
+        first = next(iter(as_object(records[0].get("fields"))), "")
+        read = _read(
+            collection, records, cells.by_id if first in cells.by_id else cells.by_name
+        )
+        if not any(record.unknown for record in read):
+            return read
     keys = {name for record in records for name in as_object(record.get("fields"))}
     ids = len(keys & cells.by_id.keys())
     names = len(keys & cells.by_name.keys())
     as_id = by_id() if ids == names else ids > names
-    known = cells.by_id if as_id else cells.by_name
-    return tuple(_record_image(collection, record, known) for record in records)
+    return _read(collection, records, cells.by_id if as_id else cells.by_name)
 
 
 def listed_images(
@@ -58,32 +64,44 @@ def listed_images(
 
     If every key is a known id, no reading can know more of them.
     """
-    known = cells_of(collection).by_id
-    read = tuple([_record_image(collection, record, known) for record in records])
+    read = _read(collection, records, cells_of(collection).by_id)
     if any(record.unknown for record in read):
         return record_images(collection, records, by_id=lambda: True)
     return read
 
 
+def _read(
+    collection: Collection, records: Iterable[Mapping[str, JSON]], known: Mapping[str, Cell]
+) -> tuple[RecordImage, ...]:
+    """The records' images; `known` is the collection's cells by the keys that they use."""
+    blank = cells_of(collection).blank
+    return tuple([_record_image(collection.id, record, known, blank) for record in records])
+
+
 def _record_image(
-    collection: Collection, record: Mapping[str, JSON], known: Mapping[str, Cell]
+    collection: str,
+    record: Mapping[str, JSON],
+    known: Mapping[str, Cell],
+    blank: Mapping[str, JSON],
 ) -> RecordImage:
     """The REPLACE image of one full record. Raises Unreadable.
 
-    `known` is the collection's cells by the keys that the record uses.
+    Its `data` has the cells under ids, since a name may be another field's by the time they
+    are told. What nobody knows yet stays under its name.
     """
     record_id = id_of(record)
-    values = dict(cells_of(collection).blank)
+    values, told = dict(blank), dict[str, JSON]()
     extra: dict[str, JSON] = {}
     unknown, is_settled = False, True
-    cells = as_object(record.get("fields"))
-    for name, raw in cells.items():
+    for name, raw in as_object(record.get("fields")).items():
         cell = known.get(name)
         if cell is None:
-            extra[name], unknown = raw, True
+            extra[name] = told[name] = raw
+            unknown = True
             continue
         field_id, plain, fit, any_shape, field_name = cell
-        if type(raw) is plain:
+        told[field_id] = raw
+        if type(raw) in plain:
             values[field_id] = raw
         elif raw is not None:
             try:
@@ -99,24 +117,15 @@ def _record_image(
         values[_CREATED] = None if made is None else _fit_created(made)
     except Misfit:
         extra[CREATED_TIME.name] = made
-    data = dict(record)
-    if known is not cells_of(collection).by_id:
-        data["fields"] = _keyed_by_id(cells, known)
     image = Image(
-        collection=collection.id,
+        collection=collection,
         key=(record_id,),
         kind=ImageKind.REPLACE,
         values=values,
         extra=extra,
-        data=data,
+        data={**record, "fields": told},
     )
     return RecordImage(image, unknown, is_settled)
-
-
-def _keyed_by_id(cells: Mapping[str, JSON], known: Mapping[str, Cell]) -> dict[str, JSON]:
-    """The cells as they are kept for events: under ids, since a name may be another field's
-    by the time they are told. What nobody knows yet stays under its name."""
-    return {known[name][0] if name in known else name: raw for name, raw in cells.items()}
 
 
 def records_in(answer: JSON) -> list[dict[str, JSON]]:
