@@ -11,7 +11,7 @@
     ├── Stale            another process, or the operator, has gone on meanwhile
     │   └── Fenced       … and owns by now what this one works on
     ├── SeenLost         what a listing had seen went with a crash of Postgres: list anew
-    ├── Expired          events that a reader has yet to see were dropped (streams/places.py)
+    ├── Expired          events that a reader has yet to see were dropped (streams/bearings.py)
     ├── KeyMismatch      a secret cannot be opened with this key
     └── EmbeddedError    the embedded Postgres cannot be started; says what to do
 

@@ -13,8 +13,8 @@ from typing import Final, Literal, TypeVar
 from httpproxy.management.problems import Declined
 from httpproxy.office import Office
 from httpproxy.store.registry import Sync
-from httpproxy.store.streams.bearings import border
-from httpproxy.store.streams.places import Expired, Place, Wanted
+from httpproxy.store.streams.bearings import Expired, border
+from httpproxy.store.streams.places import Place, Wanted
 from httpproxy.store.streams.records import RecordStream
 from httpproxy.store.streams.shapes import Shapes
 from httpproxy.store.streams.stream import EventStream

@@ -104,7 +104,8 @@ class Selection:
         there = await self._names.shapes.syncs_of(self._filters.provider)
         if self._sync_ids is None:
             return there
-        return [sync_id for sync_id in self._sync_ids if sync_id in set(there)]
+        found = set(there)
+        return [sync_id for sync_id in self._sync_ids if sync_id in found]
 
 
 def spelling(text: str) -> Spelling:

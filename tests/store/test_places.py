@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from httpproxy.store.streams.event_ids import event_id, seq_of
 from httpproxy.store.streams.places import (
     LAST_SEQ,
     LAST_TRANSACTION,
     Place,
-    event_id,
-    seq_of,
 )
 
 PLACES = st.builds(

@@ -6,8 +6,9 @@ import psycopg
 import pytest
 
 from httpproxy.store.commits.commit import Committer
-from httpproxy.store.streams.bearings import bearings, in_order
-from httpproxy.store.streams.places import Expired, Place, Wanted, event_id
+from httpproxy.store.streams.bearings import Expired, bearings, in_order
+from httpproxy.store.streams.event_ids import event_id
+from httpproxy.store.streams.places import Place, Wanted
 from httpproxy.store.streams.records import RecordStream
 from httpproxy.store.streams.retention import Retention
 from httpproxy.store.streams.stream import EventStream

@@ -10,7 +10,8 @@ import pytest
 
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.database import Database
-from httpproxy.store.streams.places import Expired, Wanted
+from httpproxy.store.streams.bearings import Expired
+from httpproxy.store.streams.places import Wanted
 from httpproxy.store.streams.records import RecordStream
 from httpproxy.store.streams.retention import Retention
 from httpproxy.store.streams.stream import EventStream

@@ -55,6 +55,15 @@ class Border:
     open: bool
 
 
+class Expired(StoreError):
+    """Events behind a reader's place have been dropped for their age. All that is kept comes
+    behind `oldest`."""
+
+    def __init__(self, oldest: Place) -> None:
+        super().__init__("events behind this place have been dropped for their age")
+        self.oldest = oldest
+
+
 async def bearings(connection: Connection, sync_ids: Sequence[str] | None = None) -> Bearings:
     """Where a reader of these syncs, or of all, can go by now."""
     named = {"sync_ids": None if sync_ids is None else list(sync_ids)}

@@ -3,9 +3,8 @@
     Place    an event's place: era, transaction, number; a cursor is one, as text
     Wanted   which events, or records, a reader wants
     Event, RecordPlace    what is told, in pages
-    Expired  a reader has stood still for so long that what it is to see is gone
 
-Nothing here knows the database. Within an era transactions are ordered, and events by
+Pure. Within an era transactions are ordered, and events by
 their numbers within one; an era begins when the end of the database's history was lost,
 and all of it comes after the eras before.
 """
@@ -19,9 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, Protocol
-from uuid import UUID
 
-from httpproxy.store.errors import StoreError
 from providers.record import JSON
 
 LAST_SEQ: Final = (1 << 62) - 1  # numbers fit into an event's id
@@ -75,36 +72,6 @@ class Place:
         ):
             raise ValueError("this is no cursor of ours")
         return place
-
-
-class Expired(StoreError):
-    """Events behind a reader's place have been dropped for their age. All that is kept comes
-    behind `oldest`."""
-
-    def __init__(self, oldest: Place) -> None:
-        super().__init__("events behind this place have been dropped for their age")
-        self.oldest = oldest
-
-
-# An event's id is a UUID of version 8: 60 random bits of its era, and its number. So it
-# costs no column and no index, and leads to its event.
-_SALT_BITS: Final = ((1 << 48) - 1) << 80 | ((1 << 12) - 1) << 64
-_MARKS: Final = 8 << 76 | 2 << 62
-
-
-def event_id(salt: UUID, seq: int) -> str:
-    """The id of an era's event."""
-    return str(UUID(int=salt.int & _SALT_BITS | _MARKS | seq))
-
-
-def seq_of(salt: UUID, wanted: str) -> int | None:
-    """The number of the event that has this id, if it is of the era with this salt."""
-    try:
-        value = UUID(wanted).int
-    except ValueError:
-        return None
-    seq = value & LAST_SEQ
-    return seq if value ^ seq == salt.int & _SALT_BITS | _MARKS else None
 
 
 class Chosen(Protocol):

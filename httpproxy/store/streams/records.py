@@ -13,9 +13,9 @@ from typing import Any, Final
 from psycopg.sql import SQL, Composed, Literal
 
 from httpproxy.store.database import Database
-from httpproxy.store.streams.bearings import bearings, in_order
+from httpproxy.store.streams.bearings import Expired, bearings, in_order
 from httpproxy.store.streams.compaction import QUERIES, Compaction, place_of
-from httpproxy.store.streams.places import Expired, Place, RecordPage, RecordPlace, Wanted
+from httpproxy.store.streams.places import Place, RecordPage, RecordPlace, Wanted
 from httpproxy.store.streams.stream import BEGINNING, LOOKS, filters, of_syncs
 
 # That a reader brings up, about a second's work; the rest is the next page's.

@@ -23,19 +23,17 @@ from psycopg.types.json import set_json_loads
 
 from httpproxy.store.database import Connection, Database
 from httpproxy.store.queries import load
-from httpproxy.store.streams.bearings import Era, bearings, in_order
+from httpproxy.store.streams.bearings import Era, Expired, bearings, in_order
+from httpproxy.store.streams.event_ids import event_id, seq_of
 from httpproxy.store.streams.places import (
     LAST_SEQ,
     LAST_TRANSACTION,
     Event,
     EventPage,
-    Expired,
     Place,
     Unread,
     UnreadPage,
     Wanted,
-    event_id,
-    seq_of,
 )
 from httpproxy.store.sync.comparing import exactly
 from providers.record import JSON
