@@ -13,6 +13,8 @@ sharing    what several processes know of each other
 secrets    what is sealed, and API keys
 events     who made a record
 replicas   whether a replica has what was committed
+wire       several statements in one go, for commits and intents
+awaiting   a database that is not there yet
 database   connections and migrations; `queries` are the named SQL, `errors` what goes wrong,
            `ids` what things are called
 embedded   a Postgres of our own, where none is given
