@@ -77,8 +77,9 @@ async def test_records_are_read_anew_when_that_is_asked_for(desk: Desk) -> None:
     assert [s.wants_thorough for s in await desk.office.progress.states(sync.id)] == [True]
     await say(desk, "pause")
     assert (await say(desk, "resync"))["waits"]
-    unknown = await desk.post("/v1/syncs/base/resync", {"collection_ids": ["x"]})
+    unknown = await desk.post("/v1/syncs/base/resync", {"collection_ids": ["x" * 10_000]})
     assert unknown.wrong == (400, "unknown_collection", "collection_ids")
+    assert len(unknown.body["detail"]) < 200
 
 
 async def test_rows_are_compared_with_the_api_and_put_right(

@@ -231,7 +231,7 @@ def _one(there: Sequence[Health], text: str, sync: Sync, member: str) -> Health:
             if spelt(spelling) in map(spelt, names):
                 return each
     tables = ", ".join(each.table for each in there) or "none"
-    detail = f"{sync.name} has no table {text!r}; there are: {tables}"
+    detail = f"{sync.name} has no table {text[:80]!r}; there are: {tables}"
     raise Declined("unknown_collection", detail, member)
 
 
