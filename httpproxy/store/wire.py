@@ -25,6 +25,7 @@ from psycopg.errors import error_from_result
 from httpproxy.store.database import connect_parameters, settle
 
 PREPARED: Final = 500  # statements kept prepared on one connection
+LOOK_SECONDS: Final = 0.5  # until an answer is looked for unasked
 _NETWORK_PATIENCE_MS: Final = 10_000
 _BINARY: Final = tuple([1] * number for number in range(9))  # by the number of parameters
 _FORGET: Final = b"DEALLOCATE ALL"
@@ -49,6 +50,8 @@ class Wire:
 
     The event loop watches a descriptor of our own. libpq closes its own as soon as the
     connection is lost, and the number may be another transport's before we hear of it.
+    uvloop tells of a connection that was reset once only, and then is the database's last
+    word read, and not yet that it was the last: so who waits also looks by the clock.
     """
 
     def __init__(self, connection: AsyncConnection[Any], settings: bytes | None) -> None:
@@ -64,6 +67,7 @@ class Wire:
         self._names = count()
         self._pgconn.enter_pipeline_mode()
         self._loop.add_reader(self._socket, self._readable)
+        self._next_look = self._loop.call_later(LOOK_SECONDS, self._look)
 
     @property
     def pooled(self) -> bool:
@@ -72,6 +76,7 @@ class Wire:
 
     async def close(self) -> None:
         """Lets go of the connection, whatever state it is in."""
+        self._next_look.cancel()
         self._loop.remove_reader(self._socket)
         if self._writing:
             self._loop.remove_writer(self._socket)
@@ -144,10 +149,10 @@ class Wire:
             raise psycopg.OperationalError("the connection was lost")
         self._results = []
         self._pgconn.pipeline_sync()
-        self._waiting = self._loop.create_future()
+        waiting = self._waiting = self._loop.create_future()
         try:
             self._flush()
-            return await self._waiting
+            return await waiting
         except (OSError, RuntimeError) as error:
             raise psycopg.OperationalError(f"the connection broke: {error}") from error
         finally:
@@ -165,6 +170,11 @@ class Wire:
             self._loop.remove_writer(self._socket)
         self._writing = bool(left)
         return None
+
+    def _look(self) -> None:
+        self._next_look = self._loop.call_later(LOOK_SECONDS, self._look)
+        if self._waiting is not None:
+            self._readable()
 
     def _readable(self) -> None:
         """Takes in what has come; at the sync point the transaction is settled."""

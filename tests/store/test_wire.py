@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import psycopg
 import pytest
+import uvloop
 
 from httpproxy.store import wire as wires
 from httpproxy.store.wire import Statement, Wire, open_wire
@@ -80,3 +82,49 @@ async def test_a_wire_that_was_given_up_says_so(wire: Wire) -> None:
         running = asyncio.ensure_future(wire.run([KEPT]))
     with pytest.raises(psycopg.OperationalError):
         await running
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_connection_that_is_reset_behind_a_last_word_is_lost(
+    empty_database_dsn: str, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """What the server leaves unread makes a reset of its end, and it says why it goes: both
+    are there when the loop looks, and uvloop calls its reader once."""
+    sleeping = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    unread = Statement(b"SELECT length($1)", [b"x" * 100_000])
+
+    async def lose() -> None:
+        wire = await open_wire(empty_database_dsn, "SELECT", "SELECT")
+        running = asyncio.ensure_future(wire.run([Statement(b"SELECT pg_sleep(600)"), unread]))
+        with psycopg.connect(empty_database_dsn, autocommit=True) as other:
+            while (found := other.execute(sleeping).fetchone()) is None:
+                await asyncio.sleep(0.01)
+            other.execute("SELECT pg_terminate_backend(%s, 60000)", found)
+        async with asyncio.timeout(60):
+            with pytest.raises(psycopg.OperationalError):
+                await running
+        await wire.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(lose())
+
+
+class Unsent:
+    """A connection that breaks while what it was given is sent."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def flush(self) -> int:
+        raise psycopg.OperationalError("flushing failed")
+
+
+async def test_a_connection_that_breaks_while_it_is_sent_to_says_so(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "_pgconn", Unsent(wire._pgconn))
+    with pytest.raises(psycopg.OperationalError, match="flushing failed"):
+        await wire.run([KEPT])
