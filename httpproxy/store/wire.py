@@ -149,7 +149,8 @@ class Wire:
             raise psycopg.OperationalError("the connection was lost")
         self._results = []
         self._pgconn.pipeline_sync()
-        waiting = self._waiting = self._loop.create_future()
+        waiting: asyncio.Future[list[pq.abc.PGresult]] = self._loop.create_future()
+        self._waiting = waiting
         try:
             self._flush()
             return await waiting

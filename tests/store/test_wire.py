@@ -90,15 +90,19 @@ def test_a_connection_that_is_reset_behind_a_last_word_is_lost(
 ) -> None:
     """What the server leaves unread makes a reset of its end, and it says why it goes: both
     are there when the loop looks, and uvloop calls its reader once."""
-    sleeping = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    sleeping = (
+        "SELECT pid FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event = 'PgSleep'"
+    )
     unread = Statement(b"SELECT length($1)", [b"x" * 100_000])
 
     async def lose() -> None:
         wire = await open_wire(empty_database_dsn, "SELECT", "SELECT")
         running = asyncio.ensure_future(wire.run([Statement(b"SELECT pg_sleep(600)"), unread]))
         with psycopg.connect(empty_database_dsn, autocommit=True) as other:
+            await asyncio.sleep(0)  # it is sent
             while (found := other.execute(sleeping).fetchone()) is None:
-                await asyncio.sleep(0.01)
+                pass
             other.execute("SELECT pg_terminate_backend(%s, 60000)", found)
         async with asyncio.timeout(60):
             with pytest.raises(psycopg.OperationalError):
