@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
 from httpproxy.store.errors import Stale
-from httpproxy.store.streams.places import Place, RecordPage, RecordPlace, UnreadPage, Wanted
+from httpproxy.store.streams.places import EventPage, Place, RecordPage, RecordPlace, Wanted
 from httpproxy.store.streams.records import RecordStream
 from httpproxy.store.streams.shapes import Shape, Shapes
 from httpproxy.store.streams.stream import EventStream
@@ -51,13 +51,13 @@ class EventSource:
     async def after(
         self, place: Place | None, wanted: Wanted, limit: int
     ) -> StreamPage[Item[EventDocument]]:
-        return await self._items(await self.stream.unread_after(place, wanted, limit))
+        return await self._items(await self.stream.after(place, wanted, limit))
 
     async def before(
         self, place: Place | None, wanted: Wanted, limit: int
     ) -> StreamPage[Item[EventDocument]]:
         """What comes before a place, newest first; None is the end."""
-        return await self._items(await self.stream.unread_before(place, wanted, limit))
+        return await self._items(await self.stream.before(place, wanted, limit))
 
     async def edge(self) -> Place:
         return await self.stream.edge()
@@ -70,7 +70,7 @@ class EventSource:
         shapes = await _known(self.shapes, {event.sync_id})
         return told_event(event, shapes[event.sync_id]) if shapes else None
 
-    async def _items(self, page: UnreadPage) -> StreamPage[Item[EventDocument]]:
+    async def _items(self, page: EventPage) -> StreamPage[Item[EventDocument]]:
         shapes = await _known(self.shapes, {each.sync_id for each in page.events})
         items = (
             Item(each, partial(told_unread, each, shapes[each.sync_id]), each.size)

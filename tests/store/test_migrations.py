@@ -13,6 +13,7 @@ from httpproxy.store.errors import NotMigratable
 from httpproxy.store.streams.places import Wanted
 from httpproxy.store.streams.retention import Retention
 from httpproxy.store.streams.stream import EventStream
+from tests.store.world import said
 
 STREAMS = 9
 NEW_EVENT = """
@@ -94,8 +95,8 @@ async def test_the_events_of_before_are_told_first_when_they_get_an_order(
         page = await EventStream(database).after(None, Wanted(), 9)
         assert await Retention(database, 30).run()
         kept = await EventStream(database).after(None, Wanted(), 9)
-    assert [(e.upstream_id, e.place.seq) for e in page.events] == [("a", 1), ("b", 2), ("c", 3)]
-    assert kept == page, "they go with the youngest of them"
+    assert [(e.upstream_id, e.place.seq) for e in said(page)] == [("a", 1), ("b", 2), ("c", 3)]
+    assert said(kept) == said(page), "they go with the youngest of them"
 
 
 def test_migrations_are_numbered_without_gaps() -> None:

@@ -13,7 +13,7 @@ from httpproxy.store.streams.shapes import Shapes
 from httpproxy.store.streams.stream import EventStream
 from httpproxy.streams.telling import told_event
 from providers.record import Collection
-from tests.store.world import FIELDS, World, deletion, image
+from tests.store.world import FIELDS, World, deletion, image, said
 
 HUGE = "12345678901234567890.125"
 
@@ -22,9 +22,9 @@ async def told(world: World) -> list[dict[str, Any] | None]:
     """`changes` of all events, as readers have them now; by one page, and one by one."""
     stream, shapes = EventStream(world.database), Shapes(world.database)
     shape = (await shapes.of([world.sync.id]))[world.sync.id]
-    page = await stream.after(None, Wanted(), 100)
-    assert [await stream.event(each.event_id) for each in page.events] == [*page.events]
-    return [told_event(each, shape).changes for each in page.events]
+    events = said(await stream.after(None, Wanted(), 100))
+    assert [await stream.event(each.event_id) for each in events] == events
+    return [told_event(each, shape).changes for each in events]
 
 
 async def follow(world: World, **names: str | None) -> None:

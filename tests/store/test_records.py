@@ -11,7 +11,7 @@ from httpproxy.store.streams import compaction
 from httpproxy.store.streams.places import Place, Wanted
 from httpproxy.store.streams.records import RecordStream
 from httpproxy.store.streams.stream import LOOKS, EventStream
-from tests.store.world import TASKS, World, deletion, image, make_sync
+from tests.store.world import TASKS, World, deletion, image, make_sync, said
 
 ALL = Wanted()
 MANY = """
@@ -54,7 +54,7 @@ async def test_a_record_says_what_its_newest_event_says(
 ) -> None:
     await world.apply(committer, image("a", updated_at="2024-11-10T18:38:00Z", name="1"))
     (record,) = (await RecordStream(world.database).after(None, ALL, 9)).records
-    (event,) = (await EventStream(world.database).after(None, ALL, 9)).events
+    (event,) = said(await EventStream(world.database).after(None, ALL, 9))
     for member in record.__slots__:
         assert getattr(record, member) == getattr(event, member)
 

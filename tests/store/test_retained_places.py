@@ -13,7 +13,7 @@ from httpproxy.store.streams.records import RecordStream
 from httpproxy.store.streams.retention import Retention
 from httpproxy.store.streams.stream import EventStream
 from tests.store.test_retention import AGE, ALL, NOT_AT_MIDNIGHT, TEN_DAYS
-from tests.store.world import World, deletion, image
+from tests.store.world import World, deletion, image, said
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ async def test_what_is_now_can_be_gone_on_from_when_all_events_are_dropped(
             assert (await records.after(place, wanted, 9)).records == ()
     await aged.apply(committer, image("new", name="1"))
     for place in (now, first.next):
-        (event,) = (await stream.after(place, ALL, 9)).events
+        (event,) = said(await stream.after(place, ALL, 9))
         assert event.upstream_id == "new"
 
 

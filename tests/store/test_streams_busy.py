@@ -13,7 +13,7 @@ import psycopg
 from httpproxy.store.commits.commit import Committer
 from httpproxy.store.streams.places import Event, Place, Wanted
 from httpproxy.store.streams.stream import EventStream
-from tests.store.world import World, deletion, image
+from tests.store.world import World, deletion, image, said
 
 ALL = Wanted()
 RECORDS = ("a", "b", "c")
@@ -56,7 +56,7 @@ class Busy:
         while not enough:
             is_over = not self.open
             page = await stream.after(place, wanted, limit)
-            found += page.events
+            found += said(page)
             place, enough = page.next, is_over and page.end
         return found
 
@@ -79,11 +79,11 @@ async def test_readers_miss_nothing_while_many_write_to_the_same_records(
 ) -> None:
     ours = Wanted(sync_ids=[world.sync.id])
     one, seven, of_sync = await run(world, [(1, ALL), (7, ALL), (1000, ours)])
-    page = await EventStream(world.database).after(None, ALL, 10_000)
+    events = said(await EventStream(world.database).after(None, ALL, 10_000))
     (count,) = await world.ask("SELECT count(*) AS n FROM httpproxy.event")
-    assert len(page.events) == count["n"]
-    assert one == seven == [*page.events]
-    assert of_sync == [event for event in page.events if event.sync_id == world.sync.id]
+    assert len(events) == count["n"]
+    assert one == seven == events
+    assert of_sync == [event for event in events if event.sync_id == world.sync.id]
     for record in RECORDS:
         events = [event for event in of_sync if event.upstream_id == record]
         assert len(events) > TURNS / 2

@@ -14,6 +14,7 @@ from httpproxy.store.commits.commit import Applied, Commit, Committer
 from httpproxy.store.database import Database
 from httpproxy.store.layouts.tables import SyncTables
 from httpproxy.store.registry import Registry, Sync
+from httpproxy.store.streams.places import Event, EventPage
 from providers.record import JSON, Change, Collection, ColumnType, Field, Image, ImageKind
 from providers.spec import Budget
 
@@ -132,3 +133,8 @@ async def make_sync(
         rates=(Budget("standard", 5, 1.0),),
         collections=collections,
     )
+
+
+def said(page: EventPage) -> list[Event]:
+    """The events of a page, read."""
+    return [each.read() for each in page.events]

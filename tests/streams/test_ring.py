@@ -162,7 +162,7 @@ async def test_the_ring_selects_as_the_statements_do(database_dsn: str):
         for _ in range(4):  # in several pages, as they come
             await _fill(database_dsn, chance, 20)
             assert ring.until is not None
-            new = await events.unread_after(ring.until, ALL, 1000)
+            new = await events.after(ring.until, ALL, 1000)
             items = tuple(Item[Any](each, dict, each.size) for each in new.events)
             ring.add(ring.until, StreamPage(items, new.next, new.end, new.reach))
             assert ring_of_records.until is not None
@@ -180,7 +180,7 @@ async def test_the_ring_selects_as_the_statements_do(database_dsn: str):
         for _ in range(60):
             place, wanted = chance.choice(places), any_wanted(chance)
             limit = chance.choice((1, 3, 1000))
-            own = await events.unread_after(place, wanted, limit)
+            own = await events.after(place, wanted, limit)
             shared = ring.after(place, wanted, limit, PLENTY)
             if shared is None:
                 assert place < places[20], "the newest sixty are there"

@@ -2,11 +2,11 @@
 
     Place    an event's place: era, transaction, number; a cursor is one, as text
     Wanted   which events, or records, a reader wants
-    Event, RecordPlace    what is told, in pages
+    Unread, RecordPlace    what is told, in pages; an Event is what it says when it is read
 
-Pure. Within an era transactions are ordered, and events by
-their numbers within one; an era begins when the end of the database's history was lost,
-and all of it comes after the eras before.
+Pure. Within an era transactions are ordered, and events by their numbers within one; an era
+begins when the end of the database's history was lost, and all of it comes after the eras
+before.
 """
 
 from __future__ import annotations
@@ -140,16 +140,6 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class EventPage:
-    """Events in their order, or against it. `next` is where to go on: all before it was
-    looked at. `end`: there is no more by now."""
-
-    events: tuple[Event, ...]
-    next: Place
-    end: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Unread:
     """An event, and `size` bytes of JSON that `read` reads."""
 
@@ -163,17 +153,15 @@ class Unread:
 
 
 @dataclass(frozen=True, slots=True)
-class UnreadPage:
-    """As `EventPage`. Up to `reach` nothing was left out: at the end that is beyond `next`."""
+class EventPage:
+    """Events in their order, or against it. `next` is where to go on: all before it was
+    looked at. `end`: there is no more by now. Up to `reach` nothing was left out: at the end
+    that is beyond `next`."""
 
     events: tuple[Unread, ...]
     next: Place
     end: bool
     reach: Place
-
-    def read(self) -> EventPage:
-        """The page, with what its events say."""
-        return EventPage(tuple(each.read() for each in self.events), self.next, self.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +181,7 @@ class RecordPlace:
 
 @dataclass(frozen=True, slots=True)
 class RecordPage:
-    """Records, each at its newest place. `next`, `end` and `reach` as of `UnreadPage`."""
+    """Records, each at its newest place. `next`, `end` and `reach` as of `EventPage`."""
 
     records: tuple[RecordPlace, ...]
     next: Place

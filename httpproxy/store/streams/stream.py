@@ -32,7 +32,6 @@ from httpproxy.store.streams.places import (
     EventPage,
     Place,
     Unread,
-    UnreadPage,
     Wanted,
 )
 from httpproxy.store.sync.comparing import exactly
@@ -55,19 +54,11 @@ class EventStream:
         self._database = database
 
     async def after(self, place: Place | None, wanted: Wanted, limit: int) -> EventPage:
-        """The next events behind a place, oldest first; None begins with the oldest that is
-        kept.
+        """The next events behind a place, oldest first, unread; None begins with the oldest
+        that is kept.
 
         Raises Expired if events behind the place, of the wanted syncs, have been dropped.
         """
-        return (await self.unread_after(place, wanted, limit)).read()
-
-    async def before(self, place: Place | None, wanted: Wanted, limit: int) -> EventPage:
-        """The events before a place, newest first; None begins with the newest."""
-        return (await self.unread_before(place, wanted, limit)).read()
-
-    async def unread_after(self, place: Place | None, wanted: Wanted, limit: int) -> UnreadPage:
-        """As `after`; what the events say is left unread."""
         async with in_order(self._database) as connection:
             known = await bearings(connection, wanted.sync_ids)
             if place is not None and known.dropped is not None and place < known.dropped:
@@ -76,10 +67,8 @@ class EventStream:
             page = await _page(connection, forward(known.eras, start), start, wanted, limit)
             return replace(page, reach=max(start, known.edge)) if page.end else page
 
-    async def unread_before(
-        self, place: Place | None, wanted: Wanted, limit: int
-    ) -> UnreadPage:
-        """As `before`; what the events say is left unread."""
+    async def before(self, place: Place | None, wanted: Wanted, limit: int) -> EventPage:
+        """The events before a place, newest first, unread; None begins with the newest."""
         async with in_order(self._database) as connection:
             known = await bearings(connection)
             start = _END if place is None else place
@@ -114,11 +103,6 @@ class EventStream:
         async with self._database.connection() as connection:
             return (await bearings(connection)).edge
 
-    async def oldest(self) -> Place | None:
-        """The place behind which all events are kept; None if none was ever dropped."""
-        async with self._database.connection() as connection:
-            return (await bearings(connection)).dropped
-
 
 @dataclass(frozen=True, slots=True)
 class Leg:
@@ -145,7 +129,7 @@ def _backward(eras: Sequence[Era], start: Place) -> Iterator[Leg]:
 
 async def _page(
     connection: Connection, legs: Iterator[Leg], start: Place, wanted: Wanted, limit: int
-) -> UnreadPage:
+) -> EventPage:
     """Goes along the legs until there are enough events, or enough were looked at."""
     found: list[Unread] = []
     at = start
@@ -155,8 +139,8 @@ async def _page(
         if rows:
             at = _place(leg.era, rows[-1])
         if len(found) == limit or (rows and rows[-1]["looked"] >= LOOKS):
-            return UnreadPage(tuple(found), at, end=False, reach=at)
-    return UnreadPage(tuple(found), at, end=True, reach=at)
+            return EventPage(tuple(found), at, end=False, reach=at)
+    return EventPage(tuple(found), at, end=True, reach=at)
 
 
 def _statements(forward: bool) -> tuple[Composed, Composed, Composed]:
