@@ -120,11 +120,10 @@ async def test_a_sync_that_is_paused_deletes_nothing_more(
         await next_.reached()
         await office.registry.set_status(house.sync, "paused")
         await until_heard(house, "paused")
-        next_.let_go()
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.5)  # and its jobs are told
         left = len(house.rows())
-        assert left > 0
-        await asyncio.sleep(1.5)
-        assert len(house.rows()) == left
+        next_.let_go()
+        await asyncio.sleep(3.0)
+        assert len(house.rows()) >= left - 1 > 0, "no more than the one that was under way"
         await office.registry.set_status(house.sync, "active")
         await until(lambda: not house.rows(), "it goes on where it was")
