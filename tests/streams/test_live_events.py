@@ -264,6 +264,23 @@ async def test_a_reader_that_leaves_frees_its_place(
     await until(lambda: readers.readers == 0)
 
 
+async def test_a_reader_that_leaves_before_the_stream_begins_is_no_failure(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+):
+    readers = stage.door.inside.house.streams.tail
+    where = urlsplit(stage.door.url)
+    async with readers._turns, readers._turns:  # the first look has to wait
+        _, writer = await asyncio.open_connection(where.hostname, where.port)
+        head = f"Host: x\r\nAuthorization: Bearer {stage.key}\r\nAccept: {live.MEDIA}\r\n"
+        writer.write(f"GET /v1/events?after=start HTTP/1.1\r\n{head}\r\n".encode())
+        await until(lambda: readers.readers == 1)
+        writer.transport.abort()
+        await asyncio.sleep(0.1)  # for the door to notice
+    await until(lambda: readers.readers == 0)
+    await stage.got("/v1/events")
+    assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == []
+
+
 async def test_more_readers_than_the_settings_allow_are_sent_away(stage: Stage):
     other = await stage.door.key("read")
 

@@ -84,9 +84,9 @@ async def stream(ask: Ask, following: Following) -> web.StreamResponse:
             "X-Request-Id": ask.request_id,
         }
         response = web.StreamResponse(headers=headers)
-        await response.prepare(ask.request)
         teller = _Teller(ask, response)
         try:
+            await response.prepare(ask.request)
             await teller.begin(first)
             async for told in pages:
                 await teller.tell(told)
