@@ -28,12 +28,14 @@ from httpproxy.streams.tail import Bounds, Feed, Reader, Tail
 EVERYTHING: Final = Wanted()
 SEARCH_SECONDS: Final = 2.0  # a page of what is rare ends then, however little was found
 
-_EXPIRED: Final = {
-    False: "Some of what comes after this cursor is not kept any more. Go on from `oldest`, and"
-    " take what was missed from /v1/records or the tables.",
-    True: "Which records were deleted after this cursor is not known any more. Begin a new copy"
-    " at `oldest`, or at `start`: what is not in it is gone.",
-}
+_EVENTS_EXPIRED: Final = (
+    "Some of what comes after this cursor is not kept any more. Go on from `oldest`, and take"
+    " what was missed from /v1/records or the tables."
+)
+_RECORDS_EXPIRED: Final = (
+    "Which records were deleted after this cursor is not known any more. Begin a new copy at"
+    " `oldest`, or at `start`: what is not in it is gone."
+)
 
 D = TypeVar("D", bound=Document)
 Ways = Literal["after", "before"]
@@ -181,9 +183,10 @@ class Streams:
         try:
             return await pages(place, await selection.wanted(), limit)
         except Expired as error:
+            of_records = pages == self.records.after
             raise Declined(
                 "cursor_expired",
-                _EXPIRED[pages == self.records.after],
+                _RECORDS_EXPIRED if of_records else _EVENTS_EXPIRED,
                 member,
                 oldest=error.oldest.write(),
             ) from error

@@ -135,7 +135,7 @@ class Writer:
         places = [{"c": number, "r": record} for number, record in sorted(refused)]
         try:
             judged = [self._prepared(step, careful=True) for step in found]
-            asked = [Statement(text, (*rows, _number(tick))) for text, rows, _ in judged]
+            asked = [Statement(s.text, (*s.parameters, _number(tick))) for s in judged]
             lock = Statement(SQL["lock_meta"], [_jsonb(places, careful=True)])
             answers = await self.pipeline([lock, *asked])
             open_ = set(refused)
