@@ -14,11 +14,11 @@ from typing import Final
 
 import orjson
 
-from providers.drafting import Names, listing, quoted
 from providers.mutating import Aim, MutationDialect, MutationKind, Wanted
 from providers.plain import public_names
 from providers.record import JSON, Collection, ColumnType, Field, Schema
 from providers.values import Misfit, fit
+from providers.wording import Names, listing, quoted
 
 MOST_FAULTS: Final = 100
 LONGEST_KEY: Final = 500  # characters of a record's id

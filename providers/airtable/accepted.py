@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from providers.airtable.fields import LINK, column_fitter
-from providers.drafting import Refusable, Unsure, listing, quoted
+from providers.drafting import Refusable, Unsure
 from providers.record import JSON, Field
 from providers.values import Misfit
+from providers.wording import listing, quoted
 
 
 class Takes(NamedTuple):

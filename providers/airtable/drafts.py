@@ -22,18 +22,17 @@ from providers.airtable.fields import LINK
 from providers.airtable.images import derives
 from providers.body import storable_text
 from providers.drafting import (
-    Names,
     Refusable,
     Unsure,
     bounded,
     json_of,
-    quoted,
     touch,
     with_faults,
 )
 from providers.http import Request
 from providers.record import JSON, Collection, Field, Schema
 from providers.spec import Draft, DraftKind
+from providers.wording import Names, quoted
 
 Variables = Mapping[str, str]
 Drafts = tuple[Draft, ...]

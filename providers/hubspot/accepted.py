@@ -13,10 +13,11 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from providers.drafting import Refusable, Unsure, listing, quoted
+from providers.drafting import Refusable, Unsure
 from providers.hubspot.fields import reader
 from providers.record import JSON, ColumnType, Field
 from providers.values import Misfit
+from providers.wording import listing, quoted
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY: Final = timedelta(days=1)

@@ -16,11 +16,9 @@ from typing import Final
 
 from providers.body import storable_text
 from providers.drafting import (
-    Names,
     Refusable,
     Unsure,
     bounded,
-    quoted,
     touch,
     with_faults,
 )
@@ -32,6 +30,7 @@ from providers.hubspot.objects import find_objects, pairs_of
 from providers.hubspot.shapes import id_of, id_property, object_of, objects_of
 from providers.record import JSON, Collection, Schema
 from providers.spec import Draft, DraftKind
+from providers.wording import Names, quoted
 
 Variables = Mapping[str, str]
 Drafts = tuple[Draft, ...]

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from providers.drafting import listing, quoted
 from providers.hubspot.objects import (
     find_objects,
     find_pair,
@@ -23,6 +22,7 @@ from providers.hubspot.objects import (
 )
 from providers.mutating import Reading
 from providers.record import JSON, Collection, Schema
+from providers.wording import listing, quoted
 
 ASSOCIATIONS: Final = "associations"
 LABELS: Final = "labels"
