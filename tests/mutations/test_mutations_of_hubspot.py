@@ -149,6 +149,7 @@ async def test_associations_that_cannot_be_are_told_before_anything_is_sent(here
     for given, said in (
         ({"deal": ["1"]}, 'no "deal"; there are: "company"'),
         ({"company": [True]}, "ids of their records"),
+        ({"company": ["1", "acme"]}, "ids of their records"),
         (["17"], "collections and ids"),
     ):
         told = await here.client.run("create", {"firstname": "x", "associations": given})
