@@ -358,4 +358,6 @@ async def test_what_is_no_request_is_a_problem_like_every_other(
         answer = await client.exchange(sent + b"Host: x\r\n\r\n")
     refused(answer, 400, "bad_request", "api")
     assert answer.get("X-Request-Id") == orjson.loads(answer.body)["request_id"]
-    assert caplog.text == ""
+    # A background sync may say what it likes meanwhile.
+    doors = ("aiohttp", "asyncio", "httpproxy.api")
+    assert not [said for said in caplog.records if said.name.startswith(doors)]
