@@ -77,7 +77,11 @@ class Streams:
 
         `sync_named` finds a sync by id or name, or raises what the reader is to be told.
         """
-        named = [(await sync_named(name)).id for name in filters.sync_id]
+        try:
+            named = [(await sync_named(name)).id for name in filters.sync_id]
+        except Declined as declined:
+            declined.members.setdefault("member", "sync_id")
+            raise
         sync_ids = named or ([own] if own is not None else None)
         selection = Selection(filters, sync_ids, self.names)
         await selection.check()

@@ -137,7 +137,7 @@ WRONG = (
     ("collection_id=", 400, "bad_parameter", "collection_id[0]"),
     ("provider=hubspot%0a", 400, "bad_parameter", "provider[0]"),
     ("after=%00", 400, "bad_parameter", "after"),
-    ("sync_id=nowhere", 404, "unknown_sync", None),
+    ("sync_id=nowhere", 404, "unknown_sync", "sync_id"),
     ("colection_id=Tasks", 400, "bad_parameter", "colection_id"),
 )
 

@@ -311,7 +311,7 @@ async def test_more_readers_than_the_settings_allow_are_sent_away(stage: Stage):
         ("/v1/events?after=x", "", 400, "bad_parameter", "after"),
         ("/v1/events?after=now", "not-a-place", 400, "bad_parameter", "Last-Event-ID"),
         ("/v1/records", "not-a-place", 400, "bad_parameter", "Last-Event-ID"),
-        ("/v1/events?sync_id=nowhere", "", 404, "unknown_sync", None),
+        ("/v1/events?sync_id=nowhere", "", 404, "unknown_sync", "sync_id"),
     ],
 )
 async def test_what_cannot_be_streamed_is_said_before_the_stream_begins(
