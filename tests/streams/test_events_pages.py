@@ -244,3 +244,12 @@ async def test_what_is_known_of_syncs_is_bounded(stage: Stage, monkeypatch: pyte
     await stage.write(stage.event(), stage.event(stage.other), stage.event(stage.crm))
     assert len(await stage.got("/v1/events")) == 3
     assert len(stage.door.inside.house.streams.events.shapes._kept) == 1
+
+
+async def test_what_only_a_later_version_can_tell_is_left_out(stage: Stage):
+    await stage.write(ours := stage.event(), stage.event(stage.crm))
+    with psycopg.connect(stage.dsn) as connection:
+        connection.execute(
+            "UPDATE httpproxy.sync SET provider = 'later' WHERE id = %s", (stage.crm.id,)
+        )
+    assert ids(await stage.got("/v1/events")) == [ours["upstream_id"]]
