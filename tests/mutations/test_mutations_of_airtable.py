@@ -229,7 +229,7 @@ async def test_with_typecast_an_option_is_made_and_rows_have_what_the_api_made(
     assert told.results[0]["data"] == {"id": record, "createdTime": ANY, **truth}
     assert (row["choice"], row["amount"], row["tags"]) == ("Blue", 12.5, truth["Tags"])
     # What the option is for is part of what a key stands for.
-    other = await here.client.run("create", {"Choice": "Blue"}, "key")
+    other = await here.client.run("create", given, "key")
     assert other.body["code"] == "idempotency_key_reused"
     told = await here.client.run(
         "upsert", {"Choice": "Green", "Name": "x"}, match=["Name"], typecast=True
