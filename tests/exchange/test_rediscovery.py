@@ -22,7 +22,7 @@ from neighbours.rows import columns
 from httpproxy.exchange.directory.allotment import Allotment
 from httpproxy.exchange.directory.syncs import Live, tables_of
 from httpproxy.exchange.schema import rediscovery
-from httpproxy.exchange.schema.rediscovery import Rediscovery
+from httpproxy.exchange.schema.rediscovery import Hint, Rediscovery
 from httpproxy.upstream.limiter import Limiter
 from providers.http import Response
 from providers.spec import Refused, UnknownCollection
@@ -181,6 +181,19 @@ async def test_a_type_that_hubspot_refuses_is_told_and_the_others_follow(
         assert looked.gone == (), "nothing is gone that is only refused"
         contact = columns(house.house.dsn, house.sync.schema_name, "contact")
         assert "late_one" in contact
+
+
+async def test_a_hint_counts_when_the_tables_have_just_been_forgotten(
+    database_dsn: str, tmp_path: Path
+) -> None:
+    """They are, whenever the registry has changed; the next write loads them."""
+    async with open_airtable(database_dsn, tmp_path) as house:
+        await house.house.service.directory.refresh()
+        looking, live = rediscovery_of(house)
+        house.add_field("Late", "singleLineText", {})
+        live.tables = None
+        await looking.follow(live, Hint.TOLD)
+        assert "late" in columns(house.dsn, house.schema, house.table_name)
 
 
 async def test_a_look_that_is_refused_says_so(database_dsn: str, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ class Rediscovery:
         it. Never fails: what goes wrong is logged, and the next hint tries again.
         """
         sync = live.sync
-        if live.tables is None or sync.id in self._awaited:
+        if live.ended or sync.id in self._awaited:
             return
         in_vain = hint is Hint.FIELD and sync.id in self._in_vain
         seldom = in_vain or hint is Hint.COLLECTION
