@@ -15,9 +15,12 @@ def dsn_of(server_dsn: str, database: str) -> str:
 
 
 def rows(dsn: str, schema: str, table: str, key: str = "id") -> dict[Any, dict[str, Any]]:
-    """All rows of a table by their key, as a connection made this moment sees them."""
+    """All rows of a table by their key, as a connection made this moment sees them.
+
+    Blocks: where a service in this very loop may be changing the table, ask in a thread."""
     query = SQL("SELECT * FROM {}").format(Identifier(schema, table))
     with psycopg.connect(dsn, row_factory=dict_row) as connection:
+        connection.execute("SET LOCAL lock_timeout = '30s'")
         found = cast("list[dict[str, Any]]", connection.execute(query).fetchall())
     return {row[key]: row for row in found}
 
