@@ -260,11 +260,11 @@ async def test_an_unknown_field_is_kept_and_becomes_a_column(airtable: AirtableH
         return airtable.rows()[created["id"]].get("later_added", "absent")
 
     created = await asyncio.to_thread(create)
-    row = airtable.rows()[created["id"]]
+    row = (await asyncio.to_thread(airtable.rows))[created["id"]]
     assert row.get("later_added", (row["_extra"] or {}).get("Later Added")) == Decimal("1.5")
     async with asyncio.timeout(60):
         while await asyncio.to_thread(column) != Decimal("1.5"):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
-    row = airtable.rows()[created["id"]]
+    row = (await asyncio.to_thread(airtable.rows))[created["id"]]
     assert "Later Added" not in (row["_extra"] or {})
     await asyncio.to_thread(airtable.table().delete, created["id"])
