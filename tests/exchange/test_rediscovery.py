@@ -197,7 +197,11 @@ async def test_a_hint_counts_when_the_tables_have_just_been_forgotten(
         await house.house.service.directory.refresh()
         looking, live = rediscovery_of(house)
         house.add_field("Late", "singleLineText", {})
-        live.tables = None
+        live.tables, live.ended = None, True
+        await looking.follow(live, Hint.TOLD)
+        here = columns(house.dsn, house.schema, house.table_name)
+        assert "late" not in here, "a sync that is deleted or changed is nobody's to follow"
+        live.ended = False
         await looking.follow(live, Hint.TOLD)
         assert "late" in columns(house.dsn, house.schema, house.table_name)
 
